@@ -1,0 +1,70 @@
+# Everything a person does here, with Python 3.11 or later and make alone. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Folders that hold Python of ours.
+SOURCES := $(wildcard protocol dispatcher worker_sdk tests bench docs/*.py)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format lint types lock protos bench clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# The locks pin every package by hash. Two stamps: the demo needs only what runs, not what tests.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Callboard needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1). Set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+venv: $(VENV)/.dev ## Make .venv from the pinned locks
+
+demo: $(VENV)/.runtime ## Run the main job here: a server, workers, rooms, and kills on the way
+	$(BIN)/callboard demo
+
+test: $(VENV)/.dev ## Run all tests; says what was skipped and why
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types test ## Check format, lint, types and tests: the one command
+
+lint: $(VENV)/.dev ## Check format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## Check types, strictly
+	$(BIN)/mypy $(SOURCES)
+
+format: $(VENV)/.dev ## Format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+UV_LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock: $(VENV)/.dev ## Pin anew what pyproject.toml allows (UPGRADE=1: the newest)
+	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --group dev pyproject.toml -o requirements-dev.lock
+	$(UV_LOCK) --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+protos: $(VENV)/.dev ## Generate the Python of protocol/'s proto files
+	$(BIN)/python -m protocol.generate
+
+bench: $(VENV)/.dev ## Measure the server against the bare transport
+	$(BIN)/python -m bench
+
+clean: ## Remove the environment, caches and builds
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/conformance/node/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

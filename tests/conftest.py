@@ -1,0 +1,41 @@
+"""What every test may rely on: the event loop, and an honest account of what was skipped.
+
+A test that needs a program which is not part of a fresh machine says so with
+`@pytest.mark.requires("node")`. Without the program it is skipped, with the reason printed. In CI
+nothing may be skipped: there (CI=true) every skip, however it came about, is a failure.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, the loop that the server runs on."""
+    return "asyncio"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are not on this machine."""
+    for marker in item.iter_markers("requires"):
+        for program in marker.args:
+            if shutil.which(program) is None:
+                pytest.skip(f"{program} is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure in CI, so that nothing goes untested there unnoticed."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skipped, which CI does not allow: {reason}"
+    return report
