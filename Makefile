@@ -60,7 +60,7 @@ lock: $(VENV)/.dev ## Pin anew what pyproject.toml allows (UPGRADE=1: the newest
 	$(UV_LOCK) --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
 
 protos: $(VENV)/.dev ## Generate the Python of protocol/'s proto files
-	$(BIN)/python -m protocol.generate
+	sh protocol/generate.sh $(BIN)/python
 
 bench: $(VENV)/.dev ## Measure the server against the bare transport
 	$(BIN)/python -m bench
