@@ -1,0 +1,1 @@
+"""The Callboard server: a core that decides, and shells that wait (docs/architecture.md)."""

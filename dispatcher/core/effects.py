@@ -1,0 +1,268 @@
+"""What is to be done: everything that `Engine.handle` may answer, in the imperative.
+
+Two kinds. A `StoreRequest` goes to the store, in order; some have a result, which comes back as
+an event. A `Message` goes to a worker or an API caller. Messages of `SENT_AT_ONCE` promise nothing
+and go out at once; every other waits until all store requests that were made before it are
+durable (`commit.GroupCommit`): an acknowledgement, an assignment or a verdict that is sent is true
+after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from dispatcher.core.events import Acceptance
+from dispatcher.core.jobs import Dispatch, Job, JobState, Lane, Nanoseconds
+from dispatcher.core.lifecycle import JobTrigger
+
+# --- to the store ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDispatch:
+    """Create the dispatch and its jobs, if that id is not there. Result: DispatchCreated.
+
+    With `hold` the new jobs are held by this node from the start (it is offering them already).
+    """
+
+    request: int
+    dispatch: Dispatch
+    jobs: tuple[tuple[Job, JobState], ...]
+    hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Create a job that belongs to no dispatch."""
+
+    job: Job
+    state: JobState
+    hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMove:
+    """Write a job's new state, and a row of the event log. Result, if refused: MoveRefused.
+
+    Guard: the job has not ended and its stored epoch is `epoch` (before the move). A job that is
+    moved to a waiting phase is released by it; one that is moved to an ended phase is done with.
+    `detail` is the evidence, for people.
+    """
+
+    job_id: str
+    epoch: int
+    trigger: JobTrigger
+    state: JobState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseJobs:
+    """Give held jobs back to their queues, at their old places. Nothing durable changes."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimJobs:
+    """Hold the first `limit` queued jobs of the lane. Result: JobsClaimed, always."""
+
+    lane: Lane
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimDue:
+    """Hold at most `limit` waiting jobs whose `until` is not after `now`. Result: JobsDue."""
+
+    now: Nanoseconds
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteDispatch:
+    """Mark the dispatch, and cancel those of its jobs that wait and that no node holds.
+
+    Result: DispatchDeletionRecorded, always.
+    """
+
+    request: int
+    project: str
+    room: str
+    dispatch_id: str
+    now: Nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class FinishDeletion:
+    """Set the dispatch's `deleted_at`: the last of its jobs has ended."""
+
+    dispatch_id: str
+    deleted_at: Nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpJobs:
+    """Tell the phases of these jobs of this project. Result: JobsLookedUp."""
+
+    worker_id: str
+    project: str
+    job_ids: tuple[str, ...]
+
+
+StoreRequest = (
+    CreateDispatch
+    | CreateJob
+    | RecordMove
+    | ReleaseJobs
+    | ClaimJobs
+    | ClaimDue
+    | DeleteDispatch
+    | FinishDeletion
+    | LookUpJobs
+)
+
+# --- to workers ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendRegistered:
+    """Tell the worker that it is registered (RegisterWorkerResponse)."""
+
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendOffer:
+    """Ask the worker whether it takes the job (AvailabilityRequest)."""
+
+    worker_id: str
+    job: Job
+    state: JobState
+    resuming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendAssignment:
+    """Give the worker the job, with a token for the room (JobAssignment)."""
+
+    worker_id: str
+    job: Job
+    state: JobState
+    acceptance: Acceptance
+
+
+@dataclass(frozen=True, slots=True)
+class SendTermination:
+    """Tell the worker to stop the job (JobTermination)."""
+
+    worker_id: str
+    job_id: str
+
+
+class Verdict(Enum):
+    """The answer to a claim. The values are the wire's numbers."""
+
+    KEEP = 0
+    STOP_REASSIGNED = 1
+    STOP_UNKNOWN = 2
+    STOP_ENDED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SendVerdicts:
+    """Answer a claim, all jobs in one message. A stock worker gets a termination for each stop."""
+
+    worker_id: str
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class SendStatusReceipt:
+    """Confirm that the status of this sequence number is durable, or of no consequence."""
+
+    worker_id: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingWorker:
+    """Ask the worker's connection for a sign of life. Answer: WorkerPonged."""
+
+    worker_id: str
+
+
+class DropReason(Enum):
+    """Why the dispatcher ends a worker's connection."""
+
+    TAKEN_OVER = "taken_over"  # another connection of the same worker is here
+
+
+@dataclass(frozen=True, slots=True)
+class DropWorker:
+    """Close the worker's connection. The engine has forgotten it already."""
+
+    worker_id: str
+    reason: DropReason
+
+
+# --- to API callers and to the operator ------------------------------------------------------
+
+
+class Outcome(Enum):
+    """How a caller's request ended."""
+
+    CREATED = "created"
+    EXISTED = "existed"
+    DELETED = "deleted"
+    NOT_FOUND = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the caller's request."""
+
+    request: int
+    outcome: Outcome
+    dispatch_id: str
+
+
+class Ignored(Enum):
+    """Why something that a worker said was of no consequence."""
+
+    UNKNOWN_WORKER = "unknown_worker"
+    REGISTERED_TWICE = "registered_twice"
+    NOT_OFFERED = "not_offered"
+    NOT_HOLDER = "not_holder"
+    STALE_EPOCH = "stale_epoch"
+    UNKNOWN_JOB = "unknown_job"
+    STATUS_WITHOUT_MEANING = "status_without_meaning"
+
+
+@dataclass(frozen=True, slots=True)
+class NoteIgnored:
+    """Count and log what was ignored."""
+
+    worker_id: str
+    job_id: str
+    why: Ignored
+
+
+Message = (
+    SendRegistered
+    | SendOffer
+    | SendAssignment
+    | SendTermination
+    | SendVerdicts
+    | SendStatusReceipt
+    | PingWorker
+    | DropWorker
+    | Reply
+    | NoteIgnored
+)
+
+SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, DropWorker, NoteIgnored)
+
+Effect = StoreRequest | Message

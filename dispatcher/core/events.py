@@ -1,0 +1,292 @@
+"""What happened: everything that `Engine.handle` may be told, in the past tense.
+
+Three sources: workers (their frames, and their coming and going), API callers, and the store (the
+results of what effects asked of it). Ids are fresh and drawn by the shell; peers' strings have
+passed the limits of `protocol.limits` already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from dispatcher.core.jobs import (
+    Dispatch,
+    Job,
+    JobState,
+    JobStatus,
+    JobType,
+    Lane,
+    Nanoseconds,
+    RestartPolicy,
+)
+from dispatcher.core.lifecycle import JobPhase
+
+# --- workers ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a worker says of itself once (LiveKit's RegisterWorkerRequest).
+
+    `capacity` and `grace` are None where the worker declared none (every stock worker);
+    `instance_id` is empty likewise. `types` has at least one entry.
+    """
+
+    project: str
+    agent_name: str
+    namespace: str
+    deployment: str
+    types: tuple[JobType, ...]
+    capacity: int | None = None
+    grace: Nanoseconds | None = None
+    instance_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRegistered:
+    """A connection became a worker. `worker_id` names this connection; a reconnect gets another."""
+
+    worker_id: str
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReported:
+    """A worker told its status. `load` is 0 to 1 for most; `job_count` counts running jobs."""
+
+    worker_id: str
+    load: float
+    job_count: int
+    full: bool
+    draining: bool
+
+
+class Answer(Enum):
+    """How a worker answered an offer."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    TERMINATED = "terminated"  # declined, and the job shall not run at all
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The participant that the accepting worker wants its job to be."""
+
+    identity: str = ""
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAnswered:
+    """A worker answered an offer (LiveKit's AvailabilityResponse)."""
+
+    worker_id: str
+    job_id: str
+    answer: Answer
+    acceptance: Acceptance
+
+
+@dataclass(frozen=True, slots=True)
+class JobReported:
+    """A worker told a job's status. `epoch` and `sequence` are 0 where it sends none (stock)."""
+
+    worker_id: str
+    job_id: str
+    status: JobStatus
+    error: str = ""
+    epoch: int = 0
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobsMigrated:
+    """A worker claims the jobs that it still runs (LiveKit's MigrateJobRequest)."""
+
+    worker_id: str
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobsHandedOver:
+    """A worker gives jobs up, for another worker to resume them."""
+
+    worker_id: str
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSimulated:
+    """A worker asked for a job for itself (LiveKit's SimulateJobRequest)."""
+
+    worker_id: str
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPonged:
+    """A worker answered the ping that `PingWorker` sent."""
+
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDisconnected:
+    """A worker's connection ended, for whatever reason."""
+
+    worker_id: str
+
+
+# --- API callers -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRequested:
+    """A caller asks for a dispatch. `jobs` are the jobs that it makes at once.
+
+    The same `dispatch.id` again is the same request repeated, and makes nothing new (A15).
+    `request` names the caller's call, for `Reply`.
+    """
+
+    request: int
+    dispatch: Dispatch
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchDeletionRequested:
+    """A caller deletes a dispatch of this project and room."""
+
+    request: int
+    project: str
+    room: str
+    dispatch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted:
+    """This server is about to stop: it makes no more offers."""
+
+
+# --- the store's results ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJob:
+    """A job that a worker holds: what the engine must know of it meanwhile."""
+
+    id: str
+    dispatch_id: str
+    lane: Lane
+    restart_policy: RestartPolicy
+    queue_time: Nanoseconds
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    """The store was opened: what was there. Comes first, once.
+
+    `held` are all jobs that are assigned, running or orphaned; `waiting` counts the queued jobs of
+    each lane; `next_due` is the earliest `until` of a delayed or queued job; `deletions` are the
+    dispatches whose deletion was asked for and is not finished.
+    """
+
+    held: tuple[HeldJob, ...]
+    waiting: Mapping[Lane, int]
+    next_due: Nanoseconds | None
+    deletions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchCreated:
+    """Result of CreateDispatch. `created` is False where that id existed already."""
+
+    request: int
+    dispatch_id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobsClaimed:
+    """Result of ClaimJobs: the first jobs of the lane, now held by this node.
+
+    `waiting` counts those of the lane that are still queued, and not held.
+    """
+
+    lane: Lane
+    jobs: tuple[tuple[Job, JobState], ...]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsDue:
+    """Result of ClaimDue: jobs whose `until` has passed, delayed or queued, now held by this node.
+
+    `next_due` is the earliest `until` of those that are left, None if there are none.
+    """
+
+    jobs: tuple[HeldJob, ...]
+    next_due: Nanoseconds | None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchDeletionRecorded:
+    """Result of DeleteDispatch. Jobs that waited and were not held are cancelled with it.
+
+    `found` is False for an id that is unknown there, of another room, or deleted before.
+    `cancelled_by_lane` counts the queued jobs that were cancelled.
+    """
+
+    request: int
+    dispatch_id: str
+    found: bool
+    cancelled_by_lane: Mapping[Lane, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRefused:
+    """Result of a RecordMove whose guard failed: the job has another epoch there, or has ended."""
+
+    job_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsLookedUp:
+    """Result of LookUpJobs: the phases of those that are known; the others are absent."""
+
+    worker_id: str
+    job_ids: tuple[str, ...]
+    phases: Mapping[str, JobPhase]
+
+
+StoreResult = (
+    DispatchCreated
+    | JobsClaimed
+    | JobsDue
+    | DispatchDeletionRecorded
+    | MoveRefused
+    | JobsLookedUp
+)
+
+Event = (
+    WorkerRegistered
+    | WorkerReported
+    | OfferAnswered
+    | JobReported
+    | JobsMigrated
+    | JobsHandedOver
+    | JobSimulated
+    | WorkerPonged
+    | WorkerDisconnected
+    | DispatchRequested
+    | DispatchDeletionRequested
+    | DrainStarted
+    | StoreRecovered
+    | StoreResult
+)

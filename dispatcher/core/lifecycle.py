@@ -1,0 +1,188 @@
+"""The lifecycles of jobs and of workers, as two tables.
+
+A job waits (delayed, queued, offered), is held by a worker (assigned, running) or by nobody for
+a while (orphaned), and ends (succeeded, failed, cancelled). A worker settles, takes jobs, refuses
+them for a reason, and goes. Every move is an entry of a table: (phase, trigger) -> phase. A move
+that has no entry is a bug of ours and raises `LifecycleError`; what a peer may send at the wrong
+moment is refused before it comes here.
+
+Two phases live in the engine's memory alone: a job that is OFFERED is still QUEUED in the store
+(an offer promises nothing), and all phases of a worker are gone with its connection.
+
+Left to others: when a trigger happens (`engine`), what is written for it (`effects`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from protocol.errors import CallboardError
+
+
+class LifecycleError(CallboardError):
+    """A move that no lifecycle has: a bug of the dispatcher, never a peer's fault."""
+
+
+class JobPhase(Enum):
+    """Where a job is in its life. The value is what the store and the event log keep."""
+
+    DELAYED = "delayed"  # waits for a time: a delay that was asked for, or a retry's backoff
+    QUEUED = "queued"  # waits for a worker
+    OFFERED = "offered"  # a worker has been asked and has not answered
+    ASSIGNED = "assigned"  # a worker holds it and has not yet said that it runs
+    RUNNING = "running"  # a worker holds it and runs it
+    ORPHANED = "orphaned"  # its worker's connection is lost; held for the grace time
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is the job still to be given to a worker?"""
+        return self in WAITING
+
+    @property
+    def is_held(self) -> bool:
+        """Does a worker hold the job, or did one until a moment ago?"""
+        return self in HELD
+
+    @property
+    def is_ended(self) -> bool:
+        """Has the job ended? Ended phases never change."""
+        return self in ENDED
+
+
+WAITING = frozenset({JobPhase.DELAYED, JobPhase.QUEUED, JobPhase.OFFERED})
+HELD = frozenset({JobPhase.ASSIGNED, JobPhase.RUNNING, JobPhase.ORPHANED})
+ENDED = frozenset({JobPhase.SUCCEEDED, JobPhase.FAILED, JobPhase.CANCELLED})
+
+
+class JobTrigger(Enum):
+    """What moves a job. The value is the kind of its row in the event log."""
+
+    CREATED = "created"  # the first row of a job; not a move
+    BECAME_DUE = "became_due"
+    OFFERED = "offered"
+    OFFER_WITHDRAWN = "offer_withdrawn"  # declined, lapsed, or its worker was lost
+    OFFER_ACCEPTED = "assigned"
+    OFFER_TERMINATED = "terminated_by_worker"  # the answer said: do not run this job at all
+    STARTED = "started"
+    WORKER_LOST = "orphaned"
+    CLAIMED = "claimed"
+    GRACE_EXPIRED = "grace_expired"  # lost for good, to be given to another worker
+    GAVE_UP_LOST = "gave_up_lost"  # lost for good, and the restart policy says no more
+    SUCCEEDED = "succeeded"
+    RETRIED = "retried"  # failed, to be tried again
+    FAILED = "failed"
+    HANDED_OVER = "handed_over"
+    QUEUE_DEADLINE_PASSED = "no_capacity"
+    CANCELLED = "cancelled"
+
+
+JOB_MOVES: dict[JobPhase, dict[JobTrigger, JobPhase]] = {
+    JobPhase.DELAYED: {
+        JobTrigger.BECAME_DUE: JobPhase.QUEUED,
+        JobTrigger.CANCELLED: JobPhase.CANCELLED,
+    },
+    JobPhase.QUEUED: {
+        JobTrigger.OFFERED: JobPhase.OFFERED,
+        JobTrigger.QUEUE_DEADLINE_PASSED: JobPhase.FAILED,
+        JobTrigger.CANCELLED: JobPhase.CANCELLED,
+    },
+    JobPhase.OFFERED: {
+        JobTrigger.OFFER_WITHDRAWN: JobPhase.QUEUED,
+        JobTrigger.OFFER_ACCEPTED: JobPhase.ASSIGNED,
+        JobTrigger.OFFER_TERMINATED: JobPhase.SUCCEEDED,
+    },
+    JobPhase.ASSIGNED: {
+        JobTrigger.STARTED: JobPhase.RUNNING,
+        JobTrigger.WORKER_LOST: JobPhase.ORPHANED,
+        JobTrigger.CLAIMED: JobPhase.RUNNING,
+        JobTrigger.SUCCEEDED: JobPhase.SUCCEEDED,
+        JobTrigger.RETRIED: JobPhase.DELAYED,
+        JobTrigger.FAILED: JobPhase.FAILED,
+        JobTrigger.HANDED_OVER: JobPhase.QUEUED,
+        JobTrigger.CANCELLED: JobPhase.CANCELLED,
+    },
+    JobPhase.RUNNING: {
+        JobTrigger.WORKER_LOST: JobPhase.ORPHANED,
+        JobTrigger.CLAIMED: JobPhase.RUNNING,
+        JobTrigger.SUCCEEDED: JobPhase.SUCCEEDED,
+        JobTrigger.RETRIED: JobPhase.DELAYED,
+        JobTrigger.FAILED: JobPhase.FAILED,
+        JobTrigger.HANDED_OVER: JobPhase.QUEUED,
+        JobTrigger.CANCELLED: JobPhase.CANCELLED,
+    },
+    JobPhase.ORPHANED: {
+        JobTrigger.CLAIMED: JobPhase.RUNNING,
+        JobTrigger.GRACE_EXPIRED: JobPhase.QUEUED,
+        JobTrigger.GAVE_UP_LOST: JobPhase.FAILED,
+        JobTrigger.CANCELLED: JobPhase.CANCELLED,
+    },
+    JobPhase.SUCCEEDED: {},
+    JobPhase.FAILED: {},
+    JobPhase.CANCELLED: {},
+}
+
+
+def advance_job(phase: JobPhase, trigger: JobTrigger) -> JobPhase:
+    """Return the phase that `trigger` moves a job to. Raises LifecycleError for no such move."""
+    try:
+        return JOB_MOVES[phase][trigger]
+    except KeyError:
+        raise LifecycleError(f"a job that is {phase.value} cannot be {trigger.value}") from None
+
+
+class WorkerPhase(Enum):
+    """Whether a connected worker may be offered a job, and if not, why."""
+
+    SETTLING = "settling"  # registered; may still be about to claim its jobs
+    AVAILABLE = "available"
+    FULL = "full"  # it said WS_FULL
+    BACKED_OFF = "backed_off"  # it declined or kept silent a moment ago
+    DRAINING = "draining"  # it said that it takes no more jobs
+    GONE = "gone"
+
+
+class WorkerTrigger(Enum):
+    """What moves a worker."""
+
+    SETTLED = "settled"
+    REPORTED_AVAILABLE = "reported_available"
+    REPORTED_FULL = "reported_full"
+    REPORTED_DRAINING = "reported_draining"
+    DECLINED = "declined"
+    BACKOFF_ENDED = "backoff_ended"
+    DISCONNECTED = "disconnected"
+
+
+_REPORTS = {
+    WorkerTrigger.REPORTED_AVAILABLE: WorkerPhase.AVAILABLE,
+    WorkerTrigger.REPORTED_FULL: WorkerPhase.FULL,
+    WorkerTrigger.REPORTED_DRAINING: WorkerPhase.DRAINING,
+    WorkerTrigger.DISCONNECTED: WorkerPhase.GONE,
+}
+
+WORKER_MOVES: dict[WorkerPhase, dict[WorkerTrigger, WorkerPhase]] = {
+    WorkerPhase.SETTLING: {**_REPORTS, WorkerTrigger.SETTLED: WorkerPhase.AVAILABLE},
+    WorkerPhase.AVAILABLE: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.BACKED_OFF},
+    # A full or draining worker may still decline an offer that was on its way.
+    WorkerPhase.FULL: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.FULL},
+    WorkerPhase.DRAINING: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.DRAINING},
+    WorkerPhase.BACKED_OFF: {
+        **_REPORTS,
+        # Status comes every 2.5 s whatever happens: it does not take a refusal back.
+        WorkerTrigger.REPORTED_AVAILABLE: WorkerPhase.BACKED_OFF,
+        WorkerTrigger.DECLINED: WorkerPhase.BACKED_OFF,
+        WorkerTrigger.BACKOFF_ENDED: WorkerPhase.AVAILABLE,
+    },
+    WorkerPhase.GONE: {},
+}
+
+
+def advance_worker(phase: WorkerPhase, trigger: WorkerTrigger) -> WorkerPhase:
+    """Return the phase that `trigger` moves a worker to. Raises LifecycleError for no move."""
+    try:
+        return WORKER_MOVES[phase][trigger]
+    except KeyError:
+        raise LifecycleError(f"a worker that is {phase.value} cannot be {trigger.value}") from None

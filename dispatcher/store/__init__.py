@@ -1,0 +1,1 @@
+"""Durable jobs: the contract (`contract`) and the stores that keep it."""

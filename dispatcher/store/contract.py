@@ -1,0 +1,138 @@
+"""What a store of jobs is. The store owns jobs; the engine owns workers.
+
+A store keeps dispatches, jobs (config and state apart), the queue of each lane, and the event log.
+It takes batches of `StoreRequest`s and answers with results; it decides nothing. Its promises:
+
+1. `commit` applies a batch in order, all or nothing, and returns after it is durable (a batch that
+   changes nothing durable need not be synced).
+2. Create is create-if-absent, by the dispatch's id; every other move is guarded by epoch.
+3. Between a claim and its release, its move, or the end of the process, a waiting job is held by
+   one node and is claimed by no other. What a node held and had only offered is queued again when
+   the store is opened anew (later: when the node's lease runs out).
+4. Job config never changes; ended states never change; each durable move has one row in the event
+   log, whose sequence numbers grow without end and are never used again, also after pruning.
+5. A queue goes by priority, then by arrival; a job that is released takes its old place.
+6. The cost of a request does not grow with the number of jobs, but by a logarithm.
+
+A `commit` that raises `StoreUnavailable` changed nothing, and may be tried again as it is. Any
+other StoreError is final: the process should end with its one line.
+
+Every implementation passes tests/conformance/store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dispatcher.core.effects import StoreRequest
+from dispatcher.core.events import StoreRecovered, StoreResult
+from dispatcher.core.jobs import Dispatch, Job, JobState, Nanoseconds
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job as it stands in the store. `number` grows in order of arrival; pages go by it."""
+
+    number: int
+    job: Job
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDispatch:
+    """A dispatch with all its jobs, in order of arrival."""
+
+    dispatch: Dispatch
+    jobs: tuple[StoredJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One durable move, as the event log keeps it."""
+
+    sequence: int
+    at: Nanoseconds
+    project: str
+    job_id: str
+    dispatch_id: str
+    trigger: JobTrigger
+    phase: JobPhase
+    epoch: int
+    attempt: int
+    worker_id: str
+    reason: str
+    error: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list shows. An empty field does not restrict."""
+
+    project: str
+    phases: frozenset[JobPhase] = frozenset()
+    agent_name: str = ""
+    room: str = ""
+    worker_id: str = ""
+    dispatch_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long, and how many of them, ended jobs and events are kept. Whichever bound is first."""
+
+    ended_jobs_age: Nanoseconds
+    ended_jobs_max: int
+    events_age: Nanoseconds
+    events_max: int
+
+
+class Store(Protocol):
+    """A store of jobs. One instance serves one node; all methods but `close` may raise StoreError."""
+
+    async def open(self, now: Nanoseconds) -> StoreRecovered:
+        """Open it, migrate it, and tell what was there. Raises StoreError in one clear line."""
+        ...
+
+    async def commit(
+        self, requests: Sequence[StoreRequest], now: Nanoseconds
+    ) -> Sequence[StoreResult]:
+        """Apply the requests in order, durably; return the results of those that have one."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way and let go. Idempotent."""
+        ...
+
+    # Reads see at least all that was committed before they were called.
+
+    async def get_dispatch(self, project: str, dispatch_id: str) -> StoredDispatch | None:
+        """Return the dispatch with its jobs, also when it is deleted."""
+        ...
+
+    async def list_dispatches(self, project: str, room: str, limit: int) -> list[StoredDispatch]:
+        """Return the room's dispatches that nobody deleted, oldest first."""
+        ...
+
+    async def get_job(self, project: str, job_id: str) -> StoredJob | None:
+        """Return one job."""
+        ...
+
+    async def list_jobs(self, where: JobFilter, limit: int, before: int = 0) -> list[StoredJob]:
+        """Return jobs, newest first; with `before`, those whose number is smaller."""
+        ...
+
+    async def job_events(self, project: str, job_id: str) -> list[EventRow]:
+        """Return the job's rows of the event log, oldest first."""
+        ...
+
+    async def events_after(self, sequence: int, limit: int) -> list[EventRow]:
+        """Return rows of the event log of all projects with greater sequence numbers, in order."""
+        ...
+
+    async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
+        """Delete at most `limit` rows that are past retention; return how many were deleted."""
+        ...
