@@ -1,0 +1,74 @@
+"""The engine's bounds and times: every one has a name and a default here.
+
+Left to others: where the values come from (`dispatcher.config`), the limits of what a peer may
+send (`protocol.limits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dispatcher.core.jobs import MILLISECOND, SECOND, Nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPolicy:
+    """What an operator sets for one agent name. None: not set, the worker's or the default rules."""
+
+    # most jobs at once on one worker of this agent (stock workers declare none)
+    capacity: int | None = None
+    # how long a worker of this agent may be away before its jobs go to others
+    grace: Nanoseconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The engine's settings. Times are in nanoseconds."""
+
+    # An offer that is not answered within this goes to another worker.
+    offer_timeout: Nanoseconds = 10 * SECOND
+    # A job that waits for longer than this ends: FAILED, no capacity.
+    queue_time: Nanoseconds = 300 * SECOND
+    # How long a worker that declares nothing may be away. A stock worker that lost its socket
+    # for 3 s is back after 6, and its jobs run on meanwhile.
+    grace: Nanoseconds = 20 * SECOND
+    # No worker may declare a longer one.
+    grace_max: Nanoseconds = 3600 * SECOND
+    # A worker that has just registered may be about to claim its jobs: it is offered nothing
+    # until its first status (stock workers send it right after the claim), or for this long.
+    settle_time: Nanoseconds = 500 * MILLISECOND
+    # A worker that declined is left alone: from min, doubled for each refusal in a row, to max.
+    decline_backoff_min: Nanoseconds = 250 * MILLISECOND
+    decline_backoff_max: Nanoseconds = 4 * SECOND
+    # A worker that let an offer lapse is left alone for as long as it takes to lapse, at least.
+    silence_backoff_min: Nanoseconds = 10 * SECOND
+    silence_backoff_max: Nanoseconds = 60 * SECOND
+    # Tries of one job, first one included, before it is given up.
+    attempts_max: int = 5
+    # Wait before a failed job is tried again: doubled each time, with half of it at random.
+    retry_backoff_min: Nanoseconds = 1 * SECOND
+    retry_backoff_max: Nanoseconds = 30 * SECOND
+    # Workers at or above this load come last. A preference, not a gate (LiveKit's own value).
+    target_load: float = 0.7
+    # Load that one more job is taken to cost a worker which has not shown what its jobs cost.
+    load_per_job: float = 0.1
+    # Unanswered offers to one worker at once: what a silent one can sit on.
+    offers_in_flight_max: int = 32
+    # Jobs asked of the store by one claim, and due jobs looked at in one turn.
+    claim_max: int = 64
+    due_max: int = 256
+    # A job that was told to stop occupies its worker until it says that it ended, at most so long
+    # (a stock worker gives an entrypoint 15 s).
+    stop_timeout: Nanoseconds = 30 * SECOND
+    # Two live connections claim one job: so long must the older one be silent to lose it.
+    takeover_silence: Nanoseconds = 2 * SECOND
+    # by agent name
+    agents: Mapping[str, AgentPolicy] = field(default_factory=dict)
+
+    def agent(self, agent_name: str) -> AgentPolicy:
+        """Return what is set for this agent."""
+        return self.agents.get(agent_name, _NOTHING_SET)
+
+
+_NOTHING_SET = AgentPolicy()
