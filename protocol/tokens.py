@@ -1,0 +1,375 @@
+"""Access tokens: mint and verify LiveKit's JWTs (HS256 only).
+
+A token names its key (`iss`), its bearer (`sub`) and its grants (`video`, `agent`). Verifying
+trusts nothing before the signature is right, and refuses with TokenError whatever else comes: the
+reason names a claim, never the token or the secret. Time is an argument. Which grant opens which
+door is asked on `Grants`; who asks and what is answered is left to the server.
+
+Claim names are those of LiveKit's AccessToken. The tokens of an assignment are as LiveKit's
+BuildAgentToken makes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from jwt.algorithms import HMACAlgorithm
+
+from protocol.errors import TokenError
+from protocol.limits import DEFAULT_LIMITS, WireLimits
+from protocol.wire_pb2 import ParticipantPermission
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "AGENT_NAME_ATTRIBUTE",
+    "Grants",
+    "mint",
+    "mint_api_token",
+    "mint_assignment_token",
+    "verify",
+]
+
+# Set over the worker's own attributes on each agent participant (LiveKit: AgentNameAttributeKey).
+AGENT_NAME_ATTRIBUTE = "lk.agent_name"
+
+_ALGORITHM = "HS256"
+_NS_PER_SECOND = 1_000_000_000
+_NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+
+
+class _Hmac(HMACAlgorithm):
+    """HMAC that does not warn of a short secret at each token: the server says so once."""
+
+    def check_key_length(self, key: bytes) -> str | None:
+        return None
+
+
+def _hs256() -> jwt.PyJWS:
+    jws = jwt.PyJWS(algorithms=[_ALGORITHM])
+    jws.unregister_algorithm(_ALGORITHM)
+    jws.register_algorithm(_ALGORITHM, _Hmac(_Hmac.SHA256))
+    return jws
+
+
+_JWS = _hs256()
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What a verified token says. Claims that are absent have their empty value."""
+
+    api_key: str
+    identity: str = ""
+    name: str = ""
+    kind: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES, hash=False)
+    expires_at_seconds: float = 0.0
+    # base64 SHA-256 of the body that came with the token (webhooks)
+    sha256: str = ""
+    # video.*
+    room: str = ""
+    room_join: bool = False
+    room_admin: bool = False
+    room_create: bool = False
+    room_list: bool = False
+    agent: bool = False
+    can_publish: bool = True
+    can_subscribe: bool = True
+    can_publish_data: bool = True
+    can_update_own_metadata: bool = False
+    can_subscribe_metrics: bool = False
+    hidden: bool = False
+    # agent.dispatchAdmin
+    dispatch_admin: bool = False
+
+    def may_register_worker(self) -> bool:
+        """Whether the bearer may connect as a worker (`video.agent`)."""
+        return self.agent
+
+    def may_administer_room(self, room: str) -> bool:
+        """Whether the bearer may dispatch to `room` (`video.roomAdmin` and that very room).
+
+        A token without a room opens only the empty room name, as in LiveKit.
+        """
+        return self.room_admin and self.room == room
+
+    def may_administer_queue(self) -> bool:
+        """Whether the bearer may read and change Callboard's own things (`agent.dispatchAdmin`)."""
+        return self.dispatch_admin
+
+
+def verify(
+    token: str,
+    keys: Mapping[str, str],
+    now_ns: int,
+    limits: WireLimits = DEFAULT_LIMITS,
+) -> Grants:
+    """The grants of `token`, signed with one of `keys` (API key to secret) and valid at `now_ns`.
+
+    `exp` is required, `nbf` is not; both get `token_leeway_seconds`. Raises TokenError.
+    """
+    if not token:
+        raise TokenError("the token is missing")
+    if len(token) > limits.token_bytes_max:
+        raise TokenError(f"the token is longer than {limits.token_bytes_max} bytes")
+    if not token.isascii() or token.count(".") != 2:
+        raise TokenError("the token is not a signed JWT")
+    api_key = _text(_claims(_peek(token)), "iss")
+    secret = keys.get(api_key) if api_key else None
+    if not secret:
+        raise TokenError("the API key (iss) is not known")
+    try:
+        payload = _JWS.decode(token, secret, algorithms=[_ALGORITHM])
+    except jwt.InvalidAlgorithmError:
+        raise TokenError("the algorithm is not HS256") from None
+    except jwt.InvalidSignatureError:
+        raise TokenError("the signature is wrong") from None
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
+        raise TokenError("the token is not a signed JWT") from None
+    if not isinstance(payload, bytes):
+        raise TokenError("the token is not a signed JWT")
+    claims = _claims(payload)
+    # The signature covers these claims; the first look did not check that it read the same text.
+    if _text(claims, "iss") != api_key:
+        raise TokenError("the API key (iss) is not known")
+    expires_at_seconds = _check_times(claims, now_ns / _NS_PER_SECOND, limits.token_leeway_seconds)
+    return _grants(claims, api_key, expires_at_seconds)
+
+
+def mint(
+    api_key: str,
+    secret: str,
+    claims: Mapping[str, Any],
+    now_ns: int,
+    life_seconds: float = DEFAULT_LIMITS.token_life_seconds,
+) -> str:
+    """A signed token of any claims; iss, iat, nbf and exp are set here, over what `claims` says."""
+    issued_at = now_ns // _NS_PER_SECOND
+    body = dict(claims)
+    body["iss"] = api_key
+    body["iat"] = issued_at
+    body["nbf"] = issued_at
+    body["exp"] = issued_at + int(life_seconds)
+    payload = json.dumps(body, separators=(",", ":")).encode()
+    return _JWS.encode(payload, secret, algorithm=_ALGORITHM)
+
+
+def mint_assignment_token(
+    api_key: str,
+    secret: str,
+    *,
+    room: str,
+    identity: str,
+    now_ns: int,
+    name: str = "",
+    metadata: str = "",
+    attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    agent_name: str = "",
+    permissions: ParticipantPermission | None = None,
+    life_seconds: float = DEFAULT_LIMITS.token_life_seconds,
+) -> str:
+    """The token with which an agent joins its room (LiveKit: BuildAgentToken).
+
+    `name`, `metadata` and `attributes` are those of the worker's answer; `lk.agent_name` is set
+    over them. `permissions` None: the worker sent none, and gets subscribe, publish, data and
+    metadata. The sources to publish and the recorder flag are never passed on.
+    """
+    if permissions is None:
+        permissions = ParticipantPermission(
+            can_subscribe=True, can_publish=True, can_publish_data=True, can_update_metadata=True
+        )
+    video: dict[str, Any] = {
+        "roomJoin": True,
+        "agent": True,
+        "room": room,
+        "canSubscribe": permissions.can_subscribe,
+        "canPublish": permissions.can_publish,
+        "canPublishData": permissions.can_publish_data,
+        "canUpdateOwnMetadata": permissions.can_update_metadata,
+        "canSubscribeMetrics": permissions.can_subscribe_metrics,
+    }
+    if permissions.hidden:
+        video["hidden"] = True
+    claims: dict[str, Any] = {"sub": identity, "kind": "agent", "video": video}
+    if name:
+        claims["name"] = name
+    if metadata:
+        claims["metadata"] = metadata
+    claims["attributes"] = {**attributes, AGENT_NAME_ATTRIBUTE: agent_name}
+    return mint(api_key, secret, claims, now_ns, life_seconds)
+
+
+def mint_api_token(
+    api_key: str,
+    secret: str,
+    *,
+    now_ns: int,
+    identity: str = "",
+    name: str = "",
+    room: str = "",
+    room_join: bool = False,
+    room_admin: bool = False,
+    room_create: bool = False,
+    room_list: bool = False,
+    agent: bool = False,
+    dispatch_admin: bool = False,
+    metadata: str = "",
+    attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    life_seconds: float = DEFAULT_LIMITS.token_life_seconds,
+) -> str:
+    """A token for a client, a worker or a participant; grants that are not asked are left out.
+
+    `room_join` needs an identity and a room (as LiveKit's AccessToken asks): ValueError.
+    """
+    if room_join and not (identity and room):
+        raise ValueError("a token that joins a room needs an identity and a room")
+    video: dict[str, Any] = {
+        claim: True
+        for claim, granted in (
+            ("roomJoin", room_join),
+            ("roomAdmin", room_admin),
+            ("roomCreate", room_create),
+            ("roomList", room_list),
+            ("agent", agent),
+        )
+        if granted
+    }
+    if room:
+        video["room"] = room
+    claims: dict[str, Any] = {"sub": identity}
+    if name:
+        claims["name"] = name
+    if metadata:
+        claims["metadata"] = metadata
+    if attributes:
+        claims["attributes"] = dict(attributes)
+    if video:
+        claims["video"] = video
+    if dispatch_admin:
+        claims["agent"] = {"dispatchAdmin": True}
+    return mint(api_key, secret, claims, now_ns, life_seconds)
+
+
+# ---- reading claims that may be hostile ----
+
+
+def _peek(token: str) -> bytes:
+    """The payload before the signature is checked: good for nothing but finding the key."""
+    segment = token.split(".", 2)[1]
+    try:
+        return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except (binascii.Error, ValueError):
+        raise TokenError("the token is not a signed JWT") from None
+
+
+def _claims(payload: bytes) -> Mapping[str, object]:
+    try:
+        claims = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise TokenError("the claims are not JSON") from None
+    if not isinstance(claims, dict):
+        raise TokenError("the claims are not a JSON object")
+    return claims
+
+
+def _text(claims: Mapping[str, object], name: str, shown: str = "") -> str:
+    value = claims.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TokenError(f"claim {shown or name} is not a string")
+    return value
+
+
+def _flag(claims: Mapping[str, object], group: str, name: str, absent: bool = False) -> bool:
+    value = claims.get(name)
+    if value is None:
+        return absent
+    if not isinstance(value, bool):
+        raise TokenError(f"claim {group}.{name} is not a boolean")
+    return value
+
+
+def _group(claims: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = claims.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TokenError(f"claim {name} is not an object")
+    return value
+
+
+def _time(claims: Mapping[str, object], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TokenError(f"claim {name} is not a number")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = float("inf")
+    # Not a number is equal to nothing, and an endless token is not a token with an end.
+    if not -1e18 < seconds < 1e18:
+        raise TokenError(f"claim {name} is out of range")
+    return seconds
+
+
+def _check_times(claims: Mapping[str, object], now_seconds: float, leeway_seconds: float) -> float:
+    expires_at = _time(claims, "exp")
+    if expires_at is None:
+        raise TokenError("claim exp is missing")
+    if now_seconds >= expires_at + leeway_seconds:
+        raise TokenError("the token has expired")
+    not_before = _time(claims, "nbf")
+    if not_before is not None and now_seconds < not_before - leeway_seconds:
+        raise TokenError("the token is not valid yet")
+    return expires_at
+
+
+def _attributes(claims: Mapping[str, object]) -> Mapping[str, str]:
+    group = _group(claims, "attributes")
+    if not group:
+        return _NO_ATTRIBUTES
+    attributes: dict[str, str] = {}
+    for key, value in group.items():
+        if not isinstance(value, str):
+            raise TokenError("claim attributes holds something that is not a string")
+        attributes[key] = value
+    return MappingProxyType(attributes)
+
+
+def _grants(claims: Mapping[str, object], api_key: str, expires_at_seconds: float) -> Grants:
+    video = _group(claims, "video")
+    return Grants(
+        api_key=api_key,
+        identity=_text(claims, "sub"),
+        name=_text(claims, "name"),
+        kind=_text(claims, "kind"),
+        metadata=_text(claims, "metadata"),
+        attributes=_attributes(claims),
+        expires_at_seconds=expires_at_seconds,
+        sha256=_text(claims, "sha256"),
+        room=_text(video, "room", "video.room"),
+        room_join=_flag(video, "video", "roomJoin"),
+        room_admin=_flag(video, "video", "roomAdmin"),
+        room_create=_flag(video, "video", "roomCreate"),
+        room_list=_flag(video, "video", "roomList"),
+        agent=_flag(video, "video", "agent"),
+        can_publish=_flag(video, "video", "canPublish", absent=True),
+        can_subscribe=_flag(video, "video", "canSubscribe", absent=True),
+        can_publish_data=_flag(video, "video", "canPublishData", absent=True),
+        can_update_own_metadata=_flag(video, "video", "canUpdateOwnMetadata"),
+        can_subscribe_metrics=_flag(video, "video", "canSubscribeMetrics"),
+        hidden=_flag(video, "video", "hidden"),
+        dispatch_admin=_flag(_group(claims, "agent"), "agent", "dispatchAdmin"),
+    )
