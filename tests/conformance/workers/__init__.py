@@ -1,0 +1,1 @@
+"""Agent programs as a user of livekit-agents writes them; the tests run them as processes."""
