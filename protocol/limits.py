@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from protocol.errors import InvalidField, LimitExceeded
 from protocol.ids import ID_LENGTH_MAX
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "TextCheck",
     "WireLimits",
     "attributes_bytes",
     "bounded_load",
@@ -96,6 +97,12 @@ class WireLimits:
 
 
 DEFAULT_LIMITS = WireLimits()
+
+
+class TextCheck(Protocol):
+    """A check of one text: the field's name for the error, its text, the limits."""
+
+    def __call__(self, field: str, text: str, limits: WireLimits = ..., /) -> None: ...
 
 
 def text_bytes(text: str) -> int:
