@@ -1,0 +1,236 @@
+"""The table of options: each one once, with its name, kind, bounds, unit, default and help.
+
+A row's `key` is its place in the file (dots are nesting); the environment variable follows from it
+(`policy.grace_seconds` is CALLBOARD_POLICY_GRACE_SECONDS). Only what people change from one start to
+the next has a flag. Defaults are those of the trees that the values go to, so none is written
+twice. The README's table is checked against this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from dispatcher.config.tree import Config, LogFormat, LogLevel
+from dispatcher.core.jobs import SECOND
+from dispatcher.core.policy import Policy
+from protocol.limits import WireLimits
+
+_CONFIG = Config(keys={})
+_POLICY = Policy()
+_LIMITS = WireLimits()
+
+ENV_PREFIX = "CALLBOARD_"
+# The file itself is found by a flag or a variable, so it is no option of the file.
+CONFIG_FLAG = "--config"
+CONFIG_ENV = "CALLBOARD_CONFIG"
+
+
+class Kind(Enum):
+    """What a value is, and so how it is read."""
+
+    TEXT = "text"
+    SECRET = "secret"  # noqa: S105 - a kind
+    SWITCH = "switch"
+    INTEGER = "integer"
+    NUMBER = "number"
+    SECONDS = "seconds"
+    DURATION = "duration"  # seconds for people, nanoseconds in the tree
+    PATH = "path"
+    URL = "url"
+    CHOICE = "choice"
+    KEYS = "keys"
+    PROJECTS = "projects"
+    AGENTS = "agents"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table. `field` is its name in the tree that it goes to."""
+
+    key: str
+    kind: Kind
+    help: str
+    default: str | float | bool = ""
+    unit: str = ""
+    flag: str = ""
+    field: str = ""
+    least: float = 0
+    most: float = 0
+    choices: tuple[str, ...] = ()
+
+    @property
+    def env(self) -> str:
+        """The environment variable that sets it."""
+        return ENV_PREFIX + self.key.upper().replace(".", "_")
+
+    @property
+    def section(self) -> str:
+        """The first part of the key where there are two: "policy", "limits" ...; else ""."""
+        head, dot, _ = self.key.partition(".")
+        return head if dot else ""
+
+
+_COUNT_MAX = 1_000_000_000
+_BYTES_MAX = 1 << 30
+_SECONDS_MAX = 10 * 365 * 86_400.0
+
+
+def _duration(name: str, help: str, least: float = 0.001) -> Option:  # noqa: A002
+    default = getattr(_POLICY, name) / SECOND
+    key = f"{name.removesuffix(_end(name))}_seconds{_end(name)}"
+    return Option(f"policy.{key}", Kind.DURATION, help, default, "s", "", name, least, _SECONDS_MAX)
+
+
+def _end(name: str) -> str:
+    return next((end for end in ("_min", "_max") if name.endswith(end)), "")
+
+
+def _policy(name: str, help: str, most: float, least: float = 1) -> Option:  # noqa: A002
+    default = getattr(_POLICY, name)
+    kind = Kind.INTEGER if isinstance(default, int) else Kind.NUMBER
+    return Option(f"policy.{name}", kind, help, default, "", "", name, least, most)
+
+
+def _limit(name: str, help: str, most: float = 0, unit: str = "") -> Option:  # noqa: A002
+    default = getattr(_LIMITS, name)
+    key = f"limits.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, most or _SECONDS_MAX)
+    unit = unit or ("bytes" if "_bytes_" in name else "")
+    return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most or _BYTES_MAX)
+
+
+def _retention(name: str, help: str) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.retention, name)
+    if name.endswith("_age"):
+        key = f"retention.{name}_seconds"
+        return Option(
+            key, Kind.DURATION, help, default / SECOND, "s", "", name, 1, 100 * _SECONDS_MAX
+        )
+    return Option(f"retention.{name}", Kind.INTEGER, help, default, "", "", name, 0, _COUNT_MAX)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "dev",
+        Kind.SWITCH,
+        "Key devkey, secret secret (where no keys are given), and debug logs for people.",
+        _CONFIG.dev,
+        flag="--dev",
+    ),
+    Option("bind", Kind.TEXT, "The address to listen on.", _CONFIG.bind, flag="--bind"),
+    Option(
+        "port",
+        Kind.INTEGER,
+        "The port to listen on; 0 takes a free one and logs it.",
+        _CONFIG.port,
+        flag="--port",
+        most=65_535,
+    ),
+    Option(
+        "data_dir",
+        Kind.PATH,
+        "The folder of the store; created, for this user alone, where it is missing.",
+        f"./{_CONFIG.data_dir}",
+        flag="--data-dir",
+    ),
+    Option(
+        "keys",
+        Kind.KEYS,
+        "API keys and their secrets, all of one project. LIVEKIT_KEYS is read too.",
+        flag="--keys",
+    ),
+    Option(
+        "projects",
+        Kind.PROJECTS,
+        "Keys grouped by project: `NAME: {keys: {KEY: SECRET}}`. Projects see nothing of each other.",
+    ),
+    Option(
+        "room_url",
+        Kind.URL,
+        "The SFU's address, sent to workers as the address of the room.",
+        flag="--room-url",
+    ),
+    Option(
+        "room_key", Kind.TEXT, "The SFU's API key, where ours do not open it.", flag="--room-key"
+    ),
+    Option("room_secret", Kind.SECRET, "The secret of room_key.", flag="--room-secret"),
+    Option(
+        "log_level",
+        Kind.CHOICE,
+        "The least important event that is logged; debug with --dev.",
+        _CONFIG.log_level.value,
+        flag="--log-level",
+        choices=tuple(LogLevel),
+    ),
+    Option(
+        "log_format",
+        Kind.CHOICE,
+        "auto is for people on a terminal or with --dev, JSON lines otherwise.",
+        _CONFIG.log_format.value,
+        flag="--log-format",
+        choices=tuple(LogFormat),
+    ),
+    Option(
+        "agents",
+        Kind.AGENTS,
+        "By agent name: `capacity` (most jobs at once on one worker) and `grace_seconds`.",
+    ),
+    # ---- how jobs are given out ----
+    _duration("grace", "How long a worker that declares nothing may be away and keep its jobs."),
+    _duration("grace_max", "The longest grace time that a worker may declare."),
+    _duration("offer_timeout", "A worker that has not answered an offer by then is passed over."),
+    _duration("queue_time", "A job that found no worker by then fails: no capacity."),
+    _policy("attempts_max", "Tries of one job, the first one included.", 1_000_000),
+    _duration("retry_backoff_min", "Wait before a failed job is tried again; doubles each time."),
+    _duration("retry_backoff_max", "The longest such wait."),
+    _duration("settle_time", "How long a new worker may take to claim its jobs before any offer."),
+    _duration("decline_backoff_min", "How long a worker that declined is left alone; doubles."),
+    _duration("decline_backoff_max", "The longest such rest."),
+    _duration("silence_backoff_min", "How long a worker that let an offer lapse is left alone."),
+    _duration("silence_backoff_max", "The longest such rest."),
+    _duration("stop_timeout", "A job told to stop counts against its worker for at most so long."),
+    _duration("takeover_silence", "How long the older of two claimants must be silent to lose."),
+    _policy("target_load", "Workers at or above this load are chosen last.", 1.0, 0.0),
+    _policy(
+        "load_per_job", "The load that one more job is taken to cost, until measured.", 1.0, 0.0
+    ),
+    _policy("offers_in_flight_max", "Unanswered offers to one worker at once.", 100_000),
+    _policy("claim_max", "Jobs asked of the store at once.", 100_000),
+    _policy("due_max", "Jobs that are due, looked at in one turn.", 100_000),
+    # ---- what a peer may send ----
+    _limit("frame_bytes_max", "One websocket frame."),
+    _limit("body_bytes_max", "The body of one API call."),
+    _limit("metadata_bytes_max", "Metadata of a dispatch."),
+    _limit("attributes_bytes_max", "Attributes, keys and values together."),
+    _limit("deployment_bytes_max", "A deployment's name."),
+    _limit("id_bytes_max", "An id."),
+    _limit("agent_name_bytes_max", "An agent's name."),
+    _limit("namespace_bytes_max", "A namespace."),
+    _limit("room_name_bytes_max", "A room's name."),
+    _limit("identity_bytes_max", "A participant's identity."),
+    _limit("participant_name_bytes_max", "A participant's name."),
+    _limit("label_bytes_max", "Versions, instance ids and other short texts of a peer."),
+    _limit("error_bytes_max", "The error of a job; a longer one is cut."),
+    _limit("migrate_job_ids_max", "Jobs that one message claims or hands over.", _COUNT_MAX),
+    _limit("endpoints_max", "Endpoints of one worker.", _COUNT_MAX),
+    _limit("job_types_max", "Job types of one worker.", _COUNT_MAX),
+    _limit("capacity_max", "Most jobs at once that a worker may declare.", _COUNT_MAX),
+    _limit("token_bytes_max", "A token."),
+    _limit("page_size_max", "Rows on one page of a list.", 100_000),
+    _limit("page_size_default", "Rows on a page where the caller names no number.", 100_000),
+    _limit("page_token_bytes_max", "A page token."),
+    _limit("token_leeway_seconds", "How far the clock of a token's maker may be off.", 3600),
+    _limit("token_life_seconds", "How long the token of an assignment is valid."),
+    _limit("register_timeout_seconds", "From a worker's connection to its first message."),
+    _limit("ping_interval_seconds", "Between two pings of a worker."),
+    _limit("ping_timeout_seconds", "A worker that is silent for so long is disconnected."),
+    # ---- what is kept ----
+    _retention("ended_jobs_age", "How long a job is kept after its end."),
+    _retention("ended_jobs_max", "How many ended jobs are kept."),
+    _retention("events_age", "How long a row of the event log is kept."),
+    _retention("events_max", "How many rows of the event log are kept."),
+)
+
+BY_KEY = {option.key: option for option in OPTIONS}

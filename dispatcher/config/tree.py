@@ -1,0 +1,76 @@
+"""What a server is configured with: one frozen tree, made once at start.
+
+Left to others: where the values come from (`sources`), what each one is called (`options`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from dispatcher.core.jobs import SECOND
+from dispatcher.core.policy import Policy
+from dispatcher.store.contract import Retention
+from protocol.limits import WireLimits
+
+DAY_SECONDS = 86_400
+
+# The project of keys that the file does not group: all keys serve one project, as in LiveKit.
+DEFAULT_PROJECT = "default"
+
+# What `--dev` means, as in livekit-server.
+DEV_KEY = "devkey"
+DEV_SECRET = "secret"  # noqa: S105 - public on purpose
+
+
+class LogLevel(StrEnum):
+    """The least important event that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a logged event looks."""
+
+    AUTO = "auto"  # for people on a terminal, JSON lines otherwise
+    HUMAN = "human"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What belongs to one API key: the secret that signs its tokens, and whom it serves."""
+
+    secret: str = field(repr=False)
+    project: str = DEFAULT_PROJECT
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting of one server. Each field is explained by its row in `options`."""
+
+    # by API key; never empty
+    keys: Mapping[str, ApiKey]
+    dev: bool = False
+    bind: str = "127.0.0.1"
+    port: int = 7880
+    data_dir: Path = Path("callboard-data")
+    # The SFU's address, "" without one; its key and secret, "" where ours open it too.
+    room_url: str = ""
+    room_key: str = ""
+    room_secret: str = field(default="", repr=False)
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.AUTO
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
+    limits: WireLimits = WireLimits()  # noqa: RUF009 - frozen
+    retention: Retention = Retention(  # noqa: RUF009 - frozen
+        ended_jobs_age=7 * DAY_SECONDS * SECOND,
+        ended_jobs_max=100_000,
+        events_age=7 * DAY_SECONDS * SECOND,
+        events_max=1_000_000,
+    )

@@ -1,0 +1,134 @@
+"""Logs are events: a constant name, ids bound to it, one catalogue of all names.
+
+`EVENTS` is that catalogue, and docs/log-events.md is written from it: `python -m dispatcher.logs`.
+A test holds it against the source: each name that is logged is in it, and each one in it is logged.
+For people on a terminal (or with --dev) an event is a coloured line, otherwise a JSON object a line.
+Secrets and tokens never reach a log, whoever passes them: they are replaced by key and by form.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
+
+import structlog
+
+from dispatcher.config.tree import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+EVENTS: Mapping[str, str] = {
+    "library_log": "A library (`logger`) says something (`message`) that is no event of ours.",
+}
+
+REDACTED = "[redacted]"
+
+# A word of a key that says that its value must not be read by whoever reads logs.
+_SECRET_KEY = re.compile(
+    r"(^|[_\-.])(secrets?|tokens?|passwords?|authorization|cookie|jwt|keys)$", re.IGNORECASE
+)
+# A signed token in any text, a bearer header, user and password in an address.
+_SECRET_TEXT = re.compile(
+    r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*|(?<=[Bb]earer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?<=[?&]access_token=)[^&\s\"']+|(?<=[?&]worker_token=)[^&\s\"']+"
+)
+_DEPTH_MAX = 6
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace whatever looks like a secret, by its key or by its form; a structlog processor."""
+    return {key: _redacted(key, value, _DEPTH_MAX) for key, value in event.items()}
+
+
+def _redacted(key: str, value: object, depth: int) -> object:
+    if _SECRET_KEY.search(key) and value is not None:
+        return REDACTED
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(REDACTED, value)
+    if isinstance(value, bytes | bytearray):
+        return f"<{len(value)} bytes>"  # bodies and frames are not for logs
+    if depth and isinstance(value, Mapping):
+        return {name: _redacted(str(name), inner, depth - 1) for name, inner in value.items()}
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_redacted("", inner, depth - 1) for inner in value]
+    return value
+
+
+def _name_foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Give a library's record, which is any text, the constant name of the catalogue."""
+    event["message"] = event.pop("event")
+    event["event"] = "library_log"
+    return event
+
+
+def configure_logs(
+    level: LogLevel = LogLevel.INFO,
+    format: LogFormat = LogFormat.AUTO,  # noqa: A002
+    stream: TextIO | None = None,
+) -> None:
+    """Set up logging of this process, once, to `stream` (stderr). Libraries' warnings come along."""
+    out = sys.stderr if stream is None else stream
+    for_people = format is LogFormat.HUMAN or (format is LogFormat.AUTO and out.isatty())
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(
+            fmt="%H:%M:%S.%f" if for_people else "iso", utc=not for_people
+        ),
+    ]
+    structlog.configure(
+        processors=[*shared, *_ending(for_people, out)],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _name_foreign],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_ending(for_people, out),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.WARNING))
+
+
+def _ending(for_people: bool, out: TextIO) -> list[Processor]:
+    # The traceback becomes text before `redact` sees it, and without local variables: both may
+    # hold what must not be logged.
+    render: Processor = structlog.processors.JSONRenderer(default=str)
+    if for_people:
+        render = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(),
+            pad_event_to=24,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    return [structlog.processors.format_exc_info, redact, render]
+
+
+def catalogue_page() -> str:
+    """Return docs/log-events.md."""
+    rows = "\n".join(f"| `{name}` | {EVENTS[name]} |" for name in sorted(EVENTS))
+    return (
+        "# Log events\n\n"
+        "Every event that a Callboard server logs. Written by `python -m dispatcher.logs` from the\n"
+        "catalogue in `dispatcher/logs.py`; a test holds both against the source.\n\n"
+        "On a terminal, or with `--dev`, an event is a line for people; otherwise it is a JSON\n"
+        "object on a line of its own, with `event`, `level`, `timestamp` (ISO 8601, UTC) and the\n"
+        "ids of what it is about (`worker_id`, `job_id`, `dispatch_id`, `room` ...). Secrets and\n"
+        "tokens are replaced by `[redacted]`.\n\n"
+        f"| event | what happened |\n|---|---|\n{rows}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(catalogue_page())

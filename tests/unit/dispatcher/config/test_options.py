@@ -1,0 +1,64 @@
+"""The table of options is whole: nothing that can be set is missing, nothing is there twice."""
+
+from dataclasses import fields
+
+from dispatcher.config import OPTIONS, Config, load_config
+from dispatcher.config.options import Kind
+from dispatcher.core.jobs import SECOND
+from dispatcher.core.policy import Policy
+from dispatcher.store.contract import Retention
+from protocol.limits import WireLimits
+
+# The wire's names for what the engine's policy sets.
+SHARED = {"offer_timeout_seconds", "grace_seconds_max", "claim_silence_seconds"}
+
+
+def field_names(tree: type[Policy] | type[WireLimits] | type[Retention]) -> set[str]:
+    return {field.name for field in fields(tree)}
+
+
+def in_section(section: str) -> set[str]:
+    return {option.field for option in OPTIONS if option.section == section}
+
+
+def test_every_setting_of_the_engine_is_an_option() -> None:
+    assert in_section("policy") == field_names(Policy) - {"agents"}
+
+
+def test_every_limit_of_the_wire_is_an_option() -> None:
+    assert in_section("limits") == field_names(WireLimits) - SHARED
+
+
+def test_every_bound_of_retention_is_an_option() -> None:
+    assert in_section("retention") == field_names(Retention)
+
+
+def test_every_field_of_the_configuration_is_an_option() -> None:
+    sections = {"policy", "limits", "retention"}
+    tops = {option.key for option in OPTIONS if not option.section}
+    assert {field.name for field in fields(Config)} - sections == tops - {"projects", "agents"}
+
+
+def test_names_are_there_once() -> None:
+    for names in (
+        [option.key for option in OPTIONS],
+        [option.env for option in OPTIONS],
+        [option.flag for option in OPTIONS if option.flag],
+    ):
+        assert len(names) == len(set(names))
+
+
+def test_the_defaults_of_the_table_are_those_that_a_server_gets() -> None:
+    config = load_config({"--keys": "k: s"}, {})
+    for option in OPTIONS:
+        if not option.section:
+            continue
+        value = getattr(getattr(config, option.section), option.field)
+        assert option.default == (value / SECOND if option.kind is Kind.DURATION else value)
+
+
+def test_every_default_is_within_its_bounds() -> None:
+    for option in OPTIONS:
+        if option.most:
+            assert isinstance(option.default, int | float)
+            assert option.least <= option.default <= option.most, option.key
