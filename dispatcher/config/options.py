@@ -14,11 +14,11 @@ from enum import Enum
 from dispatcher.config.tree import Config, LogFormat, LogLevel
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
-from protocol.limits import WireLimits
+from dispatcher.server.limits import ServerLimits
 
 _CONFIG = Config(keys={})
 _POLICY = Policy()
-_LIMITS = WireLimits()
+_LIMITS = ServerLimits()
 
 ENV_PREFIX = "CALLBOARD_"
 # The file itself is found by a flag or a variable, so it is no option of the file.
@@ -92,12 +92,13 @@ def _policy(name: str, help: str, most: float, least: float = 1) -> Option:  # n
     return Option(f"policy.{name}", kind, help, default, "", "", name, least, most)
 
 
-def _limit(name: str, help: str, most: float = 0, unit: str = "") -> Option:  # noqa: A002
-    default = getattr(_LIMITS, name)
+def _limit(name: str, help: str, most: float = 0) -> Option:  # noqa: A002
+    holder = _LIMITS if hasattr(_LIMITS, name) else _LIMITS.wire
+    default = getattr(holder, name)
     key = f"limits.{name}"
     if isinstance(default, float):
         return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, most or _SECONDS_MAX)
-    unit = unit or ("bytes" if "_bytes_" in name else "")
+    unit = "bytes" if "_bytes_" in name else "s" if name.endswith("_seconds") else ""
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most or _BYTES_MAX)
 
 
@@ -226,6 +227,22 @@ OPTIONS: tuple[Option, ...] = (
     _limit("register_timeout_seconds", "From a worker's connection to its first message."),
     _limit("ping_interval_seconds", "Between two pings of a worker."),
     _limit("ping_timeout_seconds", "A worker that is silent for so long is disconnected."),
+    # ---- what the sockets bear ----
+    _limit("refused_upgrades_max", "Upgrades refused to one address in a window, before 429."),
+    _limit("refused_upgrades_window_seconds", "That window."),
+    _limit("bad_start_penalty_seconds", "How long a client with a bad start stays out; doubles."),
+    _limit("bad_start_penalty_seconds_max", "The longest such penalty."),
+    _limit("remembered_addresses_max", "Addresses remembered for either reason.", _COUNT_MAX),
+    _limit("unregistered_sockets_max", "Open sockets that have not registered.", _COUNT_MAX),
+    _limit("unregistered_sockets_per_address_max", "The same, of one address.", _COUNT_MAX),
+    _limit("outbound_bytes_max", "What one worker may leave unread before it is cut off."),
+    _limit("outbound_frames_max", "The same, in frames.", _COUNT_MAX),
+    _limit("unreadable_frames_max", "Frames of one connection that cannot be read.", _COUNT_MAX),
+    _limit("close_timeout_seconds", "How long a closing handshake may take."),
+    _limit("keep_alive_seconds", "How long an idle connection of a caller stays open.", 86_400),
+    _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
+    _limit("list_dispatches_max", "Dispatches in one answer of ListDispatch.", _COUNT_MAX),
+    _limit("stop_timeout_seconds", "How long a stop waits for open connections.", 86_400),
     # ---- what is kept ----
     _retention("ended_jobs_age", "How long a job is kept after its end."),
     _retention("ended_jobs_max", "How many ended jobs are kept."),

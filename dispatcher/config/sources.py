@@ -35,8 +35,8 @@ from dispatcher.config.tree import (
 from dispatcher.config.values import Value
 from dispatcher.core.jobs import SECOND, seconds
 from dispatcher.core.policy import AgentPolicy, Policy
+from dispatcher.server.limits import ServerLimits
 from protocol.errors import ConfigError
-from protocol.limits import WireLimits
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -46,7 +46,8 @@ _MAPPINGS = frozenset({Kind.KEYS, Kind.PROJECTS, Kind.AGENTS})
 _SECTIONS = frozenset(option.section for option in OPTIONS if option.section)
 _KEYS_WANTED = "'KEY: SECRET', with a space after the colon"
 
-# Variables that belong to a worker, not to a server.
+# Variables that belong to a worker (worker_sdk.records), not to a server.
+_WORKER_ENV = frozenset({"CALLBOARD_RECORD_PATH"})
 _WORKER_ENV_PREFIX = "CALLBOARD_WORKER_"
 # Kubernetes tells every pod about a service named callboard in variables of this form.
 _SERVICE_LINK = re.compile(r"CALLBOARD_(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP|SCTP).*)")
@@ -123,7 +124,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
         text = environ[name]
         if not name.startswith(ENV_PREFIX) or name == CONFIG_ENV or not text:
             continue
-        if name.startswith(_WORKER_ENV_PREFIX) or _SERVICE_LINK.fullmatch(name):
+        if name in _WORKER_ENV or name.startswith(_WORKER_ENV_PREFIX):
+            continue
+        if _SERVICE_LINK.fullmatch(name):
             continue
         if name == BY_KEY["port"].env and _SERVICE_LINK_PORT.match(text):
             continue
@@ -267,7 +270,7 @@ def _build(found: Mapping[str, Any]) -> Config:
         log_level=LogLevel(found.get("log_level", LogLevel.DEBUG if dev else default.log_level)),
         log_format=LogFormat(found.get("log_format", LogFormat.HUMAN if dev else LogFormat.AUTO)),
         policy=policy,
-        limits=replace(WireLimits(), **_fields("limits", found), **_shared(policy)),
+        limits=_limits(default.limits, _fields("limits", found), policy),
         retention=replace(default.retention, **_fields("retention", found)),
     )
 
@@ -280,13 +283,14 @@ def _fields(section: str, found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shared(policy: Policy) -> dict[str, Any]:
-    """What the engine and the wire must agree on is one option; here are the wire's names."""
-    return {
-        "offer_timeout_seconds": policy.offer_timeout / SECOND,
-        "grace_seconds_max": policy.grace_max / SECOND,
-        "claim_silence_seconds": policy.takeover_silence / SECOND,
-    }
+def _limits(default: ServerLimits, found: Mapping[str, Any], policy: Policy) -> ServerLimits:
+    of_wire = {name: value for name, value in found.items() if hasattr(default.wire, name)}
+    of_server = {name: value for name, value in found.items() if name not in of_wire}
+    # What the engine and the wire must agree on is one option; these are the wire's names.
+    of_wire["offer_timeout_seconds"] = policy.offer_timeout / SECOND
+    of_wire["grace_seconds_max"] = policy.grace_max / SECOND
+    of_wire["claim_silence_seconds"] = policy.takeover_silence / SECOND
+    return replace(default, wire=replace(default.wire, **of_wire), **of_server)
 
 
 def _check_order(policy: Policy) -> None:

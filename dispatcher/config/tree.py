@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.server.limits import ServerLimits
 from dispatcher.store.contract import Retention
-from protocol.limits import WireLimits
 
 DAY_SECONDS = 86_400
 
@@ -67,7 +67,7 @@ class Config:
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
     policy: Policy = Policy()  # noqa: RUF009 - frozen
-    limits: WireLimits = WireLimits()  # noqa: RUF009 - frozen
+    limits: ServerLimits = ServerLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen
         ended_jobs_age=7 * DAY_SECONDS * SECOND,
         ended_jobs_max=100_000,

@@ -2,10 +2,11 @@
 
 from dataclasses import fields
 
-from dispatcher.config import OPTIONS, Config, load_config
+from dispatcher.config import OPTIONS, Config, Option, load_config
 from dispatcher.config.options import Kind
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.server.limits import ServerLimits
 from dispatcher.store.contract import Retention
 from protocol.limits import WireLimits
 
@@ -13,7 +14,9 @@ from protocol.limits import WireLimits
 SHARED = {"offer_timeout_seconds", "grace_seconds_max", "claim_silence_seconds"}
 
 
-def field_names(tree: type[Policy] | type[WireLimits] | type[Retention]) -> set[str]:
+def field_names(
+    tree: type[Policy] | type[WireLimits] | type[ServerLimits] | type[Retention],
+) -> set[str]:
     return {field.name for field in fields(tree)}
 
 
@@ -21,12 +24,26 @@ def in_section(section: str) -> set[str]:
     return {option.field for option in OPTIONS if option.section == section}
 
 
+def setting(config: Config, option: Option) -> float:
+    """Return the value of an option of a section."""
+    section = getattr(config, option.section)
+    if option.section == "limits" and not hasattr(section, option.field):
+        section = section.wire
+    value: float = getattr(section, option.field)
+    return value
+
+
 def test_every_setting_of_the_engine_is_an_option() -> None:
     assert in_section("policy") == field_names(Policy) - {"agents"}
 
 
-def test_every_limit_of_the_wire_is_an_option() -> None:
-    assert in_section("limits") == field_names(WireLimits) - SHARED
+def test_every_limit_of_wire_and_server_is_an_option() -> None:
+    limits = field_names(WireLimits) | field_names(ServerLimits)
+    assert in_section("limits") == limits - SHARED - {"wire"}
+
+
+def test_the_limits_of_wire_and_server_have_different_names() -> None:
+    assert not field_names(WireLimits) & field_names(ServerLimits)
 
 
 def test_every_bound_of_retention_is_an_option() -> None:
@@ -53,7 +70,7 @@ def test_the_defaults_of_the_table_are_those_that_a_server_gets() -> None:
     for option in OPTIONS:
         if not option.section:
             continue
-        value = getattr(getattr(config, option.section), option.field)
+        value = setting(config, option)
         assert option.default == (value / SECOND if option.kind is Kind.DURATION else value)
 
 

@@ -8,6 +8,7 @@ from dispatcher.config import Config, LogFormat, LogLevel, load_config
 from dispatcher.config.options import OPTIONS, Kind, Option
 from dispatcher.core.jobs import SECOND
 from protocol.errors import ConfigError
+from tests.unit.dispatcher.config.test_options import setting
 
 KEYS = {"--keys": "k: s"}
 
@@ -86,7 +87,7 @@ def test_each_option_of_a_section_reaches_its_field_from_file_and_environment(
     by_file = from_file(tmp_path, f"{option.section}:\n  {name}: {value}\n", KEYS, rest)
     by_environment = load_config(KEYS, {**rest, option.env: str(value)})
     for config in (by_file, by_environment):
-        assert getattr(getattr(config, option.section), option.field) == wanted
+        assert setting(config, option) == wanted
 
 
 # ---- keys ----
@@ -235,4 +236,7 @@ def test_settings_of_an_agent_reach_the_policy(tmp_path: Path) -> None:
 def test_times_that_engine_and_wire_share_are_one_option() -> None:
     environ = {"CALLBOARD_POLICY_OFFER_TIMEOUT_SECONDS": "3"}
     config = load_config(KEYS, environ)
-    assert (config.policy.offer_timeout, config.limits.offer_timeout_seconds) == (3 * SECOND, 3.0)
+    assert (config.policy.offer_timeout, config.limits.wire.offer_timeout_seconds) == (
+        3 * SECOND,
+        3.0,
+    )
