@@ -287,7 +287,18 @@ def _text(claims: Mapping[str, object], name: str, shown: str = "") -> str:
         return ""
     if not isinstance(value, str):
         raise TokenError(f"claim {shown or name} is not a string")
+    _check_unicode(value, shown or name)
     return value
+
+
+def _check_unicode(value: str, shown: str) -> None:
+    """Refuse half a surrogate pair: JSON can spell it, no other wire of ours can carry it."""
+    if value.isascii():
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TokenError(f"claim {shown} is not Unicode text") from None
 
 
 def _flag(claims: Mapping[str, object], group: str, name: str, absent: bool = False) -> bool:
@@ -344,6 +355,8 @@ def _attributes(claims: Mapping[str, object]) -> Mapping[str, str]:
     for key, value in group.items():
         if not isinstance(value, str):
             raise TokenError("claim attributes holds something that is not a string")
+        _check_unicode(key, "attributes")
+        _check_unicode(value, "attributes")
         attributes[key] = value
     return MappingProxyType(attributes)
 

@@ -165,7 +165,7 @@ def test_no_field_takes_a_number_that_livekit_retired() -> None:
 
 
 @pytest.mark.parametrize("name", SHARED)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), density=st.sampled_from((0.0, 0.1, 0.5, 1.0)))
 def test_what_livekit_writes_comes_back_byte_for_byte(name: str, seed: int, density: float) -> None:
     theirs = random_message(_theirs(name), seed, density)
@@ -176,7 +176,7 @@ def test_what_livekit_writes_comes_back_byte_for_byte(name: str, seed: int, dens
 
 
 @pytest.mark.parametrize("name", SHARED)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), density=st.sampled_from((0.0, 0.1, 0.5, 1.0)))
 def test_what_we_write_with_our_extensions_passes_through_livekit_byte_for_byte(
     name: str, seed: int, density: float
