@@ -263,6 +263,7 @@ Message = (
     | NoteIgnored
 )
 
-SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, DropWorker, NoteIgnored)
+# A Reply is made from the store's result, so what it tells is durable already.
+SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, DropWorker, Reply, NoteIgnored)
 
 Effect = StoreRequest | Message

@@ -181,6 +181,7 @@ class HeldJob:
 
     id: str
     dispatch_id: str
+    room: str
     lane: Lane
     restart_policy: RestartPolicy
     queue_time: Nanoseconds
@@ -266,12 +267,7 @@ class JobsLookedUp:
 
 
 StoreResult = (
-    DispatchCreated
-    | JobsClaimed
-    | JobsDue
-    | DispatchDeletionRecorded
-    | MoveRefused
-    | JobsLookedUp
+    DispatchCreated | JobsClaimed | JobsDue | DispatchDeletionRecorded | MoveRefused | JobsLookedUp
 )
 
 Event = (

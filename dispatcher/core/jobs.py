@@ -11,7 +11,7 @@ the enums are LiveKit's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from dispatcher.core.lifecycle import JobPhase
 
@@ -58,6 +58,20 @@ class RestartPolicy(IntEnum):
 
     ON_FAILURE = 0
     NEVER = 1
+
+
+class AttemptReason(StrEnum):
+    """Why a job is tried once more. Travels to the worker as it is."""
+
+    FIRST = ""
+    FAILED = "failed"
+    WORKER_LOST = "worker_lost"
+    HANDED_OVER = "handed_over"
+
+    @property
+    def is_resuming(self) -> bool:
+        """Did the work go on until another worker gave it up? (LiveKit's `resuming`)"""
+        return self in (AttemptReason.WORKER_LOST, AttemptReason.HANDED_OVER)
 
 
 WIRE_STATUS: dict[JobPhase, JobStatus] = {
@@ -142,7 +156,7 @@ class JobState:
     phase: JobPhase
     epoch: int = 1
     attempt: int = 1
-    attempt_reason: str = ""
+    attempt_reason: AttemptReason = AttemptReason.FIRST
     until: Nanoseconds = 0
     worker_id: str = ""
     participant_identity: str = ""

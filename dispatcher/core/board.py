@@ -1,0 +1,244 @@
+"""The call board: all that the engine remembers, and the few moves that every part makes on it.
+
+The board has the workers, the jobs in hand (those that are offered or held; waiting jobs are the
+store's), a count of what waits in each lane, the deletions under way, the deadlines, and the
+effects of the turn.
+
+Invariants: a job in hand that is OFFERED is in its worker's `offers`, one that is ASSIGNED or
+RUNNING in its worker's `jobs`, one that is ORPHANED has no worker. Every offer and every orphan
+has a deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+from random import Random
+from typing import TypedDict, Unpack
+
+from dispatcher.core.deadlines import Deadlines
+from dispatcher.core.effects import (
+    Effect,
+    FinishDeletion,
+    Ignored,
+    NoteIgnored,
+    RecordMove,
+    SendTermination,
+)
+from dispatcher.core.events import HeldJob
+from dispatcher.core.jobs import (
+    AttemptReason,
+    Job,
+    JobState,
+    JobStateReason,
+    Lane,
+    Nanoseconds,
+)
+from dispatcher.core.lifecycle import JobTrigger, advance_job
+from dispatcher.core.placement import Pools
+from dispatcher.core.policy import Policy
+from dispatcher.core.workers import JobInHand, Worker
+
+
+class DeadlineKind(Enum):
+    """What a deadline is for. With the ids that follow it, the key of the deadline."""
+
+    SETTLE = "settle"  # worker
+    BACKOFF = "backoff"  # worker
+    OFFER = "offer"  # job
+    GRACE = "grace"  # job
+    STOP = "stop"  # worker, job
+    TAKEOVER = "takeover"  # older worker, claimant
+    DUE = "due"  # the earliest waiting job in the store
+
+
+DeadlineKey = tuple[DeadlineKind, str, str]
+
+
+class StateChange(TypedDict, total=False):
+    """The fields of `JobState` that a move may change besides phase and time."""
+
+    epoch: int
+    attempt: int
+    attempt_reason: AttemptReason
+    until: Nanoseconds
+    worker_id: str
+    participant_identity: str
+    grace: Nanoseconds
+    reason: JobStateReason
+    error: str
+    started_at: Nanoseconds
+    ended_at: Nanoseconds
+
+
+class LaneQueue:
+    """What the engine knows of a lane's queue in the store."""
+
+    __slots__ = ("enqueued_meanwhile", "is_claiming", "waiting")
+
+    def __init__(self, waiting: int = 0) -> None:
+        # jobs that are queued and not held
+        self.waiting = waiting
+        # has a ClaimJobs been asked for that has not been answered?
+        self.is_claiming = False
+        # jobs that were queued since it was asked for
+        self.enqueued_meanwhile = 0
+
+
+@dataclass(slots=True)
+class Deletion:
+    """A dispatch that a caller deleted, and whose jobs have not all ended."""
+
+    dispatch_id: str
+    project: str
+    room: str
+    # which caller asked first; its answer tells whether there was such a dispatch
+    request: int
+    is_recorded: bool = False
+
+
+class Board:
+    """The engine's memory."""
+
+    def __init__(self, policy: Policy, random: Random) -> None:
+        self.policy = policy
+        self.random = random
+        # the time of this turn
+        self.now: Nanoseconds = 0
+        # effects of this turn, in order
+        self.effects: list[Effect] = []
+        self.workers: dict[str, Worker] = {}
+        # (project, instance id) of those that said it
+        self.instances: dict[tuple[str, str], Worker] = {}
+        self.pools = Pools(policy)
+        self.lanes: dict[Lane, LaneQueue] = {}
+        self.jobs: dict[str, JobInHand] = {}
+        # ids of the jobs in hand of each dispatch
+        self.dispatches: dict[str, set[str]] = {}
+        self.deletions: dict[str, Deletion] = {}
+        self.deadlines: Deadlines[DeadlineKey] = Deadlines()
+        # this server makes no more offers
+        self.is_draining = False
+        # when the DUE deadline is set for; None: no waiting job is known
+        self.due_at: Nanoseconds | None = None
+
+    # --- effects and deadlines ---
+
+    def emit(self, effect: Effect) -> None:
+        """Add an effect to this turn."""
+        self.effects.append(effect)
+
+    def ignore(self, worker_id: str, job_id: str, why: Ignored) -> None:
+        """Note that something was of no consequence."""
+        self.effects.append(NoteIgnored(worker_id, job_id, why))
+
+    def schedule(self, kind: DeadlineKind, when: Nanoseconds, one: str, two: str = "") -> None:
+        """Set a deadline."""
+        self.deadlines.schedule((kind, one, two), when)
+
+    def cancel(self, kind: DeadlineKind, one: str, two: str = "") -> None:
+        """Forget a deadline, if it is set."""
+        self.deadlines.cancel((kind, one, two))
+
+    def note_due(self, until: Nanoseconds) -> None:
+        """A job waits in the store with this `until`: see that it is looked at then."""
+        if self.due_at is None or until < self.due_at:
+            self.due_at = until
+            self.schedule(DeadlineKind.DUE, until, "")
+
+    # --- lanes ---
+
+    def queue(self, lane: Lane) -> LaneQueue:
+        """Return the lane's queue, making it if this lane is new."""
+        queue = self.lanes.get(lane)
+        if queue is None:
+            queue = self.lanes[lane] = LaneQueue()
+        return queue
+
+    def tidy(self, lane: Lane) -> None:
+        """Forget a lane that has nothing."""
+        queue = self.lanes.get(lane)
+        if queue is not None and queue.waiting <= 0 and not queue.is_claiming:
+            del self.lanes[lane]
+
+    # --- jobs in hand ---
+
+    def take(self, job: Job, state: JobState) -> JobInHand:
+        """Take a waiting job in hand, to offer it."""
+        held = HeldJob(
+            job.id, job.dispatch_id, job.room, job.lane, job.restart_policy, job.queue_time, state
+        )
+        return self.take_held(held, job)
+
+    def take_held(self, held: HeldJob, job: Job | None = None) -> JobInHand:
+        """Take a job in hand."""
+        hand = JobInHand(held, held.state, job)
+        self.jobs[held.id] = hand
+        if held.dispatch_id:
+            self.dispatches.setdefault(held.dispatch_id, set()).add(held.id)
+        return hand
+
+    def let_go(self, hand: JobInHand) -> None:
+        """Have it in hand no longer: it has ended, or the store has it."""
+        del self.jobs[hand.id]
+        dispatch_id = hand.held.dispatch_id
+        if dispatch_id:
+            siblings = self.dispatches[dispatch_id]
+            siblings.discard(hand.id)
+            if not siblings:
+                del self.dispatches[dispatch_id]
+                self.finish_deletion(dispatch_id)
+
+    def finish_deletion(self, dispatch_id: str) -> None:
+        """End the dispatch's deletion, if it is under way and none of its jobs is in hand."""
+        deletion = self.deletions.get(dispatch_id)
+        if deletion is not None and deletion.is_recorded and dispatch_id not in self.dispatches:
+            del self.deletions[dispatch_id]
+            self.emit(FinishDeletion(dispatch_id, self.now))
+
+    def shift(self, hand: JobInHand, trigger: JobTrigger) -> None:
+        """Move a job in memory alone: between queued and offered."""
+        hand.state = replace(hand.state, phase=advance_job(hand.state.phase, trigger))
+
+    def move(
+        self, hand: JobInHand, trigger: JobTrigger, detail: str = "", **change: Unpack[StateChange]
+    ) -> None:
+        """Move a job, durably, with these changes of its state."""
+        before = hand.state
+        hand.state = replace(
+            before,
+            phase=advance_job(before.phase, trigger),
+            updated_at=self.now,
+            **change,
+        )
+        self.effects.append(RecordMove(hand.id, before.epoch, trigger, hand.state, detail))
+
+    def is_deleted(self, hand: JobInHand) -> bool:
+        """Has a caller deleted the dispatch of this job?"""
+        deletion = self.deletions.get(hand.held.dispatch_id)
+        return (
+            deletion is not None
+            and deletion.project == hand.lane.project
+            and deletion.room == hand.held.room
+        )
+
+    # --- workers ---
+
+    def stop(self, worker: Worker, job_id: str) -> None:
+        """Tell the worker to stop a job that is its own no longer; it occupies it until it has."""
+        self.expect_stop(worker, job_id)
+        self.emit(SendTermination(worker.id, job_id))
+
+    def expect_stop(self, worker: Worker, job_id: str) -> None:
+        """The worker runs a job that is its own no longer, and is told so."""
+        worker.stopping.add(job_id)
+        self.schedule(DeadlineKind.STOP, self.now + self.policy.stop_timeout, worker.id, job_id)
+
+    @contextmanager
+    def turn(self, now: Nanoseconds) -> Iterator[list[Effect]]:
+        """Collect the effects of one turn."""
+        self.now = max(now, self.now)
+        self.effects = effects = []
+        yield effects

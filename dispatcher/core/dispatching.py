@@ -1,0 +1,204 @@
+"""Where jobs come from, and how they are called off: dispatches, deletions, and what is due.
+
+A new job is offered at once if nobody waits before it and somebody has room, while the store still
+commits it (an offer promises nothing); else it waits in the store. A deletion cancels what waits
+and what is held, lets offers in flight be answered first, and is finished when the last job ended.
+"""
+
+from __future__ import annotations
+
+from dispatcher.core.board import Board, Deletion
+from dispatcher.core.effects import (
+    ClaimDue,
+    CreateDispatch,
+    CreateJob,
+    DeleteDispatch,
+    Ignored,
+    Outcome,
+    ReleaseJobs,
+    Reply,
+)
+from dispatcher.core.events import (
+    DispatchCreated,
+    DispatchDeletionRecorded,
+    DispatchDeletionRequested,
+    DispatchRequested,
+    JobsDue,
+    JobSimulated,
+    StoreRecovered,
+)
+from dispatcher.core.holding import Holding
+from dispatcher.core.jobs import Job, JobState, JobStateReason
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.offering import Offering
+
+
+class Dispatching:
+    """The part of the engine that takes orders."""
+
+    def __init__(self, board: Board, offering: Offering, holding: Holding) -> None:
+        self._board = board
+        self._offering = offering
+        self._holding = holding
+        # jobs in hand of creations that the store has not confirmed, by request
+        self._creating: dict[int, tuple[str, ...]] = {}
+        # deletions that the store has not answered, by request
+        self._deleting: dict[int, DispatchDeletionRequested] = {}
+
+    # --- new jobs ---
+
+    def _new_state(self, job: Job) -> JobState:
+        now = self._board.now
+        return JobState(JobPhase.QUEUED, until=now + job.queue_time, updated_at=now)
+
+    def requested(self, event: DispatchRequested) -> None:
+        """A caller asks for a dispatch."""
+        board = self._board
+        jobs = tuple((job, self._new_state(job)) for job in event.jobs)
+        hold = all(self._offering.may_offer_now(job.lane) for job in event.jobs)
+        board.emit(CreateDispatch(event.request, event.dispatch, jobs, hold))
+        if not hold:
+            for job, state in jobs:
+                self._offering.enqueued(job.lane, state)
+                self._offering.pull(job.lane)
+            return
+        self._creating[event.request] = tuple(job.id for job in event.jobs)
+        for job, state in jobs:
+            self._offer_new(job, state)
+
+    def _offer_new(self, job: Job, state: JobState) -> None:
+        """Offer a job that is created held; release it if another took the last room."""
+        board = self._board
+        hand = board.take(job, state)
+        if not self._offering.offer(hand):
+            self._offering.enqueued(job.lane, state)
+            board.let_go(hand)
+            board.emit(ReleaseJobs((job.id,)))
+
+    def created(self, event: DispatchCreated) -> None:
+        """The store has the dispatch, durably."""
+        board = self._board
+        job_ids = self._creating.pop(event.request, ())
+        if not event.created:
+            # The caller repeated itself: what is in hand for this request was never there.
+            for job_id in job_ids:
+                hand = board.jobs.get(job_id)
+                if hand is not None:
+                    self._offering.forget(hand)
+        outcome = Outcome.CREATED if event.created else Outcome.EXISTED
+        board.emit(Reply(event.request, outcome, event.dispatch_id))
+
+    def simulated(self, event: JobSimulated) -> None:
+        """A worker asked for a job for itself; it is offered to that worker if it has room."""
+        board = self._board
+        worker = board.workers.get(event.worker_id)
+        if worker is None:
+            board.ignore(event.worker_id, event.job.id, Ignored.UNKNOWN_WORKER)
+            return
+        job, state = event.job, self._new_state(event.job)
+        hold = worker.room(board.policy) > 0 and not board.is_draining
+        board.emit(CreateJob(job, state, hold))
+        if hold:
+            self._offering.offer_to(board.take(job, state), worker)
+        else:
+            self._offering.enqueued(job.lane, state)
+            self._offering.pull(job.lane)
+
+    # --- deletions ---
+
+    def deletion_requested(self, event: DispatchDeletionRequested) -> None:
+        """A caller deletes a dispatch."""
+        board = self._board
+        self._deleting[event.request] = event
+        board.emit(
+            DeleteDispatch(event.request, event.project, event.room, event.dispatch_id, board.now)
+        )
+        if event.dispatch_id not in board.deletions:
+            board.deletions[event.dispatch_id] = Deletion(
+                event.dispatch_id, event.project, event.room, event.request
+            )
+            self._cancel_held(event.dispatch_id)
+
+    def _cancel_held(self, dispatch_id: str) -> None:
+        board = self._board
+        for job_id in list(board.dispatches.get(dispatch_id, ())):
+            hand = board.jobs[job_id]
+            if hand.state.phase.is_held and board.is_deleted(hand):
+                self._holding.cancel(
+                    hand, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted"
+                )
+
+    def deletion_recorded(self, event: DispatchDeletionRecorded) -> None:
+        """The store has the deletion, durably, or knows no such dispatch."""
+        board = self._board
+        for lane, count in event.cancelled_by_lane.items():
+            board.queue(lane).waiting -= count
+            board.tidy(lane)
+        asked = self._deleting.pop(event.request)
+        deletion = board.deletions.get(event.dispatch_id)
+        if event.found:
+            board.deletions[event.dispatch_id] = Deletion(
+                event.dispatch_id, asked.project, asked.room, event.request, is_recorded=True
+            )
+            self._cancel_held(event.dispatch_id)
+            board.finish_deletion(event.dispatch_id)
+        elif deletion is not None and deletion.request == event.request:
+            del board.deletions[event.dispatch_id]
+        outcome = Outcome.DELETED if event.found else Outcome.NOT_FOUND
+        board.emit(Reply(event.request, outcome, event.dispatch_id))
+
+    # --- what is due ---
+
+    def due(self) -> None:
+        """A waiting job's time has come: ask the store for it."""
+        board = self._board
+        board.due_at = None
+        board.emit(ClaimDue(board.now, board.policy.due_max))
+
+    def became_due(self, event: JobsDue) -> None:
+        """Queue what was delayed; end what has waited too long."""
+        board = self._board
+        for held in event.jobs:
+            hand = board.take_held(held)
+            if hand.state.phase is JobPhase.QUEUED:
+                board.queue(hand.lane).waiting -= 1
+                if board.is_deleted(hand):
+                    self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+                else:
+                    self._offering.fail_waiting(hand)
+                board.tidy(hand.lane)
+            elif board.is_deleted(hand):
+                self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+            else:
+                until = board.now + held.queue_time
+                board.move(hand, JobTrigger.BECAME_DUE, until=until)
+                board.let_go(hand)
+                self._offering.enqueued(hand.lane, hand.state)
+                self._offering.pull(hand.lane)
+        if event.next_due is not None:
+            board.note_due(event.next_due)
+
+    # --- a server that starts ---
+
+    def recovered(self, event: StoreRecovered) -> None:
+        """The store was opened: hold what was held, and finish what was begun."""
+        board = self._board
+        for lane, waiting in event.waiting.items():
+            board.queue(lane).waiting = waiting
+        if event.next_due is not None:
+            board.note_due(event.next_due)
+        deleted = set(event.deletions)
+        for held in event.held:
+            hand = board.take_held(held)
+            self._holding.recovered(hand)
+            if held.dispatch_id in deleted:
+                self._holding.cancel(
+                    hand, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted"
+                )
+        for dispatch_id in event.deletions:
+            board.deletions[dispatch_id] = Deletion(dispatch_id, "", "", 0, is_recorded=True)
+            board.finish_deletion(dispatch_id)
+
+    def drain_started(self, _event: object) -> None:
+        """Make no more offers; those in flight are still answered."""
+        self._board.is_draining = True

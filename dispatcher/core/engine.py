@@ -1,0 +1,140 @@
+"""The engine: the one door to the core.
+
+`handle(event, now)` and `expire(now)` return effects; `next_deadline()` says when `expire` is due.
+The engine never waits and never fails for what a peer does. It is single-threaded, and two engines
+that are told the same events at the same times with the same randomness do the same.
+
+Its parts, each on the next one's shoulders: `board` (memory), `offering` (from the queue to a
+worker), `holding` (from the assignment to the end), `dispatching` (orders). A peer's word is
+checked against the board; a move is checked against `lifecycle`.
+
+Cost: each event and each deadline is O(log n) in workers and jobs, or that for each job it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from dispatcher.core.board import Board, DeadlineKind, LaneQueue
+from dispatcher.core.dispatching import Dispatching
+from dispatcher.core.effects import Effect
+from dispatcher.core.events import (
+    DispatchCreated,
+    DispatchDeletionRecorded,
+    DispatchDeletionRequested,
+    DispatchRequested,
+    DrainStarted,
+    Event,
+    JobReported,
+    JobsClaimed,
+    JobsDue,
+    JobsHandedOver,
+    JobSimulated,
+    JobsLookedUp,
+    JobsMigrated,
+    MoveRefused,
+    OfferAnswered,
+    StoreRecovered,
+    WorkerDisconnected,
+    WorkerPonged,
+    WorkerRegistered,
+    WorkerReported,
+)
+from dispatcher.core.holding import Holding
+from dispatcher.core.jobs import Lane, Nanoseconds
+from dispatcher.core.offering import Offering
+from dispatcher.core.policy import Policy
+from dispatcher.core.workers import JobInHand, Worker
+
+
+class Engine:
+    """Decides which worker has which job. `random` is drawn from for placement and jitter."""
+
+    def __init__(self, policy: Policy, random: Random) -> None:
+        self._board = board = Board(policy, random)
+        offering = Offering(board)
+        holding = Holding(board, offering)
+        dispatching = Dispatching(board, offering, holding)
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            WorkerRegistered: holding.registered,
+            WorkerReported: holding.reported,
+            WorkerPonged: holding.ponged,
+            WorkerDisconnected: holding.disconnected,
+            OfferAnswered: offering.answered,
+            JobReported: holding.job_reported,
+            JobsMigrated: holding.migrated,
+            JobsHandedOver: holding.handed_over,
+            JobSimulated: dispatching.simulated,
+            DispatchRequested: dispatching.requested,
+            DispatchDeletionRequested: dispatching.deletion_requested,
+            DrainStarted: dispatching.drain_started,
+            StoreRecovered: dispatching.recovered,
+            DispatchCreated: dispatching.created,
+            DispatchDeletionRecorded: dispatching.deletion_recorded,
+            JobsClaimed: offering.claimed,
+            JobsDue: dispatching.became_due,
+            JobsLookedUp: holding.looked_up,
+            MoveRefused: holding.refused,
+        }
+        self._alarms: dict[DeadlineKind, Callable[..., None]] = {
+            DeadlineKind.SETTLE: lambda worker_id, _: holding.settled(worker_id),
+            DeadlineKind.BACKOFF: lambda worker_id, _: offering.backoff_ended(worker_id),
+            DeadlineKind.OFFER: lambda job_id, _: offering.lapsed(job_id),
+            DeadlineKind.GRACE: lambda job_id, _: holding.grace_expired(job_id),
+            DeadlineKind.STOP: holding.stop_timed_out,
+            DeadlineKind.TAKEOVER: holding.takeover_due,
+            DeadlineKind.DUE: lambda _, __: dispatching.due(),
+        }
+
+    def handle(self, event: Event, now: Nanoseconds) -> list[Effect]:
+        """Take in what happened; return what is to be done, in order."""
+        with self._board.turn(now) as effects:
+            self._handlers[type(event)](event)
+        return effects
+
+    def next_deadline(self) -> Nanoseconds | None:
+        """Return when `expire` has something to do next, or None."""
+        return self._board.deadlines.next_at()
+
+    def expire(self, now: Nanoseconds) -> list[Effect]:
+        """Let all deadlines pass that are due; return what is to be done."""
+        with self._board.turn(now) as effects:
+            deadlines = self._board.deadlines
+            while (key := deadlines.pop_due(self._board.now)) is not None:
+                kind, one, two = key
+                self._alarms[kind](one, two)
+        return effects
+
+    # --- views, not to be changed by those who look ---
+
+    @property
+    def policy(self) -> Policy:
+        """The bounds and times that the engine keeps."""
+        return self._board.policy
+
+    @property
+    def workers(self) -> Mapping[str, Worker]:
+        """The connected workers by id."""
+        return self._board.workers
+
+    @property
+    def jobs(self) -> Mapping[str, JobInHand]:
+        """The jobs that are offered or held, by id."""
+        return self._board.jobs
+
+    @property
+    def lanes(self) -> Mapping[Lane, LaneQueue]:
+        """What waits in each lane that has something waiting."""
+        return self._board.lanes
+
+    @property
+    def has_offers(self) -> bool:
+        """Is an offer waiting for its answer?"""
+        return any(worker.offers for worker in self._board.workers.values())
+
+    @property
+    def is_draining(self) -> bool:
+        """Has this engine stopped to make offers?"""
+        return self._board.is_draining

@@ -1,0 +1,275 @@
+"""Offers: from a waiting job to the worker that takes it.
+
+A lane's waiting jobs are claimed from the store as its workers have room, and each is offered to
+one worker at a time, with a deadline. Accepted, it is assigned; declined, lapsed, or its worker
+lost, it is offered to the next at once, or goes back to its place in the queue until somebody has
+room. A refusal is normal and passing: who declines is left alone for a moment, and is asked again.
+
+Left to others: what becomes of an assigned job (`holding`), where jobs come from (`dispatching`).
+"""
+
+from __future__ import annotations
+
+from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.effects import (
+    ClaimJobs,
+    Ignored,
+    ReleaseJobs,
+    SendAssignment,
+    SendOffer,
+)
+from dispatcher.core.events import Acceptance, Answer, JobsClaimed, OfferAnswered
+from dispatcher.core.jobs import JobState, JobStateReason, Lane, Nanoseconds
+from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
+from dispatcher.core.workers import JobInHand, Worker
+
+
+class Offering:
+    """The part of the engine that finds workers for jobs."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    # --- the queue ---
+
+    def pull(self, lane: Lane, besides: int = 0) -> None:
+        """Claim as many of the lane's waiting jobs as its workers have room for.
+
+        `besides` are jobs at its head that may not go to who has room.
+        """
+        board = self._board
+        queue = board.lanes.get(lane)
+        if queue is None or queue.waiting <= 0 or queue.is_claiming or board.is_draining:
+            return
+        room = board.pools.room(lane)
+        if room > 0:
+            queue.is_claiming = True
+            queue.enqueued_meanwhile = 0
+            board.emit(ClaimJobs(lane, min(room + besides, board.policy.claim_max)))
+
+    def claimed(self, event: JobsClaimed) -> None:
+        """Offer the jobs that were claimed; give back those that nobody has room for."""
+        board = self._board
+        queue = board.queue(event.lane)
+        queue.is_claiming = False
+        # The answer does not know of those that came after the question.
+        queue.waiting = event.waiting + queue.enqueued_meanwhile
+        left: list[str] = []
+        for job, state in event.jobs:
+            hand = board.take(job, state)
+            if not self._pass_on(hand):
+                left.append(hand.id)
+        if left:
+            # Somebody has room, but not for these: wait for a change, rather than ask again.
+            self._release(event.lane, left)
+        elif event.jobs or queue.enqueued_meanwhile:
+            self.pull(event.lane)
+        board.tidy(event.lane)
+
+    def may_offer_now(self, lane: Lane) -> bool:
+        """May a new job of this lane be offered at once, because nobody waits before it?"""
+        board = self._board
+        queue = board.lanes.get(lane)
+        return (
+            (queue is None or (queue.waiting <= 0 and not queue.is_claiming))
+            and not board.is_draining
+            and board.pools.room(lane) > 0
+        )
+
+    def enqueued(self, lane: Lane, state: JobState) -> None:
+        """A job of the lane waits in the store from now on."""
+        queue = self._board.queue(lane)
+        queue.waiting += 1
+        queue.enqueued_meanwhile += 1
+        self._board.note_due(state.until)
+
+    def _release(self, lane: Lane, job_ids: list[str]) -> None:
+        board = self._board
+        for job_id in job_ids:
+            hand = board.jobs[job_id]
+            self.enqueued(lane, hand.state)
+            board.let_go(hand)
+        board.emit(ReleaseJobs(tuple(job_ids)))
+
+    def _pass_on(self, hand: JobInHand) -> bool:
+        """End the job, or offer it; return False if it is to wait on."""
+        board = self._board
+        if board.is_deleted(hand):
+            self.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+            return True
+        if hand.state.until <= board.now:
+            self.fail_waiting(hand)
+            return True
+        return self.offer(hand)
+
+    def fail_waiting(self, hand: JobInHand) -> None:
+        """End a queued job at its deadline."""
+        board = self._board
+        lane = hand.lane
+        board.move(
+            hand,
+            JobTrigger.QUEUE_DEADLINE_PASSED,
+            reason=JobStateReason.NO_CAPACITY,
+            error=f"no worker of agent {lane.agent_name!r}"
+            + (f", deployment {lane.deployment!r}," if lane.deployment else "")
+            + f" took the job within {hand.held.queue_time / 1e9:g} s",
+            ended_at=board.now,
+        )
+        board.let_go(hand)
+
+    def cancel_waiting(self, hand: JobInHand, reason: JobStateReason) -> None:
+        """End a queued or delayed job that was cancelled."""
+        self._board.move(hand, JobTrigger.CANCELLED, reason=reason, ended_at=self._board.now)
+        self._board.let_go(hand)
+
+    # --- offers ---
+
+    def offer(self, hand: JobInHand) -> bool:
+        """Offer a queued job to the best worker; return False if there is none."""
+        board = self._board
+        if board.is_draining:
+            return False
+        worker = board.pools.draw(hand.lane, hand.id, board.random)
+        if worker is None:
+            return False
+        self.offer_to(hand, worker)
+        return True
+
+    def offer_to(self, hand: JobInHand, worker: Worker) -> None:
+        """Offer a queued job to this worker, which has room."""
+        board = self._board
+        assert hand.job is not None, "a job that is offered has its config in hand"
+        board.shift(hand, JobTrigger.OFFERED)
+        hand.worker = worker
+        hand.offered_at = board.now
+        worker.offers[hand.id] = hand
+        worker.unreported_jobs += 1
+        board.pools.place(worker)
+        board.schedule(DeadlineKind.OFFER, board.now + board.policy.offer_timeout, hand.id)
+        resuming = hand.state.attempt_reason.is_resuming
+        board.emit(SendOffer(worker.id, hand.job, hand.state, resuming))
+
+    def answered(self, event: OfferAnswered) -> None:
+        """A worker answered an offer."""
+        board = self._board
+        worker = board.workers.get(event.worker_id)
+        if worker is None:
+            board.ignore(event.worker_id, event.job_id, Ignored.UNKNOWN_WORKER)
+            return
+        hand = worker.offers.get(event.job_id)
+        if hand is None:
+            board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
+            return
+        if event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
+            self._assign(hand, worker, event.acceptance)
+        elif event.answer is Answer.TERMINATED:
+            self._detach(hand, worker)
+            board.move(hand, JobTrigger.OFFER_TERMINATED, "rejected", ended_at=board.now)
+            board.let_go(hand)
+        else:
+            policy = board.policy
+            self._back_off(worker, hand, policy.decline_backoff_min, policy.decline_backoff_max)
+            self.withdraw(hand, worker)
+        self.refresh(worker)
+
+    def _is_refused(self, hand: JobInHand, worker: Worker) -> bool:
+        """Is an accepted offer not to be honoured: deleted meanwhile, or over the worker's cap?"""
+        if self._board.is_deleted(hand):
+            return True
+        # Claims may have filled the worker since it was asked.
+        return worker.capacity is not None and worker.jobs_count >= worker.capacity
+
+    def _assign(self, hand: JobInHand, worker: Worker, acceptance: Acceptance) -> None:
+        board = self._board
+        job = hand.job
+        assert job is not None, "a job that is offered has its config in hand"
+        self._detach(hand, worker)
+        # The participant keeps its identity through all attempts.
+        identity = hand.state.participant_identity or acceptance.identity or f"agent-{hand.id}"
+        board.move(
+            hand,
+            JobTrigger.OFFER_ACCEPTED,
+            worker_id=worker.id,
+            participant_identity=identity,
+            grace=worker.grace,
+            until=0,
+            reason=JobStateReason.UNSPECIFIED,
+            error="",
+            started_at=board.now,
+        )
+        hand.worker = worker
+        hand.job = None
+        hand.instance_id = worker.registration.instance_id
+        worker.jobs[hand.id] = hand
+        worker.refusals = 0
+        board.emit(SendAssignment(worker.id, job, hand.state, acceptance))
+
+    def _detach(self, hand: JobInHand, worker: Worker) -> None:
+        """The offer is over."""
+        del worker.offers[hand.id]
+        hand.worker = None
+        self._board.cancel(DeadlineKind.OFFER, hand.id)
+
+    def withdraw(self, hand: JobInHand, worker: Worker) -> None:
+        """End an offer without an assignment; the job goes to the next worker, or waits."""
+        board = self._board
+        self._detach(hand, worker)
+        board.pools.place(worker)
+        board.shift(hand, JobTrigger.OFFER_WITHDRAWN)
+        if not self._pass_on(hand):
+            self._release(hand.lane, [hand.id])
+
+    def forget(self, hand: JobInHand) -> None:
+        """The job that is being offered was never there: void the offer, without a trace."""
+        worker = hand.worker
+        if worker is not None:
+            self._detach(hand, worker)
+        self._board.let_go(hand)
+        if worker is not None:
+            self.refresh(worker)
+
+    def lapsed(self, job_id: str) -> None:
+        """An offer was not answered in time: it costs the job this offer, never the job."""
+        board = self._board
+        hand = board.jobs[job_id]
+        worker = hand.worker
+        assert worker is not None, "an offer that can lapse has a worker"
+        policy = board.policy
+        self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
+        self.withdraw(hand, worker)
+        self.refresh(worker)
+
+    # --- workers that refuse ---
+
+    def _back_off(
+        self, worker: Worker, hand: JobInHand, shortest: Nanoseconds, longest: Nanoseconds
+    ) -> None:
+        board = self._board
+        if board.now - worker.backed_off_until > longest:
+            worker.refusals = 0  # the last refusal is long ago
+        # Refusals of offers that were made together count once.
+        if worker.refusals == 0 or hand.offered_at >= worker.backed_off_at:
+            worker.refusals += 1
+            worker.backed_off_at = board.now
+        pause = min(shortest << min(worker.refusals - 1, 16), longest)
+        worker.backed_off_until = max(worker.backed_off_until, worker.backed_off_at + pause)
+        worker.advance(WorkerTrigger.DECLINED)
+        board.schedule(DeadlineKind.BACKOFF, worker.backed_off_until, worker.id)
+        board.pools.place(worker)
+
+    def backoff_ended(self, worker_id: str) -> None:
+        """A worker that refused may be asked again."""
+        worker = self._board.workers[worker_id]
+        if worker.phase is WorkerPhase.BACKED_OFF:
+            worker.advance(WorkerTrigger.BACKOFF_ENDED)
+            self.refresh(worker)
+
+    def refresh(self, worker: Worker) -> None:
+        """The worker has changed: it may have room for what waits."""
+        board = self._board
+        if worker.phase is WorkerPhase.GONE:
+            return
+        board.pools.place(worker)
+        if worker.room(board.policy) > 0:
+            for lane in worker.lanes:
+                self.pull(lane, besides=len(worker.stopping))

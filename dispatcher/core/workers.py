@@ -1,0 +1,110 @@
+"""What the engine knows of a connected worker, and how much more it may be asked.
+
+Estimate, don't trust: a worker's word on its load is up to 2.5 s old and leaves out what it was
+given since. So its load is what it reported plus what it was given since, and its jobs are the
+greater of its count and ours.
+
+Left to others: which worker is chosen (`placement`), when a worker's phase moves (`offering`,
+`holding`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dispatcher.core.events import HeldJob, Registration
+from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
+from dispatcher.core.lifecycle import WorkerPhase, WorkerTrigger, advance_worker
+from dispatcher.core.policy import Policy
+
+
+@dataclass(slots=True, eq=False)
+class JobInHand:
+    """A job that this engine is offering, or that a worker holds."""
+
+    held: HeldJob  # what never changes of it; its `state` is the one it came with
+    state: JobState
+    # the whole config: there only while the job waits to be offered or answered
+    job: Job | None = None
+    # who was offered it, or holds it; None while nobody does
+    worker: Worker | None = None
+    offered_at: Nanoseconds = 0
+    # the process that holds it, where that said who it is
+    instance_id: str = ""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.held.id
+
+    @property
+    def lane(self) -> Lane:
+        """The job's lane."""
+        return self.held.lane
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One registered connection."""
+
+    id: str
+    registration: Registration
+    lanes: tuple[Lane, ...]
+    # most jobs at once; None: as many as it accepts
+    capacity: int | None
+    grace: Nanoseconds
+    connected_at: Nanoseconds
+    phase: WorkerPhase = WorkerPhase.SETTLING
+    # its last word
+    reported_load: float = 0.0
+    reported_jobs: int = 0
+    reported_at: Nanoseconds = 0
+    # jobs that it was given or offered since it last reported; fades with each report
+    unreported_jobs: float = 0.0
+    # refusals and silences in a row
+    refusals: int = 0
+    backed_off_at: Nanoseconds = 0
+    backed_off_until: Nanoseconds = 0
+    # by job id: offers that it has not answered, jobs that it holds
+    offers: dict[str, JobInHand] = field(default_factory=dict)
+    jobs: dict[str, JobInHand] = field(default_factory=dict)
+    # jobs that are its own no longer and that it may still be running
+    stopping: set[str] = field(default_factory=set)
+    # disputes over jobs with another connection: (older, claimant)
+    contests: set[tuple[str, str]] = field(default_factory=set)
+
+    def advance(self, trigger: WorkerTrigger) -> None:
+        """Move along the worker lifecycle."""
+        self.phase = advance_worker(self.phase, trigger)
+
+    @property
+    def jobs_count(self) -> int:
+        """Jobs that run there: the greater of its count and ours."""
+        return max(self.reported_jobs, len(self.jobs) + len(self.stopping))
+
+    def load(self, policy: Policy) -> float:
+        """Estimated load now: as reported, and what was given since."""
+        per_job = policy.load_per_job
+        if self.reported_jobs > 0:
+            per_job = self.reported_load / self.reported_jobs
+        return self.reported_load + self.unreported_jobs * per_job
+
+    def pressure(self, policy: Policy) -> float:
+        """How full it is, 0 (idle) to 1 (full) and above: by load, and by count where capped."""
+        load = self.load(policy)
+        if self.capacity:
+            return max(load, (self.jobs_count + len(self.offers)) / self.capacity)
+        return load
+
+    def room(self, policy: Policy) -> int:
+        """How many more jobs it may be offered now."""
+        if self.phase is not WorkerPhase.AVAILABLE:
+            return 0
+        room = policy.offers_in_flight_max - len(self.offers)
+        if self.capacity is not None:
+            room = min(room, self.capacity - self.jobs_count - len(self.offers))
+        return max(room, 0)
+
+    def may_run(self, job_id: str) -> bool:
+        """May it still be running this job? Then it is not offered it: it would run it twice."""
+        return job_id in self.jobs or job_id in self.stopping

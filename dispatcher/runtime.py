@@ -1,0 +1,265 @@
+"""The runtime: gives events to the engine and carries out its effects.
+
+One event loop owns the engine. `submit` takes an event, sends what goes out at once, and wakes the
+committer; the committer hands a batch to the store, releases the messages that waited for it, and
+gives the results back to the engine as events. The timer wakes at the engine's next deadline.
+
+A store that cannot write for now (a full disk) stops the commits, not the server: the batch is
+tried again until it passes, workers stay connected, callers are refused with a retryable error,
+and nothing that was promised is lost. A store that is broken ends the process with its one line.
+
+Left to others: what to do (`core`), frames and sockets (`server`), rows (`store`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+import anyio.abc
+
+from dispatcher.core.commit import GroupCommit
+from dispatcher.core.effects import Effect, Message, NoteIgnored, RecordMove, Reply
+from dispatcher.core.engine import Engine
+from dispatcher.core.events import DrainStarted, Event
+from dispatcher.core.jobs import Nanoseconds
+from dispatcher.store.contract import Retention, Store
+from protocol.errors import CallboardError, StoreError
+
+Clock = Callable[[], Nanoseconds]
+
+
+class Overloaded(CallboardError):
+    """More is asked for than the store can take in for now; try again in a moment."""
+
+    retryable = True
+
+
+class Delivery(Protocol):
+    """Takes messages to workers. Called on the event loop."""
+
+    def deliver(self, message: Message) -> None:
+        """Send the message, or queue it within a bound; never wait, never raise."""
+        ...
+
+
+class Witness(Protocol):
+    """Is told of what the runtime does, for logs and metrics. Called on the event loop."""
+
+    def recorded(self, move: RecordMove) -> None:
+        """A move of a job is durable."""
+        ...
+
+    def ignored(self, note: NoteIgnored) -> None:
+        """Something that a worker said was of no consequence."""
+        ...
+
+    def store_failing(self, error: StoreError) -> None:
+        """A commit failed and will be tried again."""
+        ...
+
+    def store_recovered(self) -> None:
+        """A commit passed after one or more that failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeLimits:
+    """The runtime's bounds."""
+
+    # store requests that are not durable yet; beyond it callers are refused
+    backlog_max: int = 20_000
+    # a caller's request is answered within this, or with a retryable error
+    ask_timeout_seconds: float = 10.0
+    # first and longest pause before a commit that failed is tried again
+    commit_retry_seconds: float = 0.1
+    commit_retry_seconds_max: float = 2.0
+    # how long a drain waits for offers in flight and for commits, and how often it looks
+    drain_seconds: float = 15.0
+    drain_poll_seconds: float = 0.02
+    # how often the store is pruned, and how many rows at once
+    prune_interval_seconds: float = 5.0
+    prune_rows_max: int = 2_000
+
+
+class Runtime:
+    """Runs one engine on one store. Build it, and call everything, on one event loop."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        delivery: Delivery,
+        clock: Clock,
+        witness: Witness,
+        retention: Retention,
+        limits: RuntimeLimits | None = None,
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.now = clock
+        self._delivery = delivery
+        self._witness = witness
+        self._retention = retention
+        self._limits = limits or RuntimeLimits()
+        self._commits = GroupCommit()
+        # set when there may be something to commit
+        self._work = asyncio.Event()
+        # callers that wait for a Reply, by request number, and the last number given
+        self._callers: dict[int, asyncio.Future[Reply]] = {}
+        self._requests = 0
+        # the loop's timer for the engine's next deadline, and when that is
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: Nanoseconds = 0
+        # why the store cannot write now; None while it can
+        self._failing: StoreError | None = None
+        self._is_open = False
+
+    # --- what others may ask ---
+
+    @property
+    def ready(self) -> bool:
+        """Does it take work: the store is open and writable, and no drain has begun?"""
+        return self._is_open and self._failing is None and not self.engine.is_draining
+
+    @property
+    def failing(self) -> StoreError | None:
+        """Why the store cannot write now; None while it can."""
+        return self._failing
+
+    def submit(self, event: Event) -> None:
+        """Tell the engine what happened, and have its effects carried out."""
+        self._carry_out(self.engine.handle(event, self.now()))
+
+    async def ask(self, make_event: Callable[[int], Event]) -> Reply:
+        """Submit a caller's request, made with the number given to it; return its answer.
+
+        Raises a retryable CallboardError when the store cannot write now, or too much is waiting.
+        The request may be carried out all the same: a caller that repeats it uses the same id.
+        """
+        if self._failing is not None:
+            raise self._failing
+        if len(self._commits) > self._limits.backlog_max:
+            raise Overloaded("too many requests wait for the store; try again in a moment")
+        self._requests += 1
+        request = self._requests
+        caller: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._callers[request] = caller
+        try:
+            self.submit(make_event(request))
+            async with asyncio.timeout(self._limits.ask_timeout_seconds):
+                return await caller
+        except TimeoutError:
+            raise self._failing or Overloaded(
+                f"the store did not answer within {self._limits.ask_timeout_seconds:g} s"
+            ) from None
+        finally:
+            del self._callers[request]
+
+    # --- running ---
+
+    async def run(
+        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Open the store, take up what was there, and run until cancelled.
+
+        Raises StoreError when the store cannot be opened, or is broken beyond trying again.
+        """
+        try:
+            self.submit(await self.store.open(self.now()))
+            self._is_open = True
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._prune)
+                task_status.started()
+                await self._commit()
+        finally:
+            self._is_open = False
+            if self._timer is not None:
+                self._timer.cancel()
+            with anyio.CancelScope(shield=True):
+                await self.store.close()
+
+    async def drain(self) -> None:
+        """Make no more offers; return when those in flight are settled and all is durable."""
+        self.submit(DrainStarted())
+        limits = self._limits
+        with anyio.move_on_after(limits.drain_seconds):
+            while len(self._commits) or self.engine.has_offers:
+                await anyio.sleep(limits.drain_poll_seconds)
+
+    async def _commit(self) -> None:
+        """Commit batches for ever, one at a time."""
+        pause = self._limits.commit_retry_seconds
+        while True:
+            batch = self._commits.take()
+            if not batch:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            try:
+                results = await self.store.commit(batch, self.now())
+            except StoreError as error:
+                if not error.retryable:
+                    raise
+                self._commits.failed()
+                self._failing = error
+                self._witness.store_failing(error)
+                await anyio.sleep(pause)
+                pause = min(pause * 2, self._limits.commit_retry_seconds_max)
+                continue
+            if self._failing is not None:
+                self._failing = None
+                self._witness.store_recovered()
+                pause = self._limits.commit_retry_seconds
+            for message in self._commits.committed():
+                self._send(message)
+            for request in batch:
+                if type(request) is RecordMove:
+                    self._witness.recorded(request)
+            for result in results:
+                self.submit(result)
+
+    async def _prune(self) -> None:
+        """Delete what is past its retention, in small slices."""
+        limits = self._limits
+        while True:
+            await anyio.sleep(limits.prune_interval_seconds)
+            try:
+                while await self.store.prune(self._retention, self.now(), limits.prune_rows_max):
+                    await anyio.sleep(limits.drain_poll_seconds)
+            except StoreError as error:
+                if not error.retryable:
+                    raise
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for message in self._commits.add(effects):
+            self._send(message)
+        self._work.set()
+        at = self.engine.next_deadline()
+        # A timer that is early does no harm, and is cheaper than one that is moved all the time.
+        if at is not None and (self._timer is None or at < self._timer_at):
+            self._set_timer(at)
+
+    def _set_timer(self, at: Nanoseconds) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_seconds = max(0.0, (at - self.now()) / 1e9)
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._carry_out(self.engine.expire(self.now()))
+
+    def _send(self, message: Message) -> None:
+        if type(message) is Reply:
+            caller = self._callers.get(message.request)
+            if caller is not None and not caller.done():
+                caller.set_result(message)
+        elif type(message) is NoteIgnored:
+            self._witness.ignored(message)
+        else:
+            self._delivery.deliver(message)
