@@ -153,7 +153,7 @@ class Runtime:
             async with asyncio.timeout(self._limits.ask_timeout_seconds):
                 return await caller
         except TimeoutError:
-            raise self._failing or Overloaded(
+            raise Overloaded(
                 f"the store did not answer within {self._limits.ask_timeout_seconds:g} s"
             ) from None
         finally:
@@ -187,7 +187,7 @@ class Runtime:
         self.submit(DrainStarted())
         limits = self._limits
         with anyio.move_on_after(limits.drain_seconds):
-            while len(self._commits) or self.engine.has_offers:
+            while len(self._commits) or self.engine.has_offers:  # noqa: ASYNC110
                 await anyio.sleep(limits.drain_poll_seconds)
 
     async def _commit(self) -> None:
@@ -228,8 +228,11 @@ class Runtime:
         while True:
             await anyio.sleep(limits.prune_interval_seconds)
             try:
-                while await self.store.prune(self._retention, self.now(), limits.prune_rows_max):
-                    await anyio.sleep(limits.drain_poll_seconds)
+                pruned = limits.prune_rows_max
+                while pruned >= limits.prune_rows_max:
+                    pruned = await self.store.prune(
+                        self._retention, self.now(), limits.prune_rows_max
+                    )
             except StoreError as error:
                 if not error.retryable:
                     raise

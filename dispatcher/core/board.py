@@ -240,5 +240,5 @@ class Board:
     def turn(self, now: Nanoseconds) -> Iterator[list[Effect]]:
         """Collect the effects of one turn."""
         self.now = max(now, self.now)
-        self.effects = effects = []
-        yield effects
+        self.effects = []
+        yield self.effects

@@ -236,9 +236,7 @@ class Holding:
             hand,
             JobTrigger.RETRIED,
             f"failed on {hand.state.worker_id}",
-            **self._next_attempt(hand, AttemptReason.FAILED),
-            until=until,
-            error=error,
+            **self._next_attempt(hand, AttemptReason.FAILED, until, error),
         )
         self._release_slot(hand)
         board.let_go(hand)
@@ -249,13 +247,17 @@ class Holding:
         pause = min(policy.retry_backoff_min << min(attempt - 1, 32), policy.retry_backoff_max)
         return pause // 2 + round(pause / 2 * self._board.random.random())
 
-    def _next_attempt(self, hand: JobInHand, reason: AttemptReason) -> StateChange:
+    def _next_attempt(
+        self, hand: JobInHand, reason: AttemptReason, until: Nanoseconds, error: str = ""
+    ) -> StateChange:
         """The fields of the state with which a job that was given up goes on."""
         another = 0 if reason is AttemptReason.HANDED_OVER else 1
         return {
             "epoch": hand.state.epoch + 1,
             "attempt": hand.state.attempt + another,
             "attempt_reason": reason,
+            "until": until,
+            "error": error,
             "reason": JobStateReason.RETRYING,
             "worker_id": "",
             "grace": 0,
@@ -267,7 +269,7 @@ class Holding:
         board = self._board
         detail = f"was on {hand.state.worker_id}"
         until = board.now + hand.held.queue_time
-        board.move(hand, trigger, detail, **self._next_attempt(hand, reason), until=until)
+        board.move(hand, trigger, detail, **self._next_attempt(hand, reason, until))
         board.let_go(hand)
         self._offering.enqueued(hand.lane, hand.state)
         self._offering.pull(hand.lane)
