@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 EVENTS: Mapping[str, str] = {
+    "job_moved": "A job's state changed, durably; `kind` says how, as in the event log."
+    " What happens to every job when all is well is logged at debug.",
+    "store_cannot_write": "A commit failed and is tried again; callers are refused meanwhile.",
+    "store_writes_again": "Commits pass again; nothing was lost.",
+    "worker_word_ignored": "A worker said something of no consequence; `reason` says why.",
     "library_log": "A library (`logger`) says something (`message`) that is no event of ours.",
 }
 

@@ -1,0 +1,71 @@
+"""What the runtime did, as log events: the life of jobs, ignored words of workers, store trouble.
+
+What goes as it should is logged at debug, so that a busy server's log is about what did not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import structlog
+
+from dispatcher.core.effects import Ignored, NoteIgnored, RecordMove
+from dispatcher.core.lifecycle import JobTrigger
+from protocol.errors import StoreError
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+# moves that happen to every job when all is well
+_EXPECTED = frozenset(
+    {
+        JobTrigger.BECAME_DUE,
+        JobTrigger.OFFER_ACCEPTED,
+        JobTrigger.STARTED,
+        JobTrigger.SUCCEEDED,
+    }
+)
+
+
+class LogWitness:
+    """The runtime's Witness that writes logs, and counts what was ignored."""
+
+    def __init__(self) -> None:
+        # how often each reason to ignore a worker's word occurred
+        self.ignored_counts: Counter[Ignored] = Counter()
+
+    def recorded(self, move: RecordMove) -> None:
+        """A move of a job is durable."""
+        if move.trigger in _EXPECTED:
+            _log.debug("job_moved", **self._told(move))
+        else:
+            _log.info("job_moved", **self._told(move))
+
+    def _told(self, move: RecordMove) -> dict[str, object]:
+        state = move.state
+        return {
+            "kind": move.trigger.value,
+            "job_id": move.job_id,
+            "worker_id": state.worker_id,
+            "epoch": state.epoch,
+            "attempt": state.attempt,
+            "error": state.error,
+            "detail": move.detail,
+        }
+
+    def ignored(self, note: NoteIgnored) -> None:
+        """Something that a worker said was of no consequence."""
+        self.ignored_counts[note.why] += 1
+        _log.debug(
+            "worker_word_ignored",
+            worker_id=note.worker_id,
+            job_id=note.job_id,
+            reason=note.why.value,
+        )
+
+    def store_failing(self, error: StoreError) -> None:
+        """A commit failed and will be tried again."""
+        _log.error("store_cannot_write", error=str(error))
+
+    def store_recovered(self) -> None:
+        """A commit passed after one or more that failed."""
+        _log.info("store_writes_again")
