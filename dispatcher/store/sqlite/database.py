@@ -1,0 +1,417 @@
+"""The SQLite store, synchronous: what a batch means, and what a commit that failed undoes.
+
+`SqliteDatabase` is used by one thread at a time. Its `reads` have a connection of their
+own and may be used by a second thread. Everything that has not ended is in `PendingIndex` too,
+which decides the guards; the tables are written by `Batch`. Both go back together when a commit
+fails, so a batch can be tried again as it is.
+
+One process has the file (`DataFolder`); a second one would make memory and tables disagree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+
+from dispatcher.core.effects import (
+    ClaimDue,
+    ClaimJobs,
+    CreateDispatch,
+    CreateJob,
+    DeleteDispatch,
+    FinishDeletion,
+    LookUpJobs,
+    RecordMove,
+    ReleaseJobs,
+    StoreRequest,
+)
+from dispatcher.core.events import (
+    DispatchCreated,
+    DispatchDeletionRecorded,
+    HeldJob,
+    JobsClaimed,
+    JobsDue,
+    JobsLookedUp,
+    MoveRefused,
+    StoreRecovered,
+    StoreResult,
+)
+from dispatcher.core.jobs import Job, JobState, JobStateReason, Lane, Nanoseconds
+from dispatcher.core.lifecycle import JobPhase, JobTrigger, LifecycleError
+from dispatcher.store.contract import Retention
+from dispatcher.store.sqlite import pruning
+from dispatcher.store.sqlite.batch import Batch
+from dispatcher.store.sqlite.connections import FileConnections
+from dispatcher.store.sqlite.failures import corrupt, of_sqlite, translated
+from dispatcher.store.sqlite.folder import DataFolder
+from dispatcher.store.sqlite.pending import LiveJob, PendingIndex
+from dispatcher.store.sqlite.reads import Reader
+from dispatcher.store.sqlite.rows import (
+    HELD_COLUMNS,
+    JOB_COLUMNS,
+    JOB_JOINS,
+    LIVE_COLUMNS,
+    STATE_JOINS,
+    Row,
+    held_job_of,
+    lane_of,
+    phase_of,
+    stored_job_of,
+)
+from protocol.errors import CallboardError, StoreError
+
+# The texts are constant: S608 sees the column lists that they share, nobody's input.
+LIVE_JOBS = f"SELECT {LIVE_COLUMNS} FROM {STATE_JOINS} WHERE s.ended = 0 ORDER BY s.job"  # noqa: S608
+ONE_JOB = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.number = ?"  # noqa: S608
+ONE_HELD_JOB = f"SELECT {HELD_COLUMNS} FROM {JOB_JOINS} WHERE j.number = ?"  # noqa: S608
+ONE_PHASE = (
+    "SELECT s.phase, s.epoch, j.project FROM job j CROSS JOIN job_state s ON s.job = j.number"
+    " WHERE j.id = ?"
+)
+UNFINISHED_DELETIONS = (
+    "SELECT id FROM dispatch INDEXED BY dispatch_deleting"
+    " WHERE deletion_requested_at > 0 AND deleted_at = 0 ORDER BY number"
+)
+STANDING_DISPATCH = (
+    "SELECT number FROM dispatch"
+    " WHERE id = ? AND project = ? AND room = ? AND deletion_requested_at = 0"
+)
+JOB_IDS_OF_DISPATCH = "SELECT id FROM job WHERE dispatch = ? ORDER BY number"
+MARK_DISPATCH = "UPDATE dispatch SET deletion_requested_at = ? WHERE number = ?"
+FINISH_DISPATCH = (
+    "UPDATE dispatch SET deleted_at = ?"
+    " WHERE id = ? AND deletion_requested_at > 0 AND deleted_at = 0"
+)
+# name in `counter`, table, and column of each number that is given out
+NUMBERS = (
+    ("dispatch", "dispatch", "number"),
+    ("job", "job", "number"),
+    ("event", "event", "sequence"),
+)
+
+
+class SqliteDatabase:
+    """A store in `<folder>/callboard.db`. Raises StoreError alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = DataFolder(folder)
+        self._place = self._folder.database
+        self._index = PendingIndex()
+        # None before `open` and after `close`
+        self._files: FileConnections | None = None
+        self._batch: Batch | None = None
+        self._reads: Reader | None = None
+        # jobs in the table that have ended
+        self._ended = 0
+        # ended by the batch that is under way
+        self._ending = 0
+
+    def open(self) -> StoreRecovered:
+        """Hold the folder, check and migrate the file, read what has not ended."""
+        try:
+            self._folder.hold()
+            with translated(self._place):
+                self._files = FileConnections(self._place)
+                recovered = self._recover(self._files.writer)
+                self._reads = Reader(self._files.reader, self._place)
+                return recovered
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file and the folder. Idempotent."""
+        files = self._files
+        self._files = self._batch = self._reads = None
+        try:
+            if files is not None:
+                with translated(self._place):
+                    files.close()
+        finally:
+            self._folder.let_go()
+
+    @property
+    def reads(self) -> Reader:
+        """The reads, on a connection of their own. StoreError if the store is not open."""
+        if self._reads is None:
+            raise self._not_open()
+        return self._reads
+
+    def apply(self, requests: Sequence[StoreRequest], now: Nanoseconds) -> list[StoreResult]:
+        """Apply the requests in order, durably. After an error nothing of them is there."""
+        batch = self._writing()
+        results: list[StoreResult] = []
+        try:
+            for request in requests:
+                self._apply(batch, request, now, results)
+            batch.commit()
+        except apsw.Error as error:
+            self._abandon(batch)
+            raise of_sqlite(error, self._place) from error
+        except CallboardError:
+            self._abandon(batch)
+            raise
+        self._index.keep()
+        self._ended += self._ending
+        self._ending = 0
+        return results
+
+    def checkpoint(self, idle: bool) -> None:
+        """Bring the log of recent writes into the file when there is much of it."""
+        if self._files is not None:
+            self._files.checkpoint(idle)
+
+    def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
+        """Delete at most `limit` rows (and what hangs on them) that are past retention."""
+        batch = self._writing()
+        cursor = batch.cursor
+        try:
+            batch.begin()
+            events = pruning.prune_events(cursor, retention, now, limit, batch.event_sequence)
+            jobs, others = pruning.prune_jobs(cursor, retention, now, limit - events, self._ended)
+            if events or jobs or others:
+                numbers = (batch.dispatch_number, batch.job_number, batch.event_sequence)
+                for (name, _, _), number in zip(NUMBERS, numbers, strict=True):
+                    cursor.execute(pruning.SAVE_NUMBER, (name, number))
+            batch.commit()
+        except apsw.Error as error:
+            self._abandon(batch)
+            raise of_sqlite(error, self._place) from error
+        self._ended -= jobs
+        return events + jobs + others
+
+    # --- recovery -------------------------------------------------------------------------
+
+    def _recover(self, connection: apsw.Connection) -> StoreRecovered:
+        batch = self._batch = Batch(connection)
+        batch.number_from(*(self._last_number(connection, *names) for names in NUMBERS))
+        self._ended = pruning.count_ended(connection)
+        held: list[HeldJob] = []
+        lanes: dict[Lane, Lane] = {}  # one object for each, whatever the number of jobs
+        for row in connection.execute(LIVE_JOBS):
+            lane = lane_of(row)
+            number, job_id, dispatch_id, priority, phase, epoch, until, last_event = row[5:]
+            job = LiveJob(
+                number=number,
+                job_id=job_id,
+                dispatch_id=dispatch_id or "",
+                lane=lanes.setdefault(lane, lane),
+                priority=priority,
+                phase=phase_of(phase),
+                epoch=epoch,
+                until=until,
+                last_event=last_event,
+            )
+            self._index.add(job, hold=False)
+            if job.phase.is_held:
+                held.append(self._held_job(batch, job))
+        self._index.keep()
+        deletions = tuple(row[0] for row in connection.execute(UNFINISHED_DELETIONS))
+        return StoreRecovered(
+            tuple(held), dict(self._index.waiting()), self._index.next_due(), deletions
+        )
+
+    def _last_number(self, connection: apsw.Connection, name: str, table: str, column: str) -> int:
+        highest, saved = connection.execute(
+            f"SELECT (SELECT max({column}) FROM {table}),"  # noqa: S608 - our own names
+            " (SELECT value FROM counter WHERE name = ?)",
+            (name,),
+        ).get
+        return max(highest or 0, saved or 0)
+
+    # --- requests -------------------------------------------------------------------------
+
+    def _apply(
+        self, batch: Batch, request: StoreRequest, now: Nanoseconds, results: list[StoreResult]
+    ) -> None:
+        match request:
+            case RecordMove():
+                refused = self._record_move(batch, request, now)
+                if refused is not None:
+                    results.append(refused)
+            case CreateDispatch():
+                results.append(self._create_dispatch(batch, request, now))
+            case ClaimJobs():
+                results.append(self._claim_jobs(batch, request))
+            case ReleaseJobs():
+                for job_id in request.job_ids:
+                    job = self._index.jobs.get(job_id)
+                    if job is not None:
+                        self._index.release(job)
+            case ClaimDue():
+                due = self._index.claim_due(request.now, request.limit)
+                jobs = tuple(self._held_job(batch, job) for job in due)
+                results.append(JobsDue(jobs, self._index.next_due()))
+            case CreateJob():
+                self._create_job(batch, request.job, request.state, request.hold, None, now)
+            case LookUpJobs():
+                results.append(self._look_up(batch, request))
+            case DeleteDispatch():
+                results.append(self._delete_dispatch(batch, request, now))
+            case FinishDeletion():
+                batch.begin()
+                batch.cursor.execute(FINISH_DISPATCH, (request.deleted_at, request.dispatch_id))
+
+    def _create_dispatch(
+        self, batch: Batch, request: CreateDispatch, now: Nanoseconds
+    ) -> DispatchCreated:
+        number = batch.insert_dispatch(request.dispatch)
+        if number is not None:
+            for job, state in request.jobs:
+                self._create_job(batch, job, state, request.hold, number, now)
+        return DispatchCreated(request.request, request.dispatch.id, number is not None)
+
+    def _create_job(
+        self,
+        batch: Batch,
+        job: Job,
+        state: JobState,
+        hold: bool,
+        dispatch_number: int | None,
+        now: Nanoseconds,
+    ) -> None:
+        if state.phase.is_ended or state.phase is JobPhase.OFFERED:
+            raise LifecycleError(f"no job is stored as {state.phase.value} when it is created")
+        if job.id in self._index.jobs:
+            raise StoreError(
+                "a new job has an id that is taken", str(self._place), "report this as a bug"
+            )
+        live = LiveJob(
+            number=batch.insert_job(job, dispatch_number),
+            job_id=job.id,
+            dispatch_id=job.dispatch_id if dispatch_number is not None else "",
+            lane=job.lane,
+            priority=job.priority,
+            phase=state.phase,
+            epoch=state.epoch,
+            until=state.until,
+            last_event=0,
+        )
+        live.last_event = batch.insert_event(live, JobTrigger.CREATED, state, "", now)
+        batch.insert_state(live, state, live.last_event)
+        self._index.add(live, hold)
+
+    def _record_move(
+        self, batch: Batch, request: RecordMove, now: Nanoseconds
+    ) -> MoveRefused | None:
+        job = self._index.jobs.get(request.job_id)
+        if job is None:
+            return MoveRefused(request.job_id, self._epoch_of_ended(batch, request.job_id))
+        if job.epoch != request.epoch:
+            return MoveRefused(job.id, job.epoch)
+        if request.state.phase is JobPhase.OFFERED:
+            raise LifecycleError("an offer is not stored")
+        self._move(batch, job, request.trigger, request.state, request.detail, now)
+        return None
+
+    def _move(
+        self,
+        batch: Batch,
+        job: LiveJob,
+        trigger: JobTrigger,
+        state: JobState,
+        detail: str,
+        now: Nanoseconds,
+    ) -> None:
+        event = batch.insert_event(job, trigger, state, detail, now)
+        batch.update_state(job, state, event)
+        self._index.move(job, state.phase, state.epoch, state.until, event)
+        self._ending += state.phase.is_ended
+
+    def _claim_jobs(self, batch: Batch, request: ClaimJobs) -> JobsClaimed:
+        claimed = []
+        for job in self._index.claim_queued(request.lane, request.limit):
+            batch.flush()
+            row = batch.cursor.execute(ONE_JOB, (job.number,)).fetchone()
+            if row is None:
+                raise self._missing(job)
+            stored = stored_job_of(row)
+            claimed.append((stored.job, stored.state))
+        return JobsClaimed(request.lane, tuple(claimed), self._index.waiting_in(request.lane))
+
+    def _delete_dispatch(
+        self, batch: Batch, request: DeleteDispatch, now: Nanoseconds
+    ) -> DispatchDeletionRecorded:
+        batch.flush()
+        cancelled: Counter[Lane] = Counter()
+        named = (request.dispatch_id, request.project, request.room)
+        row = batch.cursor.execute(STANDING_DISPATCH, named).fetchone()
+        if row is not None:
+            batch.begin()
+            batch.cursor.execute(MARK_DISPATCH, (request.now, row[0]))
+            ids: list[Row] = batch.cursor.execute(JOB_IDS_OF_DISPATCH, row).fetchall()
+            for (job_id,) in ids:
+                job = self._index.jobs.get(job_id)
+                if job is None or job.held or not job.phase.is_waiting:
+                    continue
+                if job.phase is JobPhase.QUEUED:
+                    cancelled[job.lane] += 1
+                state = replace(
+                    self._held_job(batch, job).state,
+                    phase=JobPhase.CANCELLED,
+                    until=0,
+                    reason=JobStateReason.DISPATCH_DELETED,
+                    ended_at=request.now,
+                    updated_at=request.now,
+                )
+                self._move(batch, job, JobTrigger.CANCELLED, state, "", now)
+        return DispatchDeletionRecorded(
+            request.request, request.dispatch_id, row is not None, dict(cancelled)
+        )
+
+    def _look_up(self, batch: Batch, request: LookUpJobs) -> JobsLookedUp:
+        phases: dict[str, JobPhase] = {}
+        for job_id in request.job_ids:
+            job = self._index.jobs.get(job_id)
+            if job is not None:
+                if job.lane.project == request.project:
+                    phases[job_id] = job.phase
+                continue
+            batch.flush()
+            row = batch.cursor.execute(ONE_PHASE, (job_id,)).fetchone()
+            if row is not None and row[2] == request.project:
+                phases[job_id] = phase_of(row[0])
+        return JobsLookedUp(request.worker_id, request.job_ids, phases)
+
+    # --- parts of requests ----------------------------------------------------------------
+
+    def _held_job(self, batch: Batch, job: LiveJob) -> HeldJob:
+        batch.flush()
+        row = batch.cursor.execute(ONE_HELD_JOB, (job.number,)).fetchone()
+        if row is None:
+            raise self._missing(job)
+        return held_job_of(row)
+
+    def _epoch_of_ended(self, batch: Batch, job_id: str) -> int:
+        """Return the epoch of a job that has ended, 0 for one that is not known at all."""
+        batch.flush()
+        row = batch.cursor.execute(ONE_PHASE, (job_id,)).fetchone()
+        return 0 if row is None else int(row[1])
+
+    def _missing(self, job: LiveJob) -> StoreError:
+        return corrupt(self._place, f"is damaged (job {job.id} is missing)")
+
+    def _abandon(self, batch: Batch) -> None:
+        """Go back to the last commit, in memory and in the file."""
+        self._index.roll_back()
+        self._ending = 0
+        try:
+            batch.abandon()
+        except apsw.Error as error:
+            raise StoreError(
+                f"a batch that failed cannot be undone ({error})",
+                str(self._place),
+                "start again: what was acknowledged is there",
+            ) from error
+
+    def _writing(self) -> Batch:
+        if self._batch is None:
+            raise self._not_open()
+        return self._batch
+
+    def _not_open(self) -> StoreError:
+        return StoreError("is not open", str(self._place), "open it first")

@@ -1,0 +1,148 @@
+"""The reads of the contract, on a connection of their own: what is committed is seen.
+
+All but one find their rows through an index. `list_jobs` walks backwards from the newest job and
+filters as it goes, so a filter that matches little costs at most what retention keeps; where the
+filter names a dispatch, or only phases that have not ended, it walks over those alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from dispatcher.core.lifecycle import ENDED
+from dispatcher.store.contract import EventRow, JobFilter, StoredDispatch, StoredJob
+from dispatcher.store.sqlite.failures import translated
+from dispatcher.store.sqlite.rows import (
+    DISPATCH_COLUMNS,
+    DISPATCH_JOINS,
+    EVENT_COLUMNS,
+    JOB_COLUMNS,
+    JOB_JOINS,
+    STATE_JOINS,
+    Row,
+    dispatch_of,
+    event_of,
+    stored_job_of,
+)
+
+# The texts are constant: S608 sees the column lists that they share, nobody's input.
+GET_DISPATCH = (
+    f"SELECT {DISPATCH_COLUMNS}, d.number FROM dispatch d WHERE d.id = ? AND d.project = ?"  # noqa: S608
+)
+LIST_DISPATCHES = (
+    f"SELECT {DISPATCH_COLUMNS}, d.number FROM dispatch d"  # noqa: S608
+    " WHERE d.project = ? AND d.room = ? AND d.deletion_requested_at = 0"
+    " ORDER BY d.number LIMIT ?"
+)
+JOBS_OF_DISPATCH = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.dispatch = ? ORDER BY j.number"  # noqa: S608
+GET_JOB = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.id = ? AND j.project = ?"  # noqa: S608
+JOB_EVENTS = (
+    f"WITH RECURSIVE chain (sequence) AS ("  # noqa: S608
+    " SELECT s.last_event FROM job j CROSS JOIN job_state s ON s.job = j.number"
+    " WHERE j.id = ? AND j.project = ?"
+    " UNION ALL SELECT e.previous FROM chain CROSS JOIN event e ON e.sequence = chain.sequence)"
+    f" SELECT {EVENT_COLUMNS} FROM chain CROSS JOIN event e ON e.sequence = chain.sequence"
+    " ORDER BY e.sequence"
+)
+EVENTS_AFTER = (
+    f"SELECT {EVENT_COLUMNS} FROM event e WHERE e.sequence > ? ORDER BY e.sequence LIMIT ?"  # noqa: S608
+)
+
+NUMBER_MAX = 2**63 - 1
+
+
+class Reader:
+    """Reads on one connection; one at a time."""
+
+    def __init__(self, connection: apsw.Connection, place: Path) -> None:
+        self._connection = connection
+        # for errors
+        self._place = place
+
+    def get_dispatch(self, project: str, dispatch_id: str) -> StoredDispatch | None:
+        """Return the dispatch with its jobs."""
+        with self._one_moment() as cursor:
+            row = cursor.execute(GET_DISPATCH, (dispatch_id, project)).fetchone()
+            return None if row is None else self._with_jobs(cursor, row)
+
+    def list_dispatches(self, project: str, room: str, limit: int) -> list[StoredDispatch]:
+        """Return the room's dispatches that nobody deleted."""
+        with self._one_moment() as cursor:
+            rows = cursor.execute(LIST_DISPATCHES, (project, room, limit)).fetchall()
+            return [self._with_jobs(cursor, row) for row in rows]
+
+    def get_job(self, project: str, job_id: str) -> StoredJob | None:
+        """Return one job."""
+        with translated(self._place):
+            row = self._connection.execute(GET_JOB, (job_id, project)).fetchone()
+        return None if row is None else stored_job_of(row)
+
+    def list_jobs(self, where: JobFilter, limit: int, before: int) -> list[StoredJob]:
+        """Return jobs, newest first."""
+        sql, values = jobs_query(where, limit, before)
+        with translated(self._place):
+            return [stored_job_of(row) for row in self._connection.execute(sql, values)]
+
+    def job_events(self, project: str, job_id: str) -> list[EventRow]:
+        """Return the job's events."""
+        with translated(self._place):
+            rows = self._connection.execute(JOB_EVENTS, (job_id, project))
+            return [event_of(row) for row in rows]
+
+    def events_after(self, sequence: int, limit: int) -> list[EventRow]:
+        """Return the events with greater sequence numbers."""
+        with translated(self._place):
+            rows = self._connection.execute(EVENTS_AFTER, (sequence, limit))
+            return [event_of(row) for row in rows]
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[apsw.Cursor]:
+        """Let several statements see the same state of the store."""
+        with translated(self._place):
+            cursor = self._connection.cursor()
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+            finally:
+                cursor.execute("COMMIT")
+
+    def _with_jobs(self, cursor: apsw.Cursor, row: Row) -> StoredDispatch:
+        jobs = cursor.execute(JOBS_OF_DISPATCH, (row[-1],))
+        return StoredDispatch(dispatch_of(row), tuple(stored_job_of(job) for job in jobs))
+
+
+def jobs_query(where: JobFilter, limit: int, before: int) -> tuple[str, Row]:
+    """Return the text and the values of a list of jobs; each text starts from the best index."""
+    conditions = ["j.project = ?"]
+    values: list[str | int] = [where.project]
+    for condition, value in (
+        ("j.agent_name = ?", where.agent_name),
+        ("j.room = ?", where.room),
+        ("s.worker_id = ?", where.worker_id),
+        ("d.id = ?", where.dispatch_id),
+    ):
+        if value:
+            conditions.append(condition)
+            values.append(value)
+    if where.phases:
+        marks = ", ".join("?" * len(where.phases))
+        conditions.append(f"s.phase IN ({marks})")
+        values += [phase.value for phase in where.phases]
+    if where.dispatch_id:
+        source, number = DISPATCH_JOINS, "j.number"
+    elif where.phases and not where.phases & ENDED:
+        source, number = STATE_JOINS, "s.job"
+        conditions.append("s.ended = 0")
+    else:
+        source, number = JOB_JOINS, "j.number"
+    conditions.append(f"{number} < ?")
+    values += [before or NUMBER_MAX, limit]
+    sql = (
+        f"SELECT {JOB_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f" ORDER BY {number} DESC LIMIT ?"
+    )
+    return sql, tuple(values)

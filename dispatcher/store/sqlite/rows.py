@@ -1,0 +1,165 @@
+"""Values as rows and back: the column lists, in the order in which they are read and written.
+
+Enums are kept by value (phases and triggers as text, LiveKit's as their numbers), times as
+nanoseconds, configs as the bytes that they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dispatcher.core.events import HeldJob
+from dispatcher.core.jobs import (
+    Dispatch,
+    Job,
+    JobState,
+    JobStateReason,
+    JobType,
+    Lane,
+    RestartPolicy,
+)
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.store.contract import EventRow, StoredJob
+
+Row = tuple[Any, ...]
+
+DISPATCH_COLUMNS = (
+    "d.id, d.project, d.room, d.agent_name, d.deployment, d.restart_policy, d.config,"
+    " d.created_at, d.deletion_requested_at, d.deleted_at"
+)
+_LANE_COLUMNS = "j.project, j.agent_name, j.namespace, j.job_type, j.deployment"
+_STATE_COLUMNS = (
+    "s.phase, s.epoch, s.attempt, s.attempt_reason, s.until, s.worker_id, s.participant_identity,"
+    " s.grace, s.reason, s.error, s.started_at, s.ended_at, s.updated_at"
+)
+# 5 of the lane, 8 of the job, 13 of the state
+JOB_COLUMNS = (
+    f"{_LANE_COLUMNS}, j.number, j.id, d.id, j.room, j.config, j.created_at, j.restart_policy,"
+    f" j.priority, j.queue_time, {_STATE_COLUMNS}"
+)
+# The joins that JOB_COLUMNS needs, from job and from job_state. CROSS keeps SQLite to that order.
+JOB_JOINS = (
+    "job j CROSS JOIN job_state s ON s.job = j.number LEFT JOIN dispatch d ON d.number = j.dispatch"
+)
+STATE_JOINS = (
+    "job_state s CROSS JOIN job j ON j.number = s.job LEFT JOIN dispatch d ON d.number = j.dispatch"
+)
+DISPATCH_JOINS = (
+    "dispatch d CROSS JOIN job j ON j.dispatch = d.number"
+    " CROSS JOIN job_state s ON s.job = j.number"
+)
+# 5 of the lane, 5 of the job, 13 of the state
+HELD_COLUMNS = (
+    f"{_LANE_COLUMNS}, j.id, d.id, j.room, j.restart_policy, j.queue_time, {_STATE_COLUMNS}"
+)
+LIVE_COLUMNS = (
+    f"{_LANE_COLUMNS}, j.number, j.id, d.id, j.priority, s.phase, s.epoch, s.until, s.last_event"
+)
+EVENT_COLUMNS = (
+    "e.sequence, e.at, e.project, e.job_id, e.dispatch_id, e.trigger, e.phase, e.epoch, e.attempt,"
+    " e.worker_id, e.reason, e.error, e.detail"
+)
+
+_PHASES = {phase.value: phase for phase in JobPhase}
+_TRIGGERS = {trigger.value: trigger for trigger in JobTrigger}
+_REASONS = {reason.value: reason for reason in JobStateReason}
+
+
+def dispatch_of(row: Row) -> Dispatch:
+    """Return the dispatch of a row of DISPATCH_COLUMNS."""
+    return Dispatch(
+        id=row[0],
+        project=row[1],
+        room=row[2],
+        agent_name=row[3],
+        deployment=row[4],
+        restart_policy=RestartPolicy(row[5]),
+        config=row[6],
+        created_at=row[7],
+        deletion_requested_at=row[8],
+        deleted_at=row[9],
+    )
+
+
+def phase_of(text: str) -> JobPhase:
+    """Return the phase that is kept as this text."""
+    return _PHASES[text]
+
+
+def lane_of(row: Row) -> Lane:
+    """Return the lane of a row that begins with one."""
+    return Lane(row[0], row[1], row[2], JobType(row[3]), row[4])
+
+
+def state_of(row: Row) -> JobState:
+    """Return the state of a row that ends with one."""
+    phase, epoch, attempt, attempt_reason, until, worker_id, identity, *rest = row[-13:]
+    grace, reason, error, started_at, ended_at, updated_at = rest
+    return JobState(
+        phase=_PHASES[phase],
+        epoch=epoch,
+        attempt=attempt,
+        attempt_reason=attempt_reason,
+        until=until,
+        worker_id=worker_id,
+        participant_identity=identity,
+        grace=grace,
+        reason=_REASONS[reason],
+        error=error,
+        started_at=started_at,
+        ended_at=ended_at,
+        updated_at=updated_at,
+    )
+
+
+def stored_job_of(row: Row) -> StoredJob:
+    """Return the job of a row of JOB_COLUMNS."""
+    job = Job(
+        id=row[6],
+        dispatch_id=row[7] or "",
+        lane=lane_of(row),
+        room=row[8],
+        config=row[9],
+        created_at=row[10],
+        restart_policy=RestartPolicy(row[11]),
+        priority=row[12],
+        queue_time=row[13],
+    )
+    return StoredJob(row[5], job, state_of(row))
+
+
+def held_job_of(row: Row) -> HeldJob:
+    """Return the job of a row of HELD_COLUMNS."""
+    return HeldJob(
+        id=row[5],
+        dispatch_id=row[6] or "",
+        room=row[7],
+        lane=lane_of(row),
+        restart_policy=RestartPolicy(row[8]),
+        queue_time=row[9],
+        state=state_of(row),
+    )
+
+
+def event_of(row: Row) -> EventRow:
+    """Return the event of a row of EVENT_COLUMNS."""
+    return EventRow(
+        sequence=row[0],
+        at=row[1],
+        project=row[2],
+        job_id=row[3],
+        dispatch_id=row[4],
+        trigger=_TRIGGERS[row[5]],
+        phase=_PHASES[row[6]],
+        epoch=row[7],
+        attempt=row[8],
+        worker_id=row[9],
+        reason=reason_text(_REASONS[row[10]]),
+        error=row[11],
+        detail=row[12],
+    )
+
+
+def reason_text(reason: JobStateReason) -> str:
+    """Return the reason as events tell it: empty for none."""
+    return reason.name if reason else ""
