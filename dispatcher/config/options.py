@@ -102,6 +102,14 @@ def _limit(name: str, help: str, most: float = 0) -> Option:  # noqa: A002
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most or _BYTES_MAX)
 
 
+def _runtime(name: str, help: str, most: float = _SECONDS_MAX) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.runtime, name)
+    key = f"runtime.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, most)
+    return Option(key, Kind.INTEGER, help, default, "", "", name, 1, most)
+
+
 def _retention(name: str, help: str) -> Option:  # noqa: A002
     default = getattr(_CONFIG.retention, name)
     if name.endswith("_age"):
@@ -243,6 +251,17 @@ OPTIONS: tuple[Option, ...] = (
     _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
     _limit("list_dispatches_max", "Dispatches in one answer of ListDispatch.", _COUNT_MAX),
     _limit("stop_timeout_seconds", "How long a stop waits for open connections.", 86_400),
+    # ---- the loop between engine and store ----
+    _runtime(
+        "backlog_max", "Moves that wait for the store before callers are refused.", _COUNT_MAX
+    ),
+    _runtime("ask_timeout_seconds", "A call is answered within this."),
+    _runtime("commit_retry_seconds", "First pause before a failed commit is tried again; doubles."),
+    _runtime("commit_retry_seconds_max", "The longest such pause."),
+    _runtime("drain_seconds", "How long a drain waits for offers in flight and for commits."),
+    _runtime("drain_poll_seconds", "How often a drain looks."),
+    _runtime("prune_interval_seconds", "How often what is past retention is deleted."),
+    _runtime("prune_rows_max", "Rows deleted at once.", _COUNT_MAX),
     # ---- what is kept ----
     _retention("ended_jobs_age", "How long a job is kept after its end."),
     _retention("ended_jobs_max", "How many ended jobs are kept."),

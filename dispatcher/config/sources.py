@@ -271,6 +271,7 @@ def _build(found: Mapping[str, Any]) -> Config:
         log_format=LogFormat(found.get("log_format", LogFormat.HUMAN if dev else LogFormat.AUTO)),
         policy=policy,
         limits=_limits(default.limits, _fields("limits", found), policy),
+        runtime=replace(default.runtime, **_fields("runtime", found)),
         retention=replace(default.retention, **_fields("retention", found)),
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.store.contract import Retention
 
@@ -68,6 +69,7 @@ class Config:
     log_format: LogFormat = LogFormat.AUTO
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     limits: ServerLimits = ServerLimits()  # noqa: RUF009 - frozen
+    runtime: RuntimeLimits = RuntimeLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen
         ended_jobs_age=7 * DAY_SECONDS * SECOND,
         ended_jobs_max=100_000,

@@ -6,6 +6,7 @@ from dispatcher.config import OPTIONS, Config, Option, load_config
 from dispatcher.config.options import Kind
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.store.contract import Retention
 from protocol.limits import WireLimits
@@ -15,7 +16,11 @@ SHARED = {"offer_timeout_seconds", "grace_seconds_max", "claim_silence_seconds"}
 
 
 def field_names(
-    tree: type[Policy] | type[WireLimits] | type[ServerLimits] | type[Retention],
+    tree: type[Policy]
+    | type[WireLimits]
+    | type[ServerLimits]
+    | type[RuntimeLimits]
+    | type[Retention],
 ) -> set[str]:
     return {field.name for field in fields(tree)}
 
@@ -46,12 +51,16 @@ def test_the_limits_of_wire_and_server_have_different_names() -> None:
     assert not field_names(WireLimits) & field_names(ServerLimits)
 
 
+def test_every_bound_of_the_runtime_is_an_option() -> None:
+    assert in_section("runtime") == field_names(RuntimeLimits)
+
+
 def test_every_bound_of_retention_is_an_option() -> None:
     assert in_section("retention") == field_names(Retention)
 
 
 def test_every_field_of_the_configuration_is_an_option() -> None:
-    sections = {"policy", "limits", "retention"}
+    sections = {"policy", "limits", "runtime", "retention"}
     tops = {option.key for option in OPTIONS if not option.section}
     assert {field.name for field in fields(Config)} - sections == tops - {"projects", "agents"}
 
