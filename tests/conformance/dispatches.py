@@ -55,9 +55,13 @@ class Dispatch:
         assert found is not None, f"{self.id} is not listed"
         return found
 
+    async def jobs(self) -> list[agent.Job]:
+        """Read the jobs that it has made until now."""
+        return list((await self.read()).state.jobs)
+
     async def job(self) -> agent.Job:
         """Read its only job."""
-        (job,) = (await self.read()).state.jobs
+        (job,) = await eventually(f"a job of {self.id}", self.jobs)
         return job
 
     async def job_with(self, status: agent.JobStatus, *, seconds: float = 30.0) -> agent.Job:
@@ -73,3 +77,8 @@ class Dispatch:
 
     async def delete(self) -> agent_dispatch.AgentDispatch:
         return await self.caller.client.agent_dispatch.delete_dispatch(self.id, self.room)
+
+    async def is_gone(self) -> bool:
+        """Is it deleted, with nothing left of it that runs?"""
+        found = await self.caller.client.agent_dispatch.get_dispatch(self.id, self.room)
+        return found is None or found.state.deleted_at > 0

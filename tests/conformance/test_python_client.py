@@ -90,12 +90,7 @@ async def test_deleted_dispatch_is_returned_and_its_waiting_job_cancelled(caller
     deleted = await dispatch.delete()
 
     assert deleted.id == dispatch.id
-
-    async def is_gone() -> bool:
-        listed = await caller.client.agent_dispatch.get_dispatch(dispatch.id, dispatch.room)
-        return listed is None or listed.state.deleted_at > 0
-
-    await eventually("the dispatch is gone", is_gone)
+    await eventually("the dispatch is gone", dispatch.is_gone)
 
 
 async def test_deleting_an_unknown_dispatch_is_refused_as_not_found(caller: Caller) -> None:

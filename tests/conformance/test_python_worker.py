@@ -33,6 +33,7 @@ async def test_job_carries_all_that_the_dispatch_asked_for(
     server: Server, caller: Caller, start_worker: StartWorker
 ) -> None:
     worker = start_worker(server, "carrier")
+    await worker.registered()
 
     dispatch = await caller.create(
         "carrier", metadata="what to do: ü", attributes={"language": "en", "empty": ""}
@@ -52,6 +53,7 @@ async def test_token_of_the_job_carries_the_agent_as_it_described_itself(
     server: Server, caller: Caller, start_worker: StartWorker
 ) -> None:
     worker = start_worker(server, "described", CONFORMANCE_IDENTITY="ada")
+    await worker.registered()
 
     dispatch = await caller.create("described")
 
@@ -80,6 +82,7 @@ async def test_token_of_the_job_has_the_permissions_of_the_worker(
     server: Server, caller: Caller, start_worker: StartWorker
 ) -> None:
     worker = start_worker(server, "limited", CONFORMANCE_PERMISSIONS="no-publish hidden")
+    await worker.registered()
 
     await caller.create("limited")
 
@@ -120,6 +123,7 @@ async def test_rejected_job_ends_as_a_success_without_an_assignment(
     server: Server, caller: Caller, start_worker: StartWorker
 ) -> None:
     worker = start_worker(server, "rejecting", CONFORMANCE_ANSWER="reject")
+    await worker.registered()
 
     dispatch = await caller.create("rejecting")
 
@@ -134,6 +138,7 @@ async def test_worker_that_declines_at_first_is_offered_the_job_again(
 ) -> None:
     name = new_room("again")
     worker = start_worker(server, name, CONFORMANCE_ANSWER=answer)
+    await worker.registered()
 
     dispatch = await caller.create(name)
 
@@ -214,6 +219,7 @@ async def test_entrypoint_that_raises_ends_its_job_as_the_sdk_reports_it(
     server: Server, caller: Caller, start_worker: StartWorker
 ) -> None:
     worker = start_worker(server, "raising")
+    await worker.registered()
 
     dispatch = await caller.create("raising", metadata="raise")
 
