@@ -11,8 +11,6 @@ has a deadline.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
@@ -174,7 +172,7 @@ class Board:
 
     def take_held(self, held: HeldJob, job: Job | None = None) -> JobInHand:
         """Take a job in hand."""
-        hand = JobInHand(held, held.state, job)
+        hand = JobInHand(held, held.state, held.state.phase, job)
         self.jobs[held.id] = hand
         if held.dispatch_id:
             self.dispatches.setdefault(held.dispatch_id, set()).add(held.id)
@@ -200,19 +198,15 @@ class Board:
 
     def shift(self, hand: JobInHand, trigger: JobTrigger) -> None:
         """Move a job in memory alone: between queued and offered."""
-        hand.state = replace(hand.state, phase=advance_job(hand.state.phase, trigger))
+        hand.phase = advance_job(hand.phase, trigger)
 
     def move(
         self, hand: JobInHand, trigger: JobTrigger, detail: str = "", **change: Unpack[StateChange]
     ) -> None:
         """Move a job, durably, with these changes of its state."""
         before = hand.state
-        hand.state = replace(
-            before,
-            phase=advance_job(before.phase, trigger),
-            updated_at=self.now,
-            **change,
-        )
+        hand.phase = advance_job(hand.phase, trigger)
+        hand.state = replace(before, phase=hand.phase, updated_at=self.now, **change)
         self.effects.append(RecordMove(hand.id, before.epoch, trigger, hand.state, detail))
 
     def is_deleted(self, hand: JobInHand) -> bool:
@@ -236,9 +230,8 @@ class Board:
         worker.stopping.add(job_id)
         self.schedule(DeadlineKind.STOP, self.now + self.policy.stop_timeout, worker.id, job_id)
 
-    @contextmanager
-    def turn(self, now: Nanoseconds) -> Iterator[list[Effect]]:
-        """Collect the effects of one turn."""
+    def begin(self, now: Nanoseconds) -> list[Effect]:
+        """Begin a turn; return the list that its effects will be in. Time never goes back."""
         self.now = max(now, self.now)
         self.effects = []
-        yield self.effects
+        return self.effects

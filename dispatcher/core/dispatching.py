@@ -123,7 +123,7 @@ class Dispatching:
         board = self._board
         for job_id in list(board.dispatches.get(dispatch_id, ())):
             hand = board.jobs[job_id]
-            if hand.state.phase.is_held and board.is_deleted(hand):
+            if hand.phase.is_held and board.is_deleted(hand):
                 self._holding.cancel(
                     hand, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted"
                 )
@@ -160,7 +160,7 @@ class Dispatching:
         board = self._board
         for held in event.jobs:
             hand = board.take_held(held)
-            if hand.state.phase is JobPhase.QUEUED:
+            if hand.phase is JobPhase.QUEUED:
                 board.queue(hand.lane).waiting -= 1
                 if board.is_deleted(hand):
                     self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)

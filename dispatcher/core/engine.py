@@ -90,8 +90,8 @@ class Engine:
 
     def handle(self, event: Event, now: Nanoseconds) -> list[Effect]:
         """Take in what happened; return what is to be done, in order."""
-        with self._board.turn(now) as effects:
-            self._handlers[type(event)](event)
+        effects = self._board.begin(now)
+        self._handlers[type(event)](event)
         return effects
 
     def next_deadline(self) -> Nanoseconds | None:
@@ -100,11 +100,11 @@ class Engine:
 
     def expire(self, now: Nanoseconds) -> list[Effect]:
         """Let all deadlines pass that are due; return what is to be done."""
-        with self._board.turn(now) as effects:
-            deadlines = self._board.deadlines
-            while (key := deadlines.pop_due(self._board.now)) is not None:
-                kind, one, two = key
-                self._alarms[kind](one, two)
+        effects = self._board.begin(now)
+        deadlines = self._board.deadlines
+        while (key := deadlines.pop_due(self._board.now)) is not None:
+            kind, one, two = key
+            self._alarms[kind](one, two)
         return effects
 
     # --- views, not to be changed by those who look ---

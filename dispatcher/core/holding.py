@@ -192,7 +192,7 @@ class Holding:
     def _follow(self, hand: JobInHand, worker: Worker, event: JobReported) -> None:
         board = self._board
         if event.status is JobStatus.RUNNING:
-            if hand.state.phase is JobPhase.ASSIGNED:
+            if hand.phase is JobPhase.ASSIGNED:
                 board.move(hand, JobTrigger.STARTED)
         elif event.status is JobStatus.FAILED and self._may_retry(hand):
             self._retry(hand, event.error)
@@ -404,7 +404,7 @@ class Holding:
     def _may_adopt(self, hand: JobInHand, worker: Worker) -> bool:
         """Is the job an orphan that this worker may have been holding?"""
         return (
-            hand.state.phase is JobPhase.ORPHANED
+            hand.phase is JobPhase.ORPHANED
             and hand.lane in worker.lanes
             and self._may_be_same(hand, worker)
         )
@@ -430,7 +430,7 @@ class Holding:
 
     def _may_contest(self, hand: JobInHand, worker: Worker) -> bool:
         return (
-            hand.state.phase is not JobPhase.OFFERED
+            hand.phase is not JobPhase.OFFERED
             and hand.lane in worker.lanes
             and self._may_be_same(hand, worker)
         )
@@ -503,7 +503,7 @@ class Holding:
         """A job was held when the server ended: its worker has the grace time to claim it."""
         board = self._board
         until = board.now + (hand.state.grace or board.policy.grace)
-        if hand.state.phase is JobPhase.ORPHANED:
+        if hand.phase is JobPhase.ORPHANED:
             # Nobody could come back while the server was away: the time starts anew.
             hand.state = replace(hand.state, until=until)
         else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from dispatcher.core.events import HeldJob, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
-from dispatcher.core.lifecycle import WorkerPhase, WorkerTrigger, advance_worker
+from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
 
 
@@ -23,7 +23,10 @@ class JobInHand:
     """A job that this engine is offering, or that a worker holds."""
 
     held: HeldJob  # what never changes of it; its `state` is the one it came with
+    # its last durable state
     state: JobState
+    # its phase now: OFFERED is in memory alone, and QUEUED in `state`
+    phase: JobPhase
     # the whole config: there only while the job waits to be offered or answered
     job: Job | None = None
     # who was offered it, or holds it; None while nobody does
