@@ -247,6 +247,7 @@ OPTIONS: tuple[Option, ...] = (
     _limit("outbound_frames_max", "The same, in frames.", _COUNT_MAX),
     _limit("unreadable_frames_max", "Frames of one connection that cannot be read.", _COUNT_MAX),
     _limit("close_timeout_seconds", "How long a closing handshake may take."),
+    _limit("body_timeout_seconds", "How long a caller may take to send the body of its call."),
     _limit("keep_alive_seconds", "How long an idle connection of a caller stays open.", 86_400),
     _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
     _limit("list_dispatches_max", "Dispatches in one answer of ListDispatch.", _COUNT_MAX),
