@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 # Folders that hold Python of ours.
 SOURCES := $(wildcard protocol dispatcher worker_sdk tests bench docs/*.py)
 PYTEST_ARGS ?=
+# The real Node clients of the conformance tests; without npm those tests say that they are skipped.
+NODE := tests/conformance/node
+NODE_PACKAGES := $(if $(shell command -v npm),$(NODE)/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check format lint types lock protos bench clean
@@ -36,7 +39,10 @@ venv: $(VENV)/.dev ## Make .venv from the pinned locks
 demo: $(VENV)/.runtime ## Run the main job here: a server, workers, rooms, and kills on the way
 	$(BIN)/callboard demo
 
-test: $(VENV)/.dev ## Run all tests; says what was skipped and why
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	npm ci --prefix $(NODE) --no-audit --no-fund || echo "No Node packages: those tests are skipped." >&2
+
+test: $(VENV)/.dev $(NODE_PACKAGES) ## Run all tests; says what was skipped and why
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: lint types test ## Check format, lint, types and tests: the one command
@@ -66,5 +72,5 @@ bench: $(VENV)/.dev ## Measure the server against the bare transport
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment, caches and builds
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/conformance/node/node_modules
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,7 +24,6 @@ def server_settings() -> Mapping[str, object]:
             "grace_seconds": 1,
             "retry_backoff_seconds_min": 0.2,
             "attempts_max": 3,
-            "queue_time_seconds": 6,
         },
         "limits": {"ping_interval_seconds": 1, "ping_timeout_seconds": 1},
     }
@@ -213,6 +212,7 @@ async def test_deleting_a_dispatch_while_it_is_offered_ends_it_without_a_run(
     assert worker.records("started") == []
 
 
+@pytest.mark.parametrize("server_settings", [{"policy": {"queue_time_seconds": 1}}])
 async def test_job_that_nobody_takes_fails_at_its_deadline_for_lack_of_capacity(
     own_server: Server, own_caller: Caller
 ) -> None:
