@@ -1,6 +1,4 @@
 # Everything a person does here, with Python 3.11 or later and make alone. `make help` lists it.
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -11,7 +9,7 @@ SOURCES := $(wildcard protocol dispatcher worker_sdk tests bench docs/*.py)
 PYTEST_ARGS ?=
 # The real Node clients of the conformance tests; without npm those tests say that they are skipped.
 NODE := tests/conformance/node
-NODE_PACKAGES := $(if $(shell command -v npm),$(NODE)/node_modules/.package-lock.json)
+NODE_PACKAGES := $(if $(shell command -v npm 2>/dev/null),$(NODE)/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check format lint types lock protos bench clean
