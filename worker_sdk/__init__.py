@@ -1,0 +1,30 @@
+"""The worker and API client libraries of Callboard.
+
+    from worker_sdk import JobContext, Worker
+
+    worker = Worker(agent_name="greeter")  # LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET
+
+    @worker.job
+    async def greet(ctx: JobContext) -> None: ...
+
+    worker.run()
+
+What is exported here is the API; every other name is ours to change. Nothing here imports the
+dispatcher.
+"""
+
+from worker_sdk.client import DispatchClient
+from worker_sdk.errors import ServerUnreachable, UnexpectedAnswer
+from worker_sdk.job import Job, JobContext, JobRequest, JobType
+from worker_sdk.worker import Worker
+
+__all__ = [
+    "DispatchClient",
+    "Job",
+    "JobContext",
+    "JobRequest",
+    "JobType",
+    "ServerUnreachable",
+    "UnexpectedAnswer",
+    "Worker",
+]

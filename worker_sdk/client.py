@@ -1,0 +1,302 @@
+"""The API client: dispatches, jobs and workers of one server, over pooled HTTP connections.
+
+    async with DispatchClient() as client:
+        dispatch = await client.create_dispatch("lobby", "greeter")
+
+Twirp over protobuf; the answers are the wire's own messages (`protocol.wire_pb2`,
+`protocol.api_pb2`). A call that gets no answer (or 503) is tried again for a bounded time; a create
+repeats its X-Livekit-Request-Id, by which the server makes one dispatch of all the tries.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import anyio
+import httpx2
+from google.protobuf.message import DecodeError, Message
+
+from protocol import api_pb2, wire_pb2
+from protocol.errors import TwirpCode, TwirpError
+from protocol.tokens import mint_api_token
+from worker_sdk.backoff import CallBackoff
+from worker_sdk.credentials import Credentials
+from worker_sdk.errors import ServerUnreachable, UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+__all__ = ["DispatchClient"]
+
+M = TypeVar("M", bound=Message)
+
+CALL_TIMEOUT_SECONDS = 10.0
+# From the first try of a call to the last.
+RETRY_SECONDS_MAX = 30.0
+CONNECTIONS_MAX = 100
+KEEP_ALIVE_SECONDS = 60.0
+TOKEN_LIFE_SECONDS = 600.0
+
+_DISPATCH_SERVICE = "livekit.AgentDispatchService"
+_JOB_SERVICE = "callboard.JobService"
+_WORKER_SERVICE = "callboard.WorkerService"
+_PROTOBUF = "application/protobuf"
+
+
+class DispatchClient:
+    """Calls one server. Errors: TwirpError (its answer), ServerUnreachable, UnexpectedAnswer.
+
+    `url`, `api_key` and `api_secret` come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET
+    where they are None. One client serves any number of tasks; close it, or use it as a context.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        *,
+        call_timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        retry_seconds_max: float = RETRY_SECONDS_MAX,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._credentials = Credentials.resolve(url, api_key, api_secret)
+        self._retry_seconds_max = retry_seconds_max
+        self._backoff = CallBackoff()
+        self._rng = rng or random.SystemRandom()
+        self._http = httpx2.AsyncClient(
+            base_url=self._credentials.api_url,
+            timeout=call_timeout_seconds,
+            limits=httpx2.Limits(
+                max_connections=CONNECTIONS_MAX,
+                max_keepalive_connections=CONNECTIONS_MAX,
+                keepalive_expiry=KEEP_ALIVE_SECONDS,
+            ),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        await self._http.aclose()
+
+    # ---- dispatches (LiveKit's AgentDispatchService) ----
+
+    async def create_dispatch(
+        self,
+        room: str,
+        agent_name: str,
+        *,
+        metadata: str = "",
+        attributes: Mapping[str, str] | None = None,
+        deployment: str = "",
+        restart_policy: wire_pb2.JobRestartPolicy = wire_pb2.JRP_ON_FAILURE,
+        request_id: str | None = None,
+    ) -> wire_pb2.AgentDispatch:
+        """Ask for an agent in a room. When this returns, the dispatch is on the server's disk.
+
+        `request_id` names the wish: the same one again makes nothing new (None: a new wish).
+        """
+        request = wire_pb2.CreateAgentDispatchRequest(
+            agent_name=agent_name,
+            room=room,
+            metadata=metadata,
+            attributes=attributes,
+            deployment=deployment,
+            restart_policy=restart_policy,
+        )
+        return await self._call(
+            _DISPATCH_SERVICE,
+            "CreateDispatch",
+            request,
+            wire_pb2.AgentDispatch,
+            room=room,
+            request_id=request_id,
+        )
+
+    async def list_dispatches(self, room: str) -> list[wire_pb2.AgentDispatch]:
+        """The dispatches of a room, with their jobs."""
+        return await self._list(room, "")
+
+    async def get_dispatch(self, dispatch_id: str, room: str) -> wire_pb2.AgentDispatch | None:
+        """One dispatch of a room; None where there is none of that id."""
+        found = await self._list(room, dispatch_id)
+        return found[0] if found else None
+
+    async def delete_dispatch(self, dispatch_id: str, room: str) -> wire_pb2.AgentDispatch:
+        """Delete a dispatch and end its jobs. TwirpError `not_found` where there is none."""
+        request = wire_pb2.DeleteAgentDispatchRequest(dispatch_id=dispatch_id, room=room)
+        return await self._call(
+            _DISPATCH_SERVICE,
+            "DeleteDispatch",
+            request,
+            wire_pb2.AgentDispatch,
+            room=room,
+            # Not found at a second try: the first has deleted it, and its answer was lost.
+            gone_on_retry=wire_pb2.AgentDispatch(id=dispatch_id, room=room),
+        )
+
+    async def _list(self, room: str, dispatch_id: str) -> list[wire_pb2.AgentDispatch]:
+        request = wire_pb2.ListAgentDispatchRequest(room=room, dispatch_id=dispatch_id)
+        answer = await self._call(
+            _DISPATCH_SERVICE,
+            "ListDispatch",
+            request,
+            wire_pb2.ListAgentDispatchResponse,
+            room=room,
+        )
+        return list(answer.agent_dispatches)
+
+    # ---- jobs and workers (Callboard's own services) ----
+
+    async def list_jobs(
+        self,
+        *,
+        phases: Sequence[api_pb2.JobPhase] = (),
+        agent_name: str = "",
+        room: str = "",
+        worker_id: str = "",
+        dispatch_id: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> api_pb2.ListJobsResponse:
+        """One page of jobs, newest first; `next_page_token` of the answer leads to the next."""
+        request = api_pb2.ListJobsRequest(
+            phases=phases,
+            agent_name=agent_name,
+            room=room,
+            worker_id=worker_id,
+            dispatch_id=dispatch_id,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        return await self._call(_JOB_SERVICE, "ListJobs", request, api_pb2.ListJobsResponse)
+
+    async def get_job(self, job_id: str) -> api_pb2.JobRecord:
+        """One job with its timeline. TwirpError `not_found` where there is none."""
+        request = api_pb2.GetJobRequest(job_id=job_id)
+        answer = await self._call(_JOB_SERVICE, "GetJob", request, api_pb2.GetJobResponse)
+        return answer.job
+
+    async def list_workers(
+        self,
+        *,
+        phases: Sequence[api_pb2.WorkerPhase] = (),
+        agent_name: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> api_pb2.ListWorkersResponse:
+        """One page of the connected workers, newest first."""
+        request = api_pb2.ListWorkersRequest(
+            phases=phases, agent_name=agent_name, page_size=page_size, page_token=page_token
+        )
+        return await self._call(
+            _WORKER_SERVICE, "ListWorkers", request, api_pb2.ListWorkersResponse
+        )
+
+    async def get_worker(self, worker_id: str) -> api_pb2.WorkerRecord:
+        """One connected worker with its jobs. TwirpError `not_found` where there is none."""
+        request = api_pb2.GetWorkerRequest(worker_id=worker_id)
+        answer = await self._call(_WORKER_SERVICE, "GetWorker", request, api_pb2.GetWorkerResponse)
+        return answer.worker
+
+    # ---- one call ----
+
+    async def _call(
+        self,
+        service: str,
+        method: str,
+        request: Message,
+        answer_type: type[M],
+        *,
+        room: str | None = None,
+        request_id: str | None = None,
+        gone_on_retry: M | None = None,
+    ) -> M:
+        """Post until there is an answer. `room` None: a call to one of our own services.
+
+        Every call may be repeated: reading changes nothing, a create names its request, and
+        deleting twice is deleting once (`gone_on_retry` answers a `not_found` of a repeated call).
+        """
+        path = f"/twirp/{service}/{method}"
+        body = request.SerializeToString()
+        headers = {
+            "Content-Type": _PROTOBUF,
+            "X-Livekit-Request-Id": request_id or str(uuid.uuid4()),
+        }
+        started_at = anyio.current_time()
+        failures = 0
+        while True:
+            headers["Authorization"] = f"Bearer {self._token(room)}"
+            try:
+                response = await self._http.post(path, content=body, headers=headers)
+                if response.status_code == httpx2.codes.OK:
+                    return _parse(response, answer_type)
+                error = _twirp_error(response)
+                if failures and gone_on_retry is not None and error.code is TwirpCode.NOT_FOUND:
+                    return gone_on_retry
+                if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
+                    raise error
+                cause = str(error)
+            except httpx2.TransportError as transport_error:
+                cause = f"{type(transport_error).__name__}: {transport_error}"
+            failures += 1
+            delay_seconds = self._backoff.delay_seconds(failures, self._rng)
+            waited_seconds = anyio.current_time() - started_at
+            if waited_seconds + delay_seconds > self._retry_seconds_max:
+                raise ServerUnreachable(self._credentials.api_url, cause, failures)
+            await anyio.sleep(delay_seconds)
+
+    def _token(self, room: str | None) -> str:
+        return mint_api_token(
+            self._credentials.api_key,
+            self._credentials.api_secret,
+            now_ns=time.time_ns(),
+            room=room or "",
+            room_admin=room is not None,
+            dispatch_admin=room is None,
+            life_seconds=TOKEN_LIFE_SECONDS,
+        )
+
+
+def _parse(response: httpx2.Response, answer_type: type[M]) -> M:
+    try:
+        return answer_type.FromString(response.content)
+    except DecodeError:
+        raise UnexpectedAnswer(
+            str(response.url), response.status_code, "the body is not the expected message"
+        ) from None
+
+
+def _twirp_error(response: httpx2.Response) -> TwirpError:
+    """The error that the server answered with; UnexpectedAnswer for a body that is not Twirp's."""
+    status = response.status_code
+    if status == httpx2.codes.UNAUTHORIZED and "json" not in response.headers.get(
+        "content-type", ""
+    ):
+        # LiveKit answers a bad token before Twirp sees the call, in plain text.
+        return TwirpError(
+            TwirpCode.UNAUTHENTICATED,
+            "the token was refused; check that LIVEKIT_API_KEY and LIVEKIT_API_SECRET are a pair "
+            "that the server knows, and that both clocks agree",
+        )
+    try:
+        body = response.json()
+        return TwirpError(TwirpCode(body["code"]), str(body["msg"]), body.get("meta"))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        if status == httpx2.codes.SERVICE_UNAVAILABLE:
+            return TwirpError(TwirpCode.UNAVAILABLE, "the server is not available")
+        raise UnexpectedAnswer(str(response.url), status, "the body is no Twirp error") from None

@@ -1,0 +1,62 @@
+"""Runs one job function to its end, in a task of this event loop, and says how it ended.
+
+The seam for executors of other kinds (processes, pools): each takes a context and gives an
+`Outcome`. An exception of the function never leaves here; a cancellation from outside the job does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import anyio
+
+from worker_sdk.job import JobContext
+from worker_sdk.log_events import LogEvent
+
+__all__ = ["JobFunction", "Outcome", "OutcomeKind", "execute"]
+
+JobFunction = Callable[[JobContext], Awaitable[None]]
+
+
+class OutcomeKind(Enum):
+    """How a job function ended. The values are those of the worker's own record."""
+
+    SUCCESS = "success"  # it returned
+    FAILED = "failed"  # it raised
+    STOPPED = "stopped"  # it was cancelled and let the cancellation pass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job function ended; `error` is one line for people, of a failure only."""
+
+    kind: OutcomeKind
+    error: str = ""
+
+
+async def execute(function: JobFunction, context: JobContext, scope: anyio.CancelScope) -> Outcome:
+    """Run the function inside `scope`; whoever cancels the scope stops it."""
+    outcome = Outcome(OutcomeKind.STOPPED)
+    with scope:
+        try:
+            await function(context)
+            outcome = Outcome(OutcomeKind.SUCCESS)
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            # Nobody cancelled this job: it awaited something of its own that was.
+            outcome = Outcome(OutcomeKind.FAILED, "something that the job awaited was cancelled")
+        except SystemExit as error:
+            outcome = Outcome(OutcomeKind.FAILED, f"the job called exit({error.code!r})")
+        except Exception as error:
+            context.log.error(LogEvent.JOB_FAILED, exc_info=error)
+            outcome = Outcome(OutcomeKind.FAILED, _one_line(error))
+    return outcome
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
