@@ -1,0 +1,294 @@
+"""The composition root: builds a server from its configuration, runs it, and stops it in order.
+
+Order of a start: the socket is bound (a port in use is one line, and nothing was touched), the
+store opened and recovered, then connections are taken. Order of a stop: no more offers and no more
+upgrades, what is in flight settles, connections are closed (1012: come back), the store is closed.
+A store that is broken for good ends everything with its one line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib.metadata
+import logging
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from random import Random, SystemRandom
+from typing import Any
+
+import anyio
+import anyio.abc
+import structlog
+import uvicorn
+
+from dispatcher.config import Config
+from dispatcher.core.engine import Engine
+from dispatcher.runtime import Runtime
+from dispatcher.server.access import Access
+from dispatcher.server.connection import bounded_connection
+from dispatcher.server.dispatch_service import DispatchService
+from dispatcher.server.http import HttpApp
+from dispatcher.server.job_service import JobService
+from dispatcher.server.sessions import Sessions
+from dispatcher.server.twirp import Twirp
+from dispatcher.server.worker_messages import RoomAccess
+from dispatcher.server.worker_service import WorkerService
+from dispatcher.server.worker_socket import WorkerSocket
+from dispatcher.store.sqlite import SqliteStore
+from dispatcher.witness import LogWitness
+from protocol import wire_pb2
+from protocol.errors import CallboardError, ConfigError
+
+log = structlog.get_logger()
+
+# What LiveKit's servers say of themselves: the signalling protocol, and the agents' protocol.
+PROTOCOL = 16
+AGENT_PROTOCOL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A server's parts, put together and not started."""
+
+    runtime: Runtime
+    sessions: Sessions
+    http: HttpApp
+
+
+def compose(config: Config) -> Parts:
+    """Build the parts of a server. Opens and binds nothing."""
+    limits = config.limits
+    access = Access(config.keys, limits.wire)
+    sessions = Sessions(
+        access=access,
+        limits=limits,
+        server_info=_server_info(),
+        room=RoomAccess(config.room_url, config.room_key, config.room_secret),
+        queue_time=config.policy.queue_time,
+        clock=time.time_ns,
+    )
+    runtime = Runtime(
+        engine=Engine(config.policy, Random()),
+        store=SqliteStore(config.data_dir),
+        delivery=sessions,
+        clock=time.time_ns,
+        witness=LogWitness(),
+        retention=config.retention,
+        limits=config.runtime,
+    )
+    sessions.connect(runtime)
+    twirp = Twirp(
+        {
+            **DispatchService(runtime, limits).methods(),
+            **JobService(runtime, limits).methods(),
+            **WorkerService(runtime, sessions, limits).methods(),
+        },
+        access,
+        limits,
+        runtime.now,
+    )
+    socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
+    return Parts(runtime, sessions, HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime)))
+
+
+def run(config: Config) -> None:
+    """Run a server in this process until SIGTERM or SIGINT, which drain it.
+
+    Raises ConfigError or StoreError, each with one line for a person; SystemExit(1) when a second
+    signal stopped it at once.
+    """
+    anyio.run(serve, config, backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+async def serve(config: Config) -> None:
+    """Run a server until a signal; see `run`."""
+    stop = anyio.Event()
+    forced = False
+    _raise_open_files_limit()
+    async with anyio.create_task_group() as tasks:
+
+        async def watch_signals() -> None:
+            nonlocal forced
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for _ in signals:
+                    if stop.is_set():
+                        forced = True
+                        tasks.cancel_scope.cancel()
+                    stop.set()
+
+        tasks.start_soon(watch_signals)
+        try:
+            await serve_until(config, stop)
+        except CallboardError as error:
+            failure: CallboardError | None = error
+        else:
+            failure = None
+        tasks.cancel_scope.cancel()
+    if forced:
+        log.warning("server_stopped", forced=True)
+        raise SystemExit(1)
+    if failure is not None:
+        raise failure
+    log.info("server_stopped", forced=False)
+
+
+async def serve_until(
+    config: Config,
+    stop: anyio.Event,
+    *,
+    task_status: anyio.abc.TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a server until `stop` is set, then drain it. Starts with the port it listens on.
+
+    Raises ConfigError or StoreError.
+    """
+    listener = open_listener(config.bind, config.port, config.limits.backlog_connections)
+    with listener:
+        parts = compose(config)
+        server = _network_server(config, parts.http)
+        asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(parts.runtime.run)
+                await server.startup(sockets=[listener])
+                tasks.start_soon(server.main_loop)
+                port: int = listener.getsockname()[1]
+                log.info(
+                    "server_started",
+                    url=_url(config.bind, port),
+                    port=port,
+                    data_dir=str(config.data_dir),
+                )
+                task_status.started(port)
+                await stop.wait()
+                log.info("server_draining", workers=len(parts.sessions))
+                await parts.runtime.drain()
+                server.should_exit = True
+                await server.shutdown(sockets=[listener])
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _cause(group) from None
+
+
+def open_listener(bind: str, port: int, backlog: int) -> socket.socket:
+    """Return a listening socket. Raises ConfigError, in one line, where that is impossible."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, number)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {bind}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"port {port} of {bind} is in use by another program; choose another with --port"
+            ) from None
+        raise ConfigError(f"cannot listen on {bind} port {port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _network_server(config: Config, app: HttpApp) -> uvicorn.Server:
+    limits = config.limits
+    settings = uvicorn.Config(
+        app,
+        http="httptools",
+        ws=bounded_connection(limits),
+        ws_max_size=limits.wire.frame_bytes_max,
+        ws_ping_interval=limits.wire.ping_interval_seconds,
+        ws_ping_timeout=limits.wire.ping_timeout_seconds,
+        # It triples the memory of a connection.
+        ws_per_message_deflate=False,
+        interface="asgi3",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # Addresses are those of the sockets: a header that anyone can send proves nothing.
+        proxy_headers=False,
+        server_header=False,
+        backlog=limits.backlog_connections,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=limits.stop_timeout_seconds,
+    )
+    # uvicorn tells of each connection at info, with the query: tokens may be in it.
+    network_log = logging.getLogger("uvicorn.error")
+    network_log.setLevel(logging.ERROR)
+    network_log.addFilter(_is_news)
+    settings.load()
+    server = uvicorn.Server(settings)
+    server.lifespan = settings.lifespan_class(settings)
+    return server
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Is it more than that a stop cut a connection off?"""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
+
+
+def _why_not_ready(runtime: Runtime) -> str | None:
+    if runtime.ready:
+        return None
+    if runtime.failing is not None:
+        return str(runtime.failing)
+    if runtime.engine.is_draining:
+        return "draining"
+    return "the store is not open"
+
+
+def _server_info() -> wire_pb2.ServerInfo:
+    return wire_pb2.ServerInfo(
+        edition=wire_pb2.ServerInfo.Standard,
+        version=_version(),
+        protocol=PROTOCOL,
+        node_id=f"ND_{SystemRandom().getrandbits(60):015x}",
+        agent_protocol=AGENT_PROTOCOL,
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("callboard")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def _url(bind: str, port: int) -> str:
+    return f"ws://[{bind}]:{port}" if ":" in bind else f"ws://{bind}:{port}"
+
+
+def _raise_open_files_limit() -> None:
+    """Let this process hold as many connections as the system allows."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:
+            log.warning("open_files_limit_kept", limit=soft, error=str(error))
+
+
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.error("event_loop_error", message=context["message"], exc_info=context.get("exception"))
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that is for a person, if there is one in the group, else the group."""
+    for error in group.exceptions:
+        found = _cause(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, CallboardError):
+            return found
+    return group

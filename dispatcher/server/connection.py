@@ -1,0 +1,211 @@
+"""One websocket as the shells see it: uvicorn's sans-I/O protocol, and what a worker needs more.
+
+`WorkerConnection` is handed to uvicorn as its `ws=`; the ASGI scope carries it as the extension
+"callboard". It adds four things and changes nothing of ASGI:
+
+- frames go to `on_frame` as they are parsed, without a queue and a task switch for each;
+- frames are written at once, and what the peer does not read is bounded: over the bound, it is
+  cut off (`outbound_bytes_max`, `outbound_frames_max`), and nobody else waits for it;
+- a ping that asks for an answer, outside the keepalive's rhythm;
+- a connection that is being closed is cut after a while, whether its peer reads or not. (uvicorn
+  waits for the write buffer to empty first, which a hung peer never does.)
+
+The bounds are class attributes, set by `bounded_connection`, because uvicorn makes the instances.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+from dispatcher.server.limits import ServerLimits
+
+if TYPE_CHECKING:
+    from websockets.frames import Frame
+    from websockets.http11 import Request
+
+EXTENSION = "callboard"
+
+# Tells our pings from the keepalive's, whose payload has four bytes.
+_PING_PAYLOAD = b"callboard"
+
+_TOO_LARGE = b"the upgrade request is too large\n"
+_REQUEST_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
+)
+
+
+class WorkerConnection(WebSocketsSansIOProtocol):
+    """A websocket with immediate frames both ways, a bounded backlog, pings and a hard close."""
+
+    outbound_bytes_max: ClassVar[int]
+    outbound_frames_max: ClassVar[int]
+    close_timeout_seconds: ClassVar[float]
+
+    # Takes each message in its order; while None they go to ASGI's receive().
+    on_frame: Callable[[bytes | str], None] | None = None
+    # Called when the peer answers `ask_for_pong`.
+    on_pong: Callable[[], None] | None = None
+    # Called once when the peer let too much pile up, before it is cut off.
+    on_overflow: Callable[[], None] | None = None
+
+    _backlog_frames = 0
+    _overflowed = False
+    _abort_timer: asyncio.TimerHandle | None = None
+
+    # --- what the shells call ---
+
+    @property
+    def is_open(self) -> bool:
+        """May frames be written?"""
+        return self.conn.state is State.OPEN and not self.transport.is_closing()
+
+    def write_frame(self, frame: bytes | str) -> None:
+        """Write a binary (`bytes`) or text (`str`) frame now. Does nothing on a closing socket."""
+        if not self.is_open:
+            return
+        if isinstance(frame, str):
+            self.conn.send_text(frame.encode())
+        else:
+            self.conn.send_binary(frame)
+        self._flush()
+        if not self.writable.is_set():
+            self._bound_backlog()
+
+    def ask_for_pong(self) -> None:
+        """Send a ping whose answer calls `on_pong`."""
+        if self.is_open:
+            self.conn.send_ping(_PING_PAYLOAD)
+            self._flush()
+
+    def start_closing(self, code: int, reason: str) -> None:
+        """Send a close frame; the socket is cut if the peer does not answer it in time.
+
+        The ASGI application sees `websocket.disconnect`. `reason` has at most 123 bytes.
+        """
+        if not self.is_open:
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.on_frame = None
+        self.stop_keepalive()
+        self.conn.send_close(code, reason)
+        self.close_sent = True
+        # `handle_close` and `run_asgi` ask for this timer: while it is there they leave the socket
+        # open for the peer's close frame.
+        self.close_timer = self.loop.call_later(self.close_timeout_seconds, self.transport.abort)
+        self._flush()
+
+    # --- what uvicorn and the event loop call ---
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions = cast("dict[str, object]", self.scope["extensions"])
+            extensions[EXTENSION] = self
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # The request was too large for websockets' parser, and uvicorn would say nothing.
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
+            self.transport.write(_REQUEST_TOO_LARGE)
+            self.transport.close()
+            self._abort_later()
+
+    def send_receive_event_to_app(self) -> None:
+        on_frame = self.on_frame
+        if on_frame is None:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.curr_msg_data_type == "bytes":
+            on_frame(bytes(data))
+            return
+        try:
+            text = bytes(data).decode()
+        except UnicodeDecodeError:
+            self.start_closing(1007, "a text frame is not UTF-8")
+            return
+        on_frame(text)
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        if not self.writable.is_set():
+            self._bound_backlog()
+
+    def handle_pong(self, event: Frame) -> None:
+        if bytes(event.data) != _PING_PAYLOAD:
+            super().handle_pong(event)
+        elif self.on_pong is not None:
+            self.on_pong()
+
+    def resume_writing(self) -> None:
+        self._backlog_frames = 0
+        super().resume_writing()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._abort_later()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._abort_later()
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._abort_later()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._abort_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.on_frame = None
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        super().connection_lost(exc)
+
+    # --- ours ---
+
+    def _flush(self) -> None:
+        output = self.conn.data_to_send()
+        self.transport.write(output[0] if len(output) == 1 else b"".join(output))
+
+    def _bound_backlog(self) -> None:
+        self._backlog_frames += 1
+        if self._overflowed or (
+            self._backlog_frames <= self.outbound_frames_max
+            and self.transport.get_write_buffer_size() <= self.outbound_bytes_max
+        ):
+            return
+        self._overflowed = True
+        if self.on_overflow is not None:
+            self.on_overflow()
+        # A close frame would wait behind what is not read.
+        self.transport.abort()
+
+    def _abort_later(self) -> None:
+        if self._abort_timer is None:
+            self._abort_timer = self.loop.call_later(
+                self.close_timeout_seconds, self.transport.abort
+            )
+
+
+def bounded_connection(limits: ServerLimits) -> type[WorkerConnection]:
+    """The connection class of a server with these limits."""
+    return type(
+        "BoundedWorkerConnection",
+        (WorkerConnection,),
+        {
+            "outbound_bytes_max": limits.outbound_bytes_max,
+            "outbound_frames_max": limits.outbound_frames_max,
+            "close_timeout_seconds": limits.close_timeout_seconds,
+        },
+    )

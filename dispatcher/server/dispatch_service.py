@@ -1,0 +1,131 @@
+"""livekit.AgentDispatchService: create, list and delete dispatches (A2, A11, A15).
+
+Requests become events of the core, which answers when what it says is durable. Reads go to the
+store.
+"""
+
+from __future__ import annotations
+
+from random import SystemRandom
+
+from dispatcher.core.effects import Outcome
+from dispatcher.core.events import DispatchDeletionRequested, DispatchRequested
+from dispatcher.core.jobs import JobState
+from dispatcher.core.lifecycle import JobPhase
+from dispatcher.runtime import Runtime
+from dispatcher.server.access import Bearer
+from dispatcher.server.limits import ServerLimits
+from dispatcher.server.twirp import Call, Method, MethodTable
+from dispatcher.server.wire_jobs import (
+    dispatch_message,
+    new_dispatch,
+    new_dispatched_job,
+)
+from dispatcher.store.contract import StoredDispatch, StoredJob
+from protocol import wire_pb2
+from protocol.checks import check_create_dispatch, check_delete_dispatch, check_list_dispatch
+from protocol.errors import TwirpCode, TwirpError
+from protocol.ids import dispatch_id_for, new_dispatch_id, new_job_id
+
+SERVICE = "livekit.AgentDispatchService"
+
+DispatchRequest = (
+    wire_pb2.CreateAgentDispatchRequest
+    | wire_pb2.ListAgentDispatchRequest
+    | wire_pb2.DeleteAgentDispatchRequest
+)
+
+
+class DispatchService:
+    """Answers the dispatch calls of API clients."""
+
+    def __init__(self, runtime: Runtime, limits: ServerLimits) -> None:
+        self._runtime = runtime
+        self._limits = limits
+        self._random = SystemRandom()
+
+    def methods(self) -> MethodTable:
+        """Return the service's rows of the Twirp table."""
+        return {
+            SERVICE: {
+                "CreateDispatch": Method(
+                    wire_pb2.CreateAgentDispatchRequest, _administers_room, self.create
+                ),
+                "ListDispatch": Method(
+                    wire_pb2.ListAgentDispatchRequest, _administers_room, self.list
+                ),
+                "DeleteDispatch": Method(
+                    wire_pb2.DeleteAgentDispatchRequest, _administers_room, self.delete
+                ),
+            }
+        }
+
+    async def create(
+        self, call: Call, request: wire_pb2.CreateAgentDispatchRequest
+    ) -> wire_pb2.AgentDispatch:
+        """Make a dispatch and its job; the same call again answers with what it made."""
+        check_create_dispatch(request, self._limits.wire)
+        runtime = self._runtime
+        now = runtime.now()
+        if call.request_id:
+            dispatch_id = dispatch_id_for(
+                call.project,
+                call.request_id,
+                request.room,
+                request.agent_name,
+                request.deployment,
+            )
+        else:
+            dispatch_id = new_dispatch_id(now, self._random)
+        dispatch = new_dispatch(request, call.project, dispatch_id, now)
+        job = new_dispatched_job(
+            request, dispatch, new_job_id(now, self._random), runtime.engine.policy.queue_time
+        )
+        reply = await runtime.ask(lambda number: DispatchRequested(number, dispatch, (job,)))
+        if reply.outcome is Outcome.CREATED:
+            state = JobState(JobPhase.QUEUED, updated_at=now)
+            return dispatch_message(StoredDispatch(dispatch, (StoredJob(0, job, state),)))
+        return await self._read(call, dispatch_id)
+
+    async def list(
+        self, call: Call, request: wire_pb2.ListAgentDispatchRequest
+    ) -> wire_pb2.ListAgentDispatchResponse:
+        """List a room's dispatches that nobody deleted, or one of them, deleted or not, by id."""
+        check_list_dispatch(request, self._limits.wire)
+        store = self._runtime.store
+        if request.dispatch_id:
+            one = await store.get_dispatch(call.project, request.dispatch_id)
+            found = [one] if one is not None and one.dispatch.room == request.room else []
+        else:
+            found = await store.list_dispatches(
+                call.project, request.room, self._limits.list_dispatches_max
+            )
+        return wire_pb2.ListAgentDispatchResponse(
+            agent_dispatches=[dispatch_message(stored) for stored in found]
+        )
+
+    async def delete(
+        self, call: Call, request: wire_pb2.DeleteAgentDispatchRequest
+    ) -> wire_pb2.AgentDispatch:
+        """Delete a dispatch: answers when that is durable; its jobs are ended behind (A11)."""
+        check_delete_dispatch(request, self._limits.wire)
+        dispatch_id = request.dispatch_id
+        if dispatch_id:
+            reply = await self._runtime.ask(
+                lambda number: DispatchDeletionRequested(
+                    number, call.project, request.room, dispatch_id
+                )
+            )
+            if reply.outcome is Outcome.DELETED:
+                return await self._read(call, dispatch_id)
+        raise TwirpError(TwirpCode.NOT_FOUND, "the dispatch does not exist in this room")
+
+    async def _read(self, call: Call, dispatch_id: str) -> wire_pb2.AgentDispatch:
+        stored = await self._runtime.store.get_dispatch(call.project, dispatch_id)
+        if stored is None:
+            raise TwirpError(TwirpCode.NOT_FOUND, "the dispatch is no longer kept")
+        return dispatch_message(stored)
+
+
+def _administers_room(bearer: Bearer, request: DispatchRequest) -> bool:
+    return bearer.grants.may_administer_room(request.room)

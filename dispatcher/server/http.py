@@ -1,0 +1,61 @@
+"""The one port: workers, API callers, and the health checks, as one ASGI application.
+
+Websockets go to `worker_socket`, /twirp/ to `twirp`, without a router between; the few other paths
+are Starlette's. What is not here is 404 (/settings/regions too: LiveKit's clients ask for it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dispatcher.server.twirp import PATH_START, Twirp
+from dispatcher.server.worker_socket import WorkerSocket
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+
+class HttpApp:
+    """The ASGI application of the server."""
+
+    def __init__(
+        self,
+        worker_socket: WorkerSocket,
+        twirp: Twirp,
+        why_not_ready: Callable[[], str | None],
+    ) -> None:
+        self._worker_socket = worker_socket
+        self._twirp = twirp
+        self._why_not_ready = why_not_ready
+        self._pages = Starlette(
+            routes=[
+                Route("/", _say_ok),
+                Route("/healthz", _say_ok),
+                Route("/readyz", self._say_ready),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand one request or connection to who serves it."""
+        if scope["type"] == "websocket":
+            await self._worker_socket(scope, receive, send)
+        elif scope["path"].startswith(PATH_START):
+            await self._twirp(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _say_ready(self, _request: Request) -> Response:
+        reason = self._why_not_ready()
+        if reason is not None:
+            return PlainTextResponse(f"{reason}\n", status_code=503)
+        return PlainTextResponse("OK\n")
+
+
+async def _say_ok(_request: Request) -> Response:
+    return PlainTextResponse("OK")

@@ -1,0 +1,144 @@
+"""callboard.JobService: what jobs there are, and what became of each.
+
+The store tells of all jobs; that a job is just being offered is known to the engine alone and is
+shown over it.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from dispatcher.core.lifecycle import JobPhase
+from dispatcher.runtime import Runtime
+from dispatcher.server.access import Bearer
+from dispatcher.server.limits import ServerLimits
+from dispatcher.server.pages import number_after, page_size
+from dispatcher.server.twirp import Call, Method, MethodTable
+from dispatcher.server.wire_jobs import fill_job
+from dispatcher.store.contract import EventRow, JobFilter, StoredJob
+from protocol import api_pb2, wire_pb2
+from protocol.errors import InvalidField, TwirpCode, TwirpError
+from protocol.limits import check_text
+
+SERVICE = "callboard.JobService"
+
+_PHASE_NUMBERS = {
+    phase: cast("api_pb2.JobPhase", api_pb2.JobPhase.Value(phase.name)) for phase in JobPhase
+}
+_PHASES = {int(number): phase for phase, number in _PHASE_NUMBERS.items()}
+
+
+class JobService:
+    """Answers questions about jobs."""
+
+    def __init__(self, runtime: Runtime, limits: ServerLimits) -> None:
+        self._runtime = runtime
+        self._limits = limits.wire
+
+    def methods(self) -> MethodTable:
+        """Return the service's rows of the Twirp table."""
+        return {
+            SERVICE: {
+                "ListJobs": Method(api_pb2.ListJobsRequest, may_read, self.list),
+                "GetJob": Method(api_pb2.GetJobRequest, may_read, self.get),
+            }
+        }
+
+    async def list(self, call: Call, request: api_pb2.ListJobsRequest) -> api_pb2.ListJobsResponse:
+        """List jobs, newest first. A page may be shorter than asked and not be the last."""
+        for field in ("agent_name", "room", "worker_id", "dispatch_id"):
+            check_text(field, getattr(request, field), self._limits.label_bytes_max)
+        wanted = frozenset(_phase_of(number) for number in request.phases)
+        # The store does not know OFFERED: there such a job is queued.
+        stored_phases = (
+            (wanted - {JobPhase.OFFERED}) | {JobPhase.QUEUED}
+            if JobPhase.OFFERED in wanted
+            else wanted
+        )
+        where = JobFilter(
+            project=call.project,
+            phases=stored_phases,
+            agent_name=request.agent_name,
+            room=request.room,
+            worker_id=request.worker_id,
+            dispatch_id=request.dispatch_id,
+        )
+        size = page_size(request.page_size, self._limits)
+        before = number_after(request.page_token, self._limits)
+        found = await self._runtime.store.list_jobs(where, size + 1, before)
+        response = api_pb2.ListJobsResponse()
+        for stored in found[:size]:
+            if not wanted or self._phase(stored) in wanted:
+                self._fill(response.jobs.add(), stored)
+        if len(found) > size:
+            response.next_page_token = str(found[size - 1].number)
+        return response
+
+    async def get(self, call: Call, request: api_pb2.GetJobRequest) -> api_pb2.GetJobResponse:
+        """Tell all of one job, with its timeline."""
+        check_text("job_id", request.job_id, self._limits.id_bytes_max)
+        store = self._runtime.store
+        stored = await store.get_job(call.project, request.job_id)
+        if stored is None:
+            raise TwirpError(TwirpCode.NOT_FOUND, "the job does not exist")
+        response = api_pb2.GetJobResponse()
+        self._fill(response.job, stored)
+        for row in await store.job_events(call.project, request.job_id):
+            _fill_event(response.job.timeline.add(), row)
+        return response
+
+    def _phase(self, stored: StoredJob) -> JobPhase:
+        in_hand = self._runtime.engine.jobs.get(stored.job.id)
+        if (
+            stored.state.phase is JobPhase.QUEUED
+            and in_hand is not None
+            and in_hand.phase is JobPhase.OFFERED
+        ):
+            return JobPhase.OFFERED
+        return stored.state.phase
+
+    def _fill(self, record: api_pb2.JobRecord, stored: StoredJob) -> None:
+        job, state = stored.job, stored.state
+        phase = self._phase(stored)
+        fill_job(record.job, job, state)
+        record.phase = _PHASE_NUMBERS[phase]
+        record.epoch = state.epoch
+        record.attempt = state.attempt
+        record.attempt_reason = state.attempt_reason
+        record.priority = job.priority
+        record.created_at = job.created_at
+        if state.phase is JobPhase.QUEUED:
+            record.queue_deadline_at = state.until
+        elif not state.phase.is_ended:
+            record.until_at = state.until
+        record.updated_at = state.updated_at
+        if state.phase.is_held:
+            record.worker_id = state.worker_id
+        record.namespace = job.lane.namespace
+        record.deployment = job.lane.deployment
+        record.restart_policy = cast("wire_pb2.JobRestartPolicy", int(job.restart_policy))
+
+
+def may_read(bearer: Bearer, _request: object) -> bool:
+    """May the bearer see Callboard's own things (`agent.dispatchAdmin`)?"""
+    return bearer.grants.may_administer_queue()
+
+
+def _phase_of(number: int) -> JobPhase:
+    phase = _PHASES.get(number)
+    if phase is None:
+        raise InvalidField("phases", "has something that is not a phase of a job")
+    return phase
+
+
+def _fill_event(event: api_pb2.JobEvent, row: EventRow) -> None:
+    event.seq = row.sequence
+    event.at = row.at
+    event.kind = row.trigger.value
+    event.phase = _PHASE_NUMBERS[row.phase]
+    event.epoch = row.epoch
+    event.attempt = row.attempt
+    event.worker_id = row.worker_id
+    event.reason = row.reason
+    event.error = row.error
+    event.detail = row.detail

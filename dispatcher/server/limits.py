@@ -1,0 +1,56 @@
+"""The bounds of the network shells: every queue, wait and table has a name and a default here.
+
+Left to others: the bounds of single fields and frames (`protocol.limits.WireLimits`, carried here
+as `wire`), and where the values come from (`dispatcher.config`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol.limits import WireLimits
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Bounds of the sockets. One peer that reaches one is refused or cut off, nobody else."""
+
+    wire: WireLimits = field(default_factory=WireLimits)
+
+    # --- upgrades ---
+    # Upgrades that one address may have refused in one window; after that it gets 429.
+    refused_upgrades_max: int = 20
+    refused_upgrades_window_seconds: float = 10.0
+    # A client whose first message was bad is not let in again for so long; doubled each time.
+    bad_start_penalty_seconds: float = 1.0
+    bad_start_penalty_seconds_max: float = 60.0
+    # Addresses that are remembered for either reason; the one seen longest ago is forgotten.
+    remembered_addresses_max: int = 10_000
+    # Sockets that have been let in and have not registered yet.
+    unregistered_sockets_max: int = 4096
+    unregistered_sockets_per_address_max: int = 2048
+
+    # --- connected workers ---
+    # What waits to be read by one worker. A worker that lets more pile up is cut off.
+    outbound_bytes_max: int = 8 * MIB
+    outbound_frames_max: int = 20_000
+    # Frames of one connection that cannot be read, after which it is closed.
+    unreadable_frames_max: int = 100
+    # How long a closing handshake may take before the connection is cut.
+    close_timeout_seconds: float = 2.0
+
+    # --- HTTP ---
+    # An idle connection of an API caller is closed after this.
+    keep_alive_seconds: int = 30
+    # Connections that the kernel holds for us while we are busy.
+    backlog_connections: int = 4096
+    # How long a body may take to come in.
+    body_timeout_seconds: float = 30.0
+    # Dispatches in one answer of ListDispatch, which has no pages.
+    list_dispatches_max: int = 1000
+
+    # --- stopping ---
+    # How long open connections may take to close when the server stops.
+    stop_timeout_seconds: int = 5

@@ -1,0 +1,155 @@
+"""All workers that are connected here: whom a message goes to.
+
+`Sessions` is the runtime's `Delivery`: `deliver` writes to the right connection at once, never
+waits and never raises; what is for a worker that is gone is dropped, because the engine has been or
+will be told. Every look-up is by key.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from random import SystemRandom
+from typing import Any, Protocol
+
+from dispatcher.core.effects import (
+    DropWorker,
+    Message,
+    NoteIgnored,
+    PingWorker,
+    Reply,
+    SendAssignment,
+    SendOffer,
+    SendRegistered,
+    SendStatusReceipt,
+    SendTermination,
+    SendVerdicts,
+)
+from dispatcher.core.events import Event
+from dispatcher.core.jobs import Nanoseconds
+from dispatcher.server import worker_messages
+from dispatcher.server.access import Access
+from dispatcher.server.admission import Admission
+from dispatcher.server.limits import ServerLimits
+from dispatcher.server.worker_messages import RoomAccess
+from dispatcher.server.worker_session import WorkerSession
+from protocol import wire_pb2
+from protocol.errors import CloseCode
+from protocol.ids import new_job_id, new_worker_id
+
+
+class EventSink(Protocol):
+    """Where events go (`runtime.Runtime`)."""
+
+    def submit(self, event: Event) -> None:
+        """Take an event, now."""
+        ...
+
+    def now(self) -> Nanoseconds:
+        """Tell the time."""
+        ...
+
+
+class Sessions:
+    """The connected workers, by worker id."""
+
+    def __init__(
+        self,
+        access: Access,
+        limits: ServerLimits,
+        server_info: wire_pb2.ServerInfo,
+        room: RoomAccess,
+        queue_time: Nanoseconds,
+        clock: Callable[[], Nanoseconds],
+    ) -> None:
+        self.limits = limits
+        self.admission = Admission(access, limits)
+        self.queue_time = queue_time
+        # messages that were of no consequence, by reason, of all workers since the start
+        self.ignored: Counter[str] = Counter()
+        self._access = access
+        self._server_info = server_info
+        self._room = room
+        self._clock = clock
+        self._random = SystemRandom()
+        self._sink: EventSink | None = None
+        self._by_worker: dict[str, WorkerSession] = {}
+        self._deliver: Mapping[type[Any], Callable[[WorkerSession, Any], None]] = {
+            SendRegistered: self._send_registered,
+            SendOffer: WorkerSession.send_offer,
+            SendAssignment: WorkerSession.send_assignment,
+            SendTermination: lambda session, message: session.send(
+                worker_messages.termination_message(message.job_id)
+            ),
+            SendVerdicts: lambda session, message: session.send_verdicts(message.verdicts),
+            SendStatusReceipt: lambda session, message: session.send(
+                worker_messages.receipt_message(message.sequence)
+            ),
+            PingWorker: lambda session, _message: session.ping(),
+            DropWorker: self._drop,
+        }
+
+    def connect(self, sink: EventSink) -> None:
+        """Say where events go. Comes before the first connection."""
+        self._sink = sink
+
+    # --- the runtime's side ---
+
+    def deliver(self, message: Message) -> None:
+        """Write a message to its worker."""
+        if isinstance(message, Reply | NoteIgnored):
+            return  # for a caller, for the witness: the runtime's own affair
+        session = self._by_worker.get(message.worker_id)
+        if session is not None:
+            self._deliver[type(message)](session, message)
+
+    # --- the sessions' side ---
+
+    def submit(self, event: Event) -> None:
+        """Hand an event to the runtime."""
+        assert self._sink is not None
+        self._sink.submit(event)
+
+    def now(self) -> Nanoseconds:
+        """Tell the time."""
+        return self._clock()
+
+    def new_worker_id(self) -> str:
+        """Draw an id for a connection."""
+        return new_worker_id(self.now(), self._random)
+
+    def new_job_id(self) -> str:
+        """Draw an id for a job."""
+        return new_job_id(self.now(), self._random)
+
+    def remember(self, session: WorkerSession) -> None:
+        """Take in a session that registered."""
+        self._by_worker[session.worker_id] = session
+
+    def forget(self, session: WorkerSession) -> bool:
+        """Let go of a session; return False if that was done before."""
+        return self._by_worker.pop(session.worker_id, None) is not None
+
+    def room_access(self, api_key: str) -> RoomAccess:
+        """Return the SFU's address, and the key that signs tokens for a worker of this API key."""
+        if self._room.key:
+            return self._room
+        return RoomAccess(self._room.url, api_key, self._access.secret(api_key))
+
+    # --- views ---
+
+    def __len__(self) -> int:
+        return len(self._by_worker)
+
+    def __iter__(self) -> Iterator[WorkerSession]:
+        return iter(self._by_worker.values())
+
+    def get(self, worker_id: str) -> WorkerSession | None:
+        """Return the session of a connected worker."""
+        return self._by_worker.get(worker_id)
+
+    def _send_registered(self, session: WorkerSession, message: SendRegistered) -> None:
+        session.send(worker_messages.registered_message(message.worker_id, self._server_info))
+
+    def _drop(self, session: WorkerSession, message: DropWorker) -> None:
+        session.close(CloseCode.GOING_AWAY, message.reason.value)

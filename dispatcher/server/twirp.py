@@ -1,0 +1,185 @@
+"""Twirp: POST /twirp/<package>.<Service>/<Method>, in protobuf or JSON, as an ASGI application.
+
+A table says for each method what it is asked, who may ask, and who answers. The order of checks is
+LiveKit's: a bad token is 401 in plain text before all else; then the route; then the body; then the
+grant, which may depend on it. Errors are Twirp's, with LiveKit's words where it has some.
+
+Left to others: what the methods do (`dispatch_service`, `job_service`, `worker_service`), which
+text and bytes a message is (`protocol.codec`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+import structlog
+from google.protobuf.message import Message
+
+from dispatcher.core.jobs import Nanoseconds
+from dispatcher.server.access import Access, Bearer, header
+from dispatcher.server.limits import ServerLimits
+from protocol.codec import BodyFormat, body_format, parse_body, print_body
+from protocol.errors import CallboardError, TokenError, TwirpCode, TwirpError, WireError
+from protocol.limits import check_text
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+log = structlog.get_logger()
+
+PATH_START = "/twirp/"
+
+# A body over its limit is read on, and thrown away, up to so many times the limit: else its sender
+# would see a broken connection and not the answer.
+_DISCARD_FACTOR = 8
+
+_INTERNAL = TwirpError(TwirpCode.INTERNAL, "internal error")
+
+Q = TypeVar("Q", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, and which call this is: the same id means the same call again ("": none)."""
+
+    bearer: Bearer
+    request_id: str
+
+    @property
+    def project(self) -> str:
+        """The project that the caller sees."""
+        return self.bearer.project
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Q]):
+    """One row of the table."""
+
+    request: type[Q]
+    may_call: Callable[[Bearer, Q], bool]
+    handle: Callable[[Call, Q], Awaitable[Message]]
+
+
+# By service ("livekit.AgentDispatchService") and method.
+MethodTable = Mapping[str, Mapping[str, Method[Any]]]
+
+
+class Twirp:
+    """The ASGI application for paths that begin with /twirp/."""
+
+    def __init__(
+        self,
+        methods: MethodTable,
+        access: Access,
+        limits: ServerLimits,
+        clock: Callable[[], Nanoseconds],
+    ) -> None:
+        self._methods = {
+            f"{PATH_START}{service}/{name}": method
+            for service, rows in methods.items()
+            for name, method in rows.items()
+        }
+        self._access = access
+        self._limits = limits
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            content_type, body = await self._answer(scope, receive)
+        except TokenError as error:
+            await _send(send, 401, "text/plain; charset=utf-8", f"{error}\n".encode())
+        except WireError as error:
+            await _send_error(send, error.as_twirp())
+        except CallboardError as error:
+            if error.retryable:
+                await _send_error(send, TwirpError(TwirpCode.UNAVAILABLE, str(error)))
+                return
+            log.exception("api_call_failed", path=scope["path"])
+            await _send_error(send, _INTERNAL)
+        except Exception:  # the edge: a bug of ours must not reach the caller
+            log.exception("api_call_failed", path=scope["path"])
+            await _send_error(send, _INTERNAL)
+        else:
+            await _send(send, 200, content_type, body)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, bytes]:
+        headers = scope["headers"]
+        bearer = self._access.bearer(headers, scope["query_string"], self._clock())
+        path = scope["path"]
+        if scope["method"] != "POST":
+            _bad_route(f"unsupported method {scope['method']!r} (only POST is allowed)")
+        method = self._methods.get(path)
+        if method is None:
+            _bad_route(f"no handler for path {path[:200]!r}")
+        form = body_format(header(headers, b"content-type"))
+        if bearer is None:
+            _deny()
+        body = await self._read_body(receive)
+        request = parse_body(body, form, method.request, self._limits.wire)
+        if not method.may_call(bearer, request):
+            _deny()
+        call = Call(bearer, self._request_id(headers))
+        answer = await method.handle(call, request)
+        return form.content_type, print_body(answer, form)
+
+    async def _read_body(self, receive: Receive) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            return body
+        bytes_max = self._limits.wire.body_bytes_max
+        chunks = [body]
+        size = len(body)
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_seconds):
+                while message.get("more_body", False) and size <= bytes_max * _DISCARD_FACTOR:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise TwirpError(TwirpCode.CANCELED, "the caller went away")
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size <= bytes_max:
+                        chunks.append(chunk)
+                    else:
+                        chunks.clear()
+        except TimeoutError:
+            raise TwirpError(TwirpCode.DEADLINE_EXCEEDED, "the body did not come in time") from None
+        if size > bytes_max:
+            raise TwirpError(
+                TwirpCode.INVALID_ARGUMENT,
+                f"the body has more than {bytes_max} bytes, which is the limit",
+            )
+        return b"".join(chunks)
+
+    def _request_id(self, headers: list[tuple[bytes, bytes]]) -> str:
+        request_id = header(headers, b"x-livekit-request-id") or header(headers, b"idempotency-key")
+        check_text("request id", request_id, self._limits.wire.label_bytes_max)
+        return request_id
+
+
+def _bad_route(msg: str) -> NoReturn:
+    raise TwirpError(TwirpCode.BAD_ROUTE, msg)
+
+
+def _deny() -> NoReturn:
+    raise TwirpError(TwirpCode.UNAUTHENTICATED, "permissions denied")
+
+
+async def _send_error(send: Send, error: TwirpError) -> None:
+    body = json.dumps(error.to_json()).encode()
+    # Exactly this type: LiveKit's Node client parses errors of no other.
+    await _send(send, error.http_status, BodyFormat.JSON.content_type, body)
+
+
+async def _send(send: Send, status: int, content_type: str, body: bytes) -> None:
+    headers = [
+        (b"content-type", content_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
