@@ -25,6 +25,7 @@ import anyio.abc
 import structlog
 import uvicorn
 
+from dispatcher.clock import steady_clock
 from dispatcher.config import Config
 from dispatcher.core.engine import Engine
 from dispatcher.runtime import Runtime
@@ -75,7 +76,7 @@ def compose(config: Config) -> Parts:
         engine=Engine(config.policy, Random()),
         store=SqliteStore(config.data_dir),
         delivery=sessions,
-        clock=time.time_ns,
+        clock=steady_clock(),
         witness=LogWitness(),
         retention=config.retention,
         limits=config.runtime,
@@ -89,7 +90,7 @@ def compose(config: Config) -> Parts:
         },
         access,
         limits,
-        runtime.now,
+        time.time_ns,
     )
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
     return Parts(runtime, sessions, HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime)))
