@@ -1,0 +1,139 @@
+"""How a client command finds its server: options, LiveKit's variables, or `--dev`.
+
+Nothing is guessed beyond that: a command that would call the wrong server says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from protocol.errors import ConfigError
+
+if TYPE_CHECKING:
+    from worker_sdk.client import DispatchClient
+    from worker_sdk.credentials import Credentials
+
+T = TypeVar("T")
+
+# A person waits: a server that is being restarted is worth a moment, one that is down is not.
+CALL_TIMEOUT_SECONDS = 10.0
+RETRY_SECONDS_MAX = 2.0
+
+SERVER_PANEL = "The server"
+DEV_URL = "ws://127.0.0.1:7880"
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The server's address, ws:// or http://; LIVEKIT_URL.",
+        show_default=False,
+        rich_help_panel=SERVER_PANEL,
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        metavar="KEY",
+        help="The API key; LIVEKIT_API_KEY.",
+        show_default=False,
+        rich_help_panel=SERVER_PANEL,
+    ),
+]
+SecretOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-secret",
+        metavar="SECRET",
+        help="The key's secret; LIVEKIT_API_SECRET.",
+        show_default=False,
+        rich_help_panel=SERVER_PANEL,
+    ),
+]
+DevOption = Annotated[
+    bool,
+    typer.Option(
+        "--dev",
+        help="A server on this machine that was started with --dev.",
+        show_default=False,
+        rich_help_panel=SERVER_PANEL,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="JSON instead of a table.", show_default=False)
+]
+
+
+def credentials(
+    url: str | None, api_key: str | None, api_secret: str | None, dev: bool
+) -> Credentials:
+    """Return address, key and secret: options, else the environment, else what --dev means."""
+    from dispatcher.config.tree import DEV_KEY, DEV_SECRET
+    from worker_sdk.credentials import Credentials
+
+    found = {
+        "--url": (url, "LIVEKIT_URL", DEV_URL),
+        "--api-key": (api_key, "LIVEKIT_API_KEY", DEV_KEY),
+        "--api-secret": (api_secret, "LIVEKIT_API_SECRET", DEV_SECRET),
+    }
+    chosen: list[str] = []
+    missing: list[str] = []
+    for flag, (given, variable, of_dev) in found.items():
+        value = given or (of_dev if dev else os.environ.get(variable, ""))
+        if not value:
+            missing.append(f"{flag} ({variable})")
+        chosen.append(value)
+    if missing:
+        raise ConfigError(f"missing {', '.join(missing)}; --dev is for a server run with --dev")
+    try:
+        return Credentials.resolve(chosen[0], chosen[1], chosen[2])
+    except ConfigError:
+        raise ConfigError(
+            f"--url: must be an address such as {DEV_URL} or https://calls.example.org,"
+            f" not {chosen[0]!r}"
+        ) from None
+
+
+def ask(
+    call: Callable[[DispatchClient], Awaitable[T]],
+    url: str | None,
+    api_key: str | None,
+    api_secret: str | None,
+    dev: bool,
+) -> T:
+    """Make one call to the server and return its answer; it waits a few seconds for a server."""
+    import anyio
+
+    from worker_sdk.client import DispatchClient
+
+    found = credentials(url, api_key, api_secret, dev)
+
+    async def run() -> T:
+        async with DispatchClient(
+            found.url,
+            found.api_key,
+            found.api_secret,
+            call_timeout_seconds=CALL_TIMEOUT_SECONDS,
+            retry_seconds_max=RETRY_SECONDS_MAX,
+        ) as client:
+            return await call(client)
+
+    return anyio.run(run)
+
+
+def phases_named(flag: str, phases: Iterable[tuple[str, int]], names: list[str]) -> list[Any]:
+    """Return the numbers of phases that a person named. Raises ConfigError for an unknown one.
+
+    `phases` are the names and numbers of a protobuf enum, whose own type is only known to mypy.
+    """
+    known = {name.lower(): number for name, number in phases if number}
+    for name in names:
+        if name.lower() not in known:
+            raise ConfigError(f"{flag}: must be one of {', '.join(known)}, not {name!r}")
+    return [known[name.lower()] for name in names]

@@ -1,0 +1,255 @@
+"""The plot: rooms ask for agents, a worker is killed, the server is killed, and all ends well.
+
+Four tasks share a `Scene`: one feeds the rooms, one watches server and record files, one directs
+the kills, one paints. Nothing waits for a fixed time where there is something to wait for; the
+whole run ends within `RUN_SECONDS_MAX`, whatever happens.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import anyio
+
+from dispatcher.cli.demo.cast import Cast
+from dispatcher.cli.demo.scene import Mood, RoomRow, Scene, ServerState, WorkerRow
+from dispatcher.cli.demo.verdict import ServerJob, Verdict, judge, read_records
+from dispatcher.cli.demo.worker import AGENT_NAME, CAPACITY
+from protocol import api_pb2
+from protocol.errors import CallboardError
+from worker_sdk import DispatchClient
+
+ROOMS = 24
+WORKERS = 4
+VICTIM = "w2"
+SUBSTITUTE = "w5"
+# Rooms whose callers ask while the server is down: their client tries again until it is back.
+LATE_ROOMS = 4
+
+RUN_SECONDS_MAX = 25.0
+POLL_SECONDS = 0.15
+FEED_SECONDS = 0.11
+JOB_SECONDS = (1.8, 3.2)
+# So long does a viewer get to see what has just happened.
+LOOK_SECONDS = 1.3
+DOWN_SECONDS = 1.2
+
+
+class Sabotage(StrEnum):
+    """What may be broken on purpose, to see that the verdict notices."""
+
+    NONE = "none"
+    SERVER_STAYS_DOWN = "server-stays-down"
+    DATA_DELETED = "data-deleted"
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of the demo, and what it has gathered as evidence."""
+
+    cast: Cast
+    scene: Scene
+    # called with each headline, for whoever has no screen
+    tell: Callable[[str], None]
+    sabotage: Sabotage = Sabotage.NONE
+    # the room of each acknowledged dispatch, by its id
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    # names of workers by the ids that the server gave them
+    names: dict[str, str] = field(default_factory=dict)
+    is_server_killed: anyio.Event = field(default_factory=anyio.Event)
+    # set, and replaced by a new one, whenever something was seen
+    news: anyio.Event = field(default_factory=anyio.Event)
+
+    async def play(self) -> Verdict:
+        """Play it through and judge it."""
+        async with AsyncExitStack() as stack:
+            caller = await stack.enter_async_context(self._client(retry_seconds_max=20.0))
+            watcher = await stack.enter_async_context(self._client(retry_seconds_max=0.0))
+            with anyio.move_on_after(RUN_SECONDS_MAX):
+                async with anyio.create_task_group() as tasks:
+                    self._start_cast()
+                    tasks.start_soon(self._watch, watcher)
+                    await self._until(lambda: self.scene.server is ServerState.UP)
+                    tasks.start_soon(self._feed, caller)
+                    await self._direct()
+                    await self._until(lambda: self.scene.ended == len(self.scene.rooms))
+                    tasks.cancel_scope.cancel()
+            return await self._judge(watcher)
+
+    def _client(self, retry_seconds_max: float) -> DispatchClient:
+        return DispatchClient(
+            self.cast.url,
+            self.cast.api_key,
+            self.cast.api_secret,
+            call_timeout_seconds=3.0,
+            retry_seconds_max=retry_seconds_max,
+        )
+
+    # ---- the plot ----
+
+    def _start_cast(self) -> None:
+        self.scene.server_pid = self.cast.start_server().process.pid
+        self.scene.url = self.cast.url
+        for number in range(1, WORKERS + 1):
+            self._start_worker(f"w{number}")
+        self._say(
+            f"A server and {WORKERS} workers start; {len(self.scene.rooms)} rooms ask for an agent"
+        )
+
+    def _start_worker(self, name: str) -> None:
+        player = self.cast.start_worker(name)
+        self.scene.workers[name] = WorkerRow(name, player.process.pid, CAPACITY)
+
+    async def _feed(self, caller: DispatchClient) -> None:
+        rng = random.Random(24)
+        names = list(self.scene.rooms)
+        async with anyio.create_task_group() as calls:
+            for name in names[:-LATE_ROOMS]:
+                calls.start_soon(self._dispatch, caller, name, rng.uniform(*JOB_SECONDS))
+                await anyio.sleep(FEED_SECONDS)
+            await self.is_server_killed.wait()
+            for name in names[-LATE_ROOMS:]:
+                calls.start_soon(self._dispatch, caller, name, rng.uniform(*JOB_SECONDS))
+                await anyio.sleep(FEED_SECONDS)
+
+    async def _dispatch(self, caller: DispatchClient, room: str, seconds: float) -> None:
+        made = await caller.create_dispatch(
+            room, AGENT_NAME, metadata=f'{{"seconds": {seconds:.2f}}}'
+        )
+        self.acknowledged[made.id] = room
+        self.scene.acknowledged = len(self.acknowledged)
+
+    async def _direct(self) -> None:
+        scene = self.scene
+        victim = scene.workers[VICTIM]
+        await self._until(lambda: victim.running >= 2 and scene.waiting >= 4, seconds_max=9.0)
+        self.cast.workers[VICTIM].kill()
+        victim.state = "killed"
+        jobs = victim.running
+        scene.kills.append(VICTIM)
+        self._say(
+            f"SIGKILL: worker {VICTIM} is dead, {jobs} jobs ran on it; others will take them over",
+            Mood.ALARM,
+        )
+        await anyio.sleep(LOOK_SECONDS)
+        self._start_worker(SUBSTITUTE)
+        await self._until(lambda: scene.held >= 4 and scene.waiting >= 2, seconds_max=4.0)
+        self.is_server_killed.set()
+        if self.cast.server is not None:
+            self.cast.server.kill()
+        scene.server = ServerState.KILLED
+        scene.kills.append("server")
+        self._say(
+            f"SIGKILL: the server is dead; {scene.held} jobs run, {scene.waiting} wait on its disk,"
+            f" {LATE_ROOMS} more rooms call",
+            Mood.ALARM,
+        )
+        await anyio.sleep(DOWN_SECONDS)
+        await self._restart_server()
+
+    async def _restart_server(self) -> None:
+        if self.sabotage is Sabotage.SERVER_STAYS_DOWN:
+            self._say("Sabotage: the server is not started again", Mood.ALARM)
+            return
+        if self.sabotage is Sabotage.DATA_DELETED:
+            self.cast.delete_data()
+            self._say("Sabotage: the server starts again without its data", Mood.ALARM)
+        else:
+            self._say("The server starts again, on the same folder")
+        self.scene.server = ServerState.STARTING
+        self.scene.server_pid = self.cast.start_server().process.pid
+        await self._until(lambda: self.scene.server is ServerState.UP)
+        self._say("It is back: nothing was forgotten, and what ran still runs", Mood.GOOD)
+
+    # ---- watching ----
+
+    async def _watch(self, watcher: DispatchClient) -> None:
+        while True:
+            self._read_records()
+            if self.scene.server is not ServerState.KILLED:
+                with anyio.move_on_after(2.0):
+                    await self._ask(watcher)
+            seen, self.news = self.news, anyio.Event()
+            seen.set()
+            await anyio.sleep(POLL_SECONDS)
+
+    async def _ask(self, watcher: DispatchClient) -> None:
+        process = self.cast.server
+        try:
+            workers = (await watcher.list_workers()).workers
+            jobs = (await watcher.list_jobs(agent_name=AGENT_NAME, page_size=200)).jobs
+        except CallboardError:
+            return  # it is starting, or was killed a moment ago
+        if process is not self.cast.server or self.scene.server is ServerState.KILLED:
+            return  # an answer of the one that was killed meanwhile
+        self.scene.server = ServerState.UP
+        for worker in workers:
+            self.names[worker.id] = worker.instance_id
+        connected = {worker.instance_id for worker in workers}
+        for row in self.scene.workers.values():
+            if row.state != "killed":
+                row.state = "ready" if row.name in connected else "cut off"
+        for record in jobs:
+            room = self.scene.rooms.get(record.job.room.name)
+            if room is not None:
+                room.phase = api_pb2.JobPhase.Name(record.phase).lower()
+                room.attempt = record.attempt
+                room.worker = self.names.get(record.worker_id, "")
+
+    def _read_records(self) -> None:
+        for row in self.scene.workers.values():
+            lines = read_records([self.cast.folder / f"{row.name}.jsonl"])
+            row.finished = sum(line.outcome == "success" for line in lines)
+            starts = sum(line.event == "start" for line in lines)
+            row.running = starts - sum(line.event == "end" for line in lines)
+            if row.state == "ready" and self.scene.server is ServerState.KILLED:
+                row.state = "cut off"
+
+    async def _until(self, condition: Callable[[], bool], seconds_max: float = 60.0) -> None:
+        with anyio.move_on_after(seconds_max):
+            while not condition():
+                await self.news.wait()
+
+    def _say(self, headline: str, mood: Mood = Mood.CALM) -> None:
+        self.scene.headline = headline
+        self.scene.mood = mood
+        self.tell(headline)
+
+    # ---- the verdict ----
+
+    async def _judge(self, watcher: DispatchClient) -> Verdict:
+        """Let the workers end, hear the server's account and the workers' own, and judge."""
+        await anyio.to_thread.run_sync(self.cast.stop_workers)
+        jobs: list[ServerJob] = []
+        try:
+            with anyio.fail_after(3.0):
+                for record in (await watcher.list_jobs(agent_name=AGENT_NAME, page_size=500)).jobs:
+                    whole = await watcher.get_job(record.job.id)
+                    jobs.append(_server_job(whole))
+        except (CallboardError, TimeoutError):
+            jobs = []  # a server that does not answer has lost them all
+        return judge(
+            len(self.scene.rooms), self.acknowledged, jobs, read_records(self.cast.record_paths)
+        )
+
+
+def _server_job(record: api_pb2.JobRecord) -> ServerJob:
+    ended = {api_pb2.SUCCEEDED, api_pb2.FAILED, api_pb2.CANCELLED}
+    return ServerJob(
+        id=record.job.id,
+        dispatch_id=record.job.dispatch_id,
+        room=record.job.room.name,
+        phase=api_pb2.JobPhase.Name(record.phase).lower(),
+        epoch=record.epoch,
+        ends=sum(event.phase in ended for event in record.timeline),
+    )
+
+
+def new_scene() -> Scene:
+    """Return the scene before anything has happened."""
+    names = [f"room-{number:02d}" for number in range(1, ROOMS + 1)]
+    return Scene(rooms={name: RoomRow(name) for name in names})

@@ -1,0 +1,167 @@
+"""`callboard dispatch`: standing orders, one agent name in one room."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dispatcher.cli.connection import (
+    DevOption,
+    JsonOption,
+    KeyOption,
+    SecretOption,
+    UrlOption,
+    ask,
+)
+from dispatcher.cli.output import ago, as_json, print_fields, print_json, print_table
+from dispatcher.cli.token import parse_pairs
+
+if TYPE_CHECKING:
+    from protocol import wire_pb2
+    from worker_sdk.client import DispatchClient
+
+app = typer.Typer(help="Create, list and delete dispatches: an agent name in a room.")
+
+
+class RestartChoice(StrEnum):
+    """What becomes of a job that fails, or whose worker is lost."""
+
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+@app.command("create")
+def create(
+    room: Annotated[str, typer.Option("--room", "-r", metavar="NAME", help="The room.")],
+    agent_name: Annotated[
+        str, typer.Option("--agent-name", "-a", metavar="NAME", help="The agent that is to come.")
+    ],
+    metadata: Annotated[str, typer.Option("--metadata", help="Passed to the job as it is.")] = "",
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option("--attribute", metavar="KEY=VALUE", help="Of the job; may be repeated."),
+    ] = None,
+    deployment: Annotated[
+        str, typer.Option("--deployment", metavar="NAME", help="Only workers of this deployment.")
+    ] = "",
+    restart: Annotated[
+        RestartChoice, typer.Option("--restart", help="When the job fails or its worker is lost.")
+    ] = RestartChoice.ON_FAILURE,
+    request_id: Annotated[
+        str | None,
+        typer.Option(
+            "--request-id",
+            metavar="ID",
+            help="Repeating a call with the same id makes nothing new.",
+        ),
+    ] = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask for an agent in a room. When this returns, the dispatch is on the server's disk."""
+    from protocol import wire_pb2
+
+    policies = {
+        RestartChoice.ON_FAILURE: wire_pb2.JRP_ON_FAILURE,
+        RestartChoice.NEVER: wire_pb2.JRP_NEVER,
+    }
+    attributes = parse_pairs("--attribute", attribute or [])
+
+    async def call(client: DispatchClient) -> wire_pb2.AgentDispatch:
+        return await client.create_dispatch(
+            room,
+            agent_name,
+            metadata=metadata,
+            attributes=attributes,
+            deployment=deployment,
+            restart_policy=policies[restart],
+            request_id=request_id,
+        )
+
+    made = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(made))
+    else:
+        _show(made)
+
+
+@app.command("list")
+def list_(
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room.")],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """List a room's dispatches. For the jobs of all rooms: `callboard job list`."""
+
+    async def call(client: DispatchClient) -> list[wire_pb2.AgentDispatch]:
+        return await client.list_dispatches(room)
+
+    found = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"agent_dispatches": [as_json(dispatch) for dispatch in found]})
+        return
+    rows = [
+        [
+            dispatch.id,
+            dispatch.agent_name or "-",
+            dispatch.deployment or "-",
+            _jobs(dispatch),
+            ago(dispatch.state.created_at),
+        ]
+        for dispatch in found
+    ]
+    print_table(["id", "agent", "deployment", "jobs", "created"], rows, f"no dispatches in {room}")
+
+
+@app.command("delete")
+def delete(
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room.")],
+    dispatch_id: Annotated[str, typer.Argument(metavar="ID", help="The dispatch, AD_...")],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete a dispatch and end its jobs."""
+
+    async def call(client: DispatchClient) -> wire_pb2.AgentDispatch:
+        return await client.delete_dispatch(dispatch_id, room=room)
+
+    gone = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(gone))
+    else:
+        typer.echo(f"{gone.id} deleted")
+
+
+def _show(dispatch: wire_pb2.AgentDispatch) -> None:
+    print_fields(
+        {
+            "id": dispatch.id,
+            "agent": dispatch.agent_name or "-",
+            "room": dispatch.room,
+            "deployment": dispatch.deployment or "-",
+            "jobs": _jobs(dispatch),
+        }
+    )
+
+
+def _jobs(dispatch: wire_pb2.AgentDispatch) -> str:
+    from protocol.wire_pb2 import JobStatus
+
+    return (
+        ", ".join(
+            f"{job.id} {JobStatus.Name(job.state.status).removeprefix('JS_').lower()}"
+            for job in dispatch.state.jobs
+        )
+        or "-"
+    )

@@ -1,0 +1,182 @@
+"""`callboard job`: the jobs of all rooms, and what became of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dispatcher.cli.connection import (
+    DevOption,
+    JsonOption,
+    KeyOption,
+    SecretOption,
+    UrlOption,
+    ask,
+    phases_named,
+)
+from dispatcher.cli.output import ago, as_json, clock, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from protocol import api_pb2
+    from worker_sdk.client import DispatchClient
+
+app = typer.Typer(help="List and show jobs.")
+
+PAGE_ROWS = 500
+_PHASES = "delayed, queued, offered, assigned, running, orphaned, succeeded, failed, cancelled"
+
+
+@app.command("list")
+def list_(
+    phase: Annotated[
+        list[str] | None,
+        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {_PHASES}."),
+    ] = None,
+    agent_name: Annotated[
+        str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
+    ] = "",
+    room: Annotated[
+        str, typer.Option("--room", "-r", metavar="NAME", help="Only this room's.")
+    ] = "",
+    worker: Annotated[
+        str, typer.Option("--worker", metavar="ID", help="Only those held by this worker.")
+    ] = "",
+    dispatch: Annotated[
+        str, typer.Option("--dispatch", metavar="ID", help="Only this dispatch's.")
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
+    ] = 100,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    from protocol import api_pb2
+
+    phases = phases_named("--phase", api_pb2.JobPhase.items(), phase or [])
+
+    async def call(client: DispatchClient) -> list[api_pb2.JobRecord]:
+        jobs: list[api_pb2.JobRecord] = []
+        token = ""
+        while len(jobs) < limit:
+            page = await client.list_jobs(
+                phases=phases,
+                agent_name=agent_name,
+                room=room,
+                worker_id=worker,
+                dispatch_id=dispatch,
+                page_size=min(PAGE_ROWS, limit - len(jobs)),
+                page_token=token,
+            )
+            jobs.extend(page.jobs)
+            token = page.next_page_token
+            if not token:
+                break
+        return jobs[:limit]
+
+    jobs = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"jobs": [as_json(job) for job in jobs]})
+        return
+    rows = [
+        [
+            record.job.id,
+            record.job.room.name,
+            record.job.agent_name or "-",
+            _phase(record.phase),
+            str(record.attempt),
+            record.worker_id or "-",
+            ago(record.created_at),
+            _note(record),
+        ]
+        for record in jobs
+    ]
+    columns = ["id", "room", "agent", "phase", "attempt", "worker", "created", "note"]
+    print_table(columns, rows, "no jobs", phase="phase")
+
+
+@app.command("show")
+def show(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job, AJ_...")],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a job and its timeline: one line for each durable move."""
+
+    async def call(client: DispatchClient) -> api_pb2.JobRecord:
+        return await client.get_job(job_id)
+
+    record = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(record))
+        return
+    from protocol.wire_pb2 import JobRestartPolicy, JobType
+
+    job = record.job
+    print_fields(
+        {
+            "id": job.id,
+            "dispatch": job.dispatch_id or "-",
+            "room": job.room.name,
+            "agent": job.agent_name or "-",
+            "type": JobType.Name(job.type).removeprefix("JT_").lower(),
+            "deployment": record.deployment or "-",
+            "phase": _phase(record.phase),
+            "attempt": f"{record.attempt}" + _because(record.attempt_reason),
+            "epoch": str(record.epoch),
+            "worker": record.worker_id or "-",
+            "restart": JobRestartPolicy.Name(record.restart_policy)
+            .removeprefix("JRP_")
+            .lower()
+            .replace("_", "-"),
+            "created": f"{clock(record.created_at)} ({ago(record.created_at)})",
+            "metadata": job.metadata or "-",
+            "error": job.state.error or "-",
+        }
+    )
+    typer.echo()
+    rows = [
+        [
+            clock(event.at),
+            event.kind,
+            _phase(event.phase),
+            str(event.attempt),
+            str(event.epoch),
+            event.worker_id or "-",
+            "; ".join(text for text in (event.reason, event.error, event.detail) if text) or "-",
+        ]
+        for event in record.timeline
+    ]
+    columns = ["at", "event", "phase", "attempt", "epoch", "worker", "note"]
+    print_table(columns, rows, "no events", phase="phase")
+
+
+def _phase(number: api_pb2.JobPhase) -> str:
+    from protocol.api_pb2 import JobPhase
+
+    return JobPhase.Name(number).lower()
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _note(record: api_pb2.JobRecord) -> str:
+    if record.job.state.error:
+        return record.job.state.error
+    if record.phase in _until_phases() and record.until_at:
+        return f"until {ago(record.until_at)}"
+    return record.attempt_reason or "-"
+
+
+def _until_phases() -> set[api_pb2.JobPhase]:
+    from protocol.api_pb2 import DELAYED, ORPHANED
+
+    return {DELAYED, ORPHANED}

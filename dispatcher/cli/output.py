@@ -1,0 +1,126 @@
+"""How results look: tables on a terminal, plain columns in a pipe, JSON where it was asked for.
+
+Times are for people in tables ("3 s ago") and exact in JSON. Text that came from a peer is shown
+without control characters, so that a room's name cannot steer the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+NS_PER_SECOND = 1_000_000_000
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+# The colour of a phase, on a terminal.
+PHASE_STYLES: Mapping[str, str] = {
+    "delayed": "dim",
+    "queued": "yellow",
+    "offered": "yellow",
+    "assigned": "cyan",
+    "running": "bold cyan",
+    "orphaned": "bold magenta",
+    "succeeded": "green",
+    "failed": "bold red",
+    "cancelled": "dim",
+    "available": "green",
+    "full": "yellow",
+    "backed_off": "yellow",
+    "draining": "magenta",
+    "gone": "bold red",
+}
+
+
+def print_json(value: object) -> None:
+    """Write one JSON document to stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """Return a message as the API's JSON: snake_case, defaults there, 64-bit numbers as strings."""
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str, phase: str = ""
+) -> None:
+    """Write rows under their columns; the cells of column `phase` are coloured on a terminal.
+
+    In a pipe the cells are separated by tabs, without colour and without cutting. `empty` is said
+    on stderr where there are no rows.
+    """
+    if not sys.stdout.isatty():
+        for row in [columns, *rows]:
+            sys.stdout.write("\t".join(printable(cell) for cell in row) + "\n")
+    elif rows:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column.upper(), overflow="fold")
+        for row in rows:
+            table.add_row(
+                *(
+                    Text(printable(cell), style=PHASE_STYLES.get(cell, "") if name == phase else "")
+                    for name, cell in zip(columns, row, strict=True)
+                )
+            )
+        Console().print(table)
+    if not rows:
+        sys.stderr.write(empty + "\n")
+
+
+def print_fields(fields: Mapping[str, str]) -> None:
+    """Write one thing's fields, a line each."""
+    width = max(len(name) for name in fields) + 2
+    for name, value in fields.items():
+        sys.stdout.write(f"{name + ':':<{width}}{printable(value)}\n")
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, with anything that is not printable made visible."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text.encode("utf-8", "backslashreplace").decode()
+    )
+
+
+def ago(at_ns: int, now_ns: int | None = None) -> str:
+    """Return how long ago `at_ns` was, or how far ahead it is; "-" for 0, which is never."""
+    if at_ns <= 0:
+        return "-"
+    passed = ((time.time_ns() if now_ns is None else now_ns) - at_ns) / NS_PER_SECOND
+    return f"{span(passed)} ago" if passed >= 0 else f"in {span(-passed)}"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in one unit that fits: "0.4 s", "12 s", "5 min", "3 h", "9 d"."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    for limit, unit, name in ((_MINUTE, 1, "s"), (_HOUR, _MINUTE, "min"), (2 * _DAY, _HOUR, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{int(seconds // _DAY)} d"
+
+
+def clock(at_ns: int) -> str:
+    """Return a moment in local time, to the millisecond; "-" for 0."""
+    if at_ns <= 0:
+        return "-"
+    milliseconds = at_ns // 1_000_000 % 1000
+    local = time.localtime(at_ns // NS_PER_SECOND)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{milliseconds:03d}"

@@ -1,0 +1,141 @@
+"""`callboard serve`: the server, from flags, environment and file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PANEL = "How it listens and where it writes"
+KEYS_PANEL = "Keys"
+ROOM_PANEL = "The SFU behind it"
+LOG_PANEL = "Logs"
+
+
+def serve(
+    dev: Annotated[
+        bool,
+        typer.Option(
+            "--dev",
+            help="Key devkey, secret secret, and debug logs for people.",
+            show_default=False,
+        ),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="YAML file of options; CALLBOARD_CONFIG names it too."
+        ),
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(
+            "--bind",
+            metavar="ADDR",
+            help="The address to listen on. [default: 127.0.0.1]",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            "--port",
+            metavar="N",
+            help="The port to listen on. [default: 7880]",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="The folder of the store. [default: ./callboard-data]",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            "--keys",
+            metavar="'KEY: SECRET'",
+            help="API keys and their secrets. Other users of this machine can read the command"
+            " line: CALLBOARD_KEYS or keys: in the file are hidden from them.",
+            rich_help_panel=KEYS_PANEL,
+        ),
+    ] = None,
+    room_url: Annotated[
+        str | None,
+        typer.Option(
+            "--room-url",
+            metavar="URL",
+            help="The SFU's address, which workers are sent to.",
+            rich_help_panel=ROOM_PANEL,
+        ),
+    ] = None,
+    room_key: Annotated[
+        str | None,
+        typer.Option(
+            "--room-key",
+            metavar="KEY",
+            help="The SFU's API key, where ours do not open it.",
+            rich_help_panel=ROOM_PANEL,
+        ),
+    ] = None,
+    room_secret: Annotated[
+        str | None,
+        typer.Option(
+            "--room-secret",
+            metavar="SECRET",
+            help="The secret of --room-key.",
+            rich_help_panel=ROOM_PANEL,
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="debug, info, warning or error. [default: info]",
+            rich_help_panel=LOG_PANEL,
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            "--log-format",
+            metavar="FORM",
+            help="auto, human or json. [default: auto]",
+            rich_help_panel=LOG_PANEL,
+        ),
+    ] = None,
+) -> None:
+    """Run the server until SIGTERM, which drains it; a second one stops it at once.
+
+    Each option, and many more, is also in the file and in the environment (CALLBOARD_PORT ...).
+    Flags win over the environment, the environment over the file.
+    """
+    from dispatcher.config import load_config
+    from dispatcher.logs import configure_logs
+
+    flags = {
+        "--dev": "true" if dev else None,
+        "--bind": bind,
+        "--port": port,
+        "--data-dir": data_dir,
+        "--keys": keys,
+        "--room-url": room_url,
+        "--room-key": room_key,
+        "--room-secret": room_secret,
+        "--log-level": log_level,
+        "--log-format": log_format,
+    }
+    settings = load_config(
+        {flag: value for flag, value in flags.items() if value is not None}, os.environ, config
+    )
+    configure_logs(settings.log_level, settings.log_format)
+    from dispatcher.app import run
+
+    run(settings)

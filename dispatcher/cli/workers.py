@@ -1,0 +1,116 @@
+"""`callboard worker`: who is connected, with which load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dispatcher.cli.connection import (
+    DevOption,
+    JsonOption,
+    KeyOption,
+    SecretOption,
+    UrlOption,
+    ask,
+    phases_named,
+)
+from dispatcher.cli.output import ago, as_json, print_json, print_table
+
+if TYPE_CHECKING:
+    from protocol import api_pb2, wire_pb2
+    from worker_sdk.client import DispatchClient
+
+app = typer.Typer(help="List connected workers.")
+
+PAGE_ROWS = 500
+_PHASES = "connecting, available, full, backed_off, draining, stale"
+
+
+@app.callback()
+def _group() -> None:
+    """List connected workers."""
+
+
+@app.command("list")
+def list_(
+    phase: Annotated[
+        list[str] | None,
+        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {_PHASES}."),
+    ] = None,
+    agent_name: Annotated[
+        str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
+    ] = 1000,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """List connected workers, newest first."""
+    from protocol import api_pb2
+
+    phases = phases_named("--phase", api_pb2.WorkerPhase.items(), phase or [])
+
+    async def call(client: DispatchClient) -> list[api_pb2.WorkerRecord]:
+        workers: list[api_pb2.WorkerRecord] = []
+        token = ""
+        while len(workers) < limit:
+            page = await client.list_workers(
+                phases=phases,
+                agent_name=agent_name,
+                page_size=min(PAGE_ROWS, limit - len(workers)),
+                page_token=token,
+            )
+            workers.extend(page.workers)
+            token = page.next_page_token
+            if not token:
+                break
+        return workers[:limit]
+
+    workers = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"workers": [as_json(worker) for worker in workers]})
+        return
+    rows = [
+        [
+            worker.id,
+            worker.agent_name or "-",
+            ",".join(_type(number) for number in worker.types),
+            worker.deployment or "-",
+            _phase(worker.phase),
+            _jobs(worker),
+            f"{worker.load_reported:.2f}",
+            f"{worker.load_estimated:.2f}",
+            worker.address or "-",
+            ago(worker.connected_at),
+            ago(worker.last_status_at),
+        ]
+        for worker in workers
+    ]
+    columns = ["id", "agent", "types", "deployment", "phase", "jobs", "load", "estimated"]
+    columns += ["address", "connected", "last status"]
+    print_table(columns, rows, "no workers are connected", phase="phase")
+
+
+def _jobs(worker: api_pb2.WorkerRecord) -> str:
+    held = f"{worker.jobs_held}" + (f"+{worker.jobs_reserved}" if worker.jobs_reserved else "")
+    return f"{held}/{worker.capacity}" if worker.HasField("capacity") else held
+
+
+def _phase(number: api_pb2.WorkerPhase) -> str:
+    from protocol.api_pb2 import WorkerPhase
+
+    return WorkerPhase.Name(number).lower()
+
+
+def _type(number: wire_pb2.JobType) -> str:
+    from protocol.wire_pb2 import JobType
+
+    try:
+        return JobType.Name(number).removeprefix("JT_").lower()
+    except ValueError:
+        return str(number)
