@@ -70,6 +70,7 @@ class Dispatching:
         """Offer a job that is created held; release it if another took the last room."""
         board = self._board
         hand = board.take(job, state)
+        hand.is_confirmed = False
         if not self._offering.offer(hand):
             self._offering.enqueued(job.lane, state)
             board.let_go(hand)
@@ -79,12 +80,15 @@ class Dispatching:
         """The store has the dispatch, durably."""
         board = self._board
         job_ids = self._creating.pop(event.request, ())
-        if not event.created:
-            # The caller repeated itself: what is in hand for this request was never there.
-            for job_id in job_ids:
-                hand = board.jobs.get(job_id)
-                if hand is not None:
-                    self._offering.forget(hand)
+        for job_id in job_ids:
+            hand = board.jobs.get(job_id)
+            if hand is None or hand.is_confirmed:
+                continue
+            if event.created:
+                self._offering.confirmed(hand)
+            else:
+                # The caller repeated itself: what is in hand for this request was never there.
+                self._offering.forget(hand)
         outcome = Outcome.CREATED if event.created else Outcome.EXISTED
         board.emit(Reply(event.request, outcome, event.dispatch_id))
 

@@ -160,6 +160,10 @@ class Offering:
         if hand is None:
             board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
             return
+        if event.answer is Answer.ACCEPTED and not hand.is_confirmed:
+            # Perhaps the caller repeated itself, and there is no such job to be assigned.
+            hand.early_answer = event
+            return
         if event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
             self._assign(hand, worker, event.acceptance)
         elif event.answer is Answer.TERMINATED:
@@ -171,6 +175,12 @@ class Offering:
             self._back_off(worker, hand, policy.decline_backoff_min, policy.decline_backoff_max)
             self.withdraw(hand, worker)
         self.refresh(worker)
+
+    def confirmed(self, hand: JobInHand) -> None:
+        """The store has the job: what its worker said meanwhile counts."""
+        hand.is_confirmed = True
+        if hand.early_answer is not None:
+            self.answered(hand.early_answer)
 
     def _is_refused(self, hand: JobInHand, worker: Worker) -> bool:
         """Is an accepted offer not to be honoured: deleted meanwhile, or over the worker's cap?"""
@@ -208,6 +218,7 @@ class Offering:
         """The offer is over."""
         del worker.offers[hand.id]
         hand.worker = None
+        hand.early_answer = None
         self._board.cancel(DeadlineKind.OFFER, hand.id)
 
     def withdraw(self, hand: JobInHand, worker: Worker) -> None:
@@ -235,7 +246,8 @@ class Offering:
         worker = hand.worker
         assert worker is not None, "an offer that can lapse has a worker"
         policy = board.policy
-        self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
+        if hand.early_answer is None:  # else the store was slow, not the worker
+            self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
         self.withdraw(hand, worker)
         self.refresh(worker)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dispatcher.core.events import HeldJob, Registration
+from dispatcher.core.events import HeldJob, OfferAnswered, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
@@ -34,6 +34,10 @@ class JobInHand:
     offered_at: Nanoseconds = 0
     # the process that holds it, where that said who it is
     instance_id: str = ""
+    # has the store confirmed that there is such a job?
+    is_confirmed: bool = True
+    # an acceptance that came before that
+    early_answer: OfferAnswered | None = None
 
     @property
     def id(self) -> str:
