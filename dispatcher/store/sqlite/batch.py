@@ -213,7 +213,7 @@ def _state_row(state: JobState, last_event: int) -> Row:
     return (
         state.phase.value,
         state.attempt,
-        state.attempt_reason,
+        state.attempt_reason.value,
         state.until,
         state.worker_id,
         state.participant_identity,

@@ -10,6 +10,7 @@ from typing import Any
 
 from dispatcher.core.events import HeldJob
 from dispatcher.core.jobs import (
+    AttemptReason,
     Dispatch,
     Job,
     JobState,
@@ -62,6 +63,7 @@ EVENT_COLUMNS = (
 
 _PHASES = {phase.value: phase for phase in JobPhase}
 _TRIGGERS = {trigger.value: trigger for trigger in JobTrigger}
+_ATTEMPT_REASONS = {reason.value: reason for reason in AttemptReason}
 _REASONS = {reason.value: reason for reason in JobStateReason}
 
 
@@ -99,7 +101,7 @@ def state_of(row: Row) -> JobState:
         phase=_PHASES[phase],
         epoch=epoch,
         attempt=attempt,
-        attempt_reason=attempt_reason,
+        attempt_reason=_ATTEMPT_REASONS[attempt_reason],
         until=until,
         worker_id=worker_id,
         participant_identity=identity,
