@@ -85,15 +85,17 @@ class LaneQueue:
         self.enqueued_meanwhile = 0
 
 
+# project, room, dispatch: a caller who names another room deletes nothing
+DeletionKey = tuple[str, str, str]
+
+
 @dataclass(slots=True)
 class Deletion:
     """A dispatch that a caller deleted, and whose jobs have not all ended."""
 
-    dispatch_id: str
-    project: str
-    room: str
-    # which caller asked first; its answer tells whether there was such a dispatch
-    request: int
+    # calls that the store has not answered
+    requests: int = 0
+    # the store has it, durably
     is_recorded: bool = False
 
 
@@ -115,7 +117,7 @@ class Board:
         self.jobs: dict[str, JobInHand] = {}
         # ids of the jobs in hand of each dispatch
         self.dispatches: dict[str, set[str]] = {}
-        self.deletions: dict[str, Deletion] = {}
+        self.deletions: dict[DeletionKey, Deletion] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
         # this server makes no more offers
         self.is_draining = False
@@ -187,14 +189,14 @@ class Board:
             siblings.discard(hand.id)
             if not siblings:
                 del self.dispatches[dispatch_id]
-                self.finish_deletion(dispatch_id)
+                self.finish_deletion((hand.lane.project, hand.held.room, dispatch_id))
 
-    def finish_deletion(self, dispatch_id: str) -> None:
+    def finish_deletion(self, key: DeletionKey) -> None:
         """End the dispatch's deletion, if it is under way and none of its jobs is in hand."""
-        deletion = self.deletions.get(dispatch_id)
-        if deletion is not None and deletion.is_recorded and dispatch_id not in self.dispatches:
-            del self.deletions[dispatch_id]
-            self.emit(FinishDeletion(dispatch_id, self.now))
+        deletion = self.deletions.get(key)
+        if deletion is not None and deletion.is_recorded and key[2] not in self.dispatches:
+            del self.deletions[key]
+            self.emit(FinishDeletion(key[2], self.now))
 
     def shift(self, hand: JobInHand, trigger: JobTrigger) -> None:
         """Move a job in memory alone: between queued and offered."""
@@ -211,12 +213,7 @@ class Board:
 
     def is_deleted(self, hand: JobInHand) -> bool:
         """Has a caller deleted the dispatch of this job?"""
-        deletion = self.deletions.get(hand.held.dispatch_id)
-        return (
-            deletion is not None
-            and deletion.project == hand.lane.project
-            and deletion.room == hand.held.room
-        )
+        return (hand.lane.project, hand.held.room, hand.held.dispatch_id) in self.deletions
 
     # --- workers ---
 

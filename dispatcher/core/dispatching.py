@@ -13,6 +13,7 @@ from dispatcher.core.effects import (
     CreateDispatch,
     CreateJob,
     DeleteDispatch,
+    FinishDeletion,
     Ignored,
     Outcome,
     ReleaseJobs,
@@ -117,11 +118,9 @@ class Dispatching:
         board.emit(
             DeleteDispatch(event.request, event.project, event.room, event.dispatch_id, board.now)
         )
-        if event.dispatch_id not in board.deletions:
-            board.deletions[event.dispatch_id] = Deletion(
-                event.dispatch_id, event.project, event.room, event.request
-            )
-            self._cancel_held(event.dispatch_id)
+        key = (event.project, event.room, event.dispatch_id)
+        board.deletions.setdefault(key, Deletion()).requests += 1
+        self._cancel_held(event.dispatch_id)
 
     def _cancel_held(self, dispatch_id: str) -> None:
         board = self._board
@@ -139,15 +138,16 @@ class Dispatching:
             board.queue(lane).waiting -= count
             board.tidy(lane)
         asked = self._deleting.pop(event.request)
-        deletion = board.deletions.get(event.dispatch_id)
+        key = (asked.project, asked.room, asked.dispatch_id)
+        # A call that was answered before this one may have finished it.
+        deletion = board.deletions.setdefault(key, Deletion(requests=1))
+        deletion.requests -= 1
         if event.found:
-            board.deletions[event.dispatch_id] = Deletion(
-                event.dispatch_id, asked.project, asked.room, event.request, is_recorded=True
-            )
+            deletion.is_recorded = True
             self._cancel_held(event.dispatch_id)
-            board.finish_deletion(event.dispatch_id)
-        elif deletion is not None and deletion.request == event.request:
-            del board.deletions[event.dispatch_id]
+            board.finish_deletion(key)
+        elif not deletion.requests and not deletion.is_recorded:
+            del board.deletions[key]
         outcome = Outcome.DELETED if event.found else Outcome.NOT_FOUND
         board.emit(Reply(event.request, outcome, event.dispatch_id))
 
@@ -200,8 +200,7 @@ class Dispatching:
                     hand, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted"
                 )
         for dispatch_id in event.deletions:
-            board.deletions[dispatch_id] = Deletion(dispatch_id, "", "", 0, is_recorded=True)
-            board.finish_deletion(dispatch_id)
+            board.emit(FinishDeletion(dispatch_id, board.now))
 
     def drain_started(self, _event: object) -> None:
         """Make no more offers; those in flight are still answered."""
