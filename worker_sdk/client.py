@@ -52,6 +52,7 @@ class DispatchClient:
 
     `url`, `api_key` and `api_secret` come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET
     where they are None. One client serves any number of tasks; close it, or use it as a context.
+    `transport` replaces the network, for tests.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class DispatchClient:
         call_timeout_seconds: float = CALL_TIMEOUT_SECONDS,
         retry_seconds_max: float = RETRY_SECONDS_MAX,
         rng: random.Random | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._credentials = Credentials.resolve(url, api_key, api_secret)
         self._retry_seconds_max = retry_seconds_max
@@ -71,6 +73,7 @@ class DispatchClient:
         self._http = httpx2.AsyncClient(
             base_url=self._credentials.api_url,
             timeout=call_timeout_seconds,
+            transport=transport,
             limits=httpx2.Limits(
                 max_connections=CONNECTIONS_MAX,
                 max_keepalive_connections=CONNECTIONS_MAX,

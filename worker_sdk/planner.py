@@ -151,13 +151,16 @@ class Planner:
         reason = self.ledger.stop_reason(job_id)
         self.ledger.end(job_id)
         if reason is StopReason.FENCED:
-            return []
+            return self._stopped(job_id, epoch)
         if outcome.kind is OutcomeKind.STOPPED and reason is StopReason.WORKER_STOPPING:
             return self._give_up(job_id, epoch, "the worker was stopped")
-        # A job that was terminated and obeyed has done what was asked of it, as in LiveKit's SDK.
-        status = (
-            ReportedStatus.FAILED if outcome.kind is OutcomeKind.FAILED else ReportedStatus.SUCCESS
-        )
+        if outcome.kind is OutcomeKind.FAILED:
+            status = ReportedStatus.FAILED
+        elif outcome.kind is OutcomeKind.STOPPED and self._is_extended:
+            status = ReportedStatus.CANCELLED
+        else:
+            # A server of LiveKit's expects SUCCESS of a job that was terminated and obeyed, too.
+            status = ReportedStatus.SUCCESS
         self.outbox.put(job_id, epoch, status, truncate_error_text(outcome.error))
         return []
 

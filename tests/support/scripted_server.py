@@ -203,16 +203,16 @@ class ScriptedServer:
         assert self._server is not None
         return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    async def accept(self) -> ScriptedConnection:
+    async def accept(self, deadline_seconds: float = DEADLINE_SECONDS) -> ScriptedConnection:
         """Wait for the next connection, and register its worker."""
-        connection, _ = await self.accept_registration()
+        connection, _ = await self.accept_registration(deadline_seconds)
         return connection
 
     async def accept_registration(
-        self,
+        self, deadline_seconds: float = DEADLINE_SECONDS
     ) -> tuple[ScriptedConnection, wire_pb2.RegisterWorkerRequest]:
         """Wait for the next connection and register its worker. Returns what it registered as."""
-        with anyio.fail_after(DEADLINE_SECONDS):
+        with anyio.fail_after(deadline_seconds):
             connection = await self._receive_connection.receive()
         registration = (await connection.expect("register")).register
         await connection.send(

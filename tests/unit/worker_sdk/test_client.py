@@ -1,0 +1,212 @@
+"""The API client against scripted HTTP answers."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from google.protobuf.message import Message
+
+from protocol import api_pb2, wire_pb2
+from protocol.errors import TwirpCode, TwirpError
+from protocol.tokens import Grants, verify
+from worker_sdk import DispatchClient, ServerUnreachable, UnexpectedAnswer
+
+pytestmark = pytest.mark.anyio
+
+KEYS = {"devkey": "a-secret-that-is-long-enough-for-hs256"}
+Answer = httpx2.Response | httpx2.TransportError
+
+
+class Script:
+    """Answers calls one after the other, the last answer for ever; keeps the requests."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+        self.requests: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        """The next answer."""
+        self.requests.append(request)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, httpx2.TransportError):
+            raise answer
+        return answer
+
+    def grants(self) -> Grants:
+        """What the last request's token opens."""
+        token = self.requests[-1].headers["Authorization"].removeprefix("Bearer ")
+        return verify(token, KEYS, time.time_ns())
+
+
+def ok(message: Message) -> httpx2.Response:
+    """A successful answer."""
+    return httpx2.Response(
+        200,
+        content=message.SerializeToString(),
+        headers={"Content-Type": "application/protobuf"},
+    )
+
+
+def twirp(code: TwirpCode, msg: str = "so") -> httpx2.Response:
+    """A Twirp error."""
+    return httpx2.Response(code.http_status, json={"code": code.value, "msg": msg})
+
+
+def client_of(script: Script, retry_seconds_max: float = 30.0) -> DispatchClient:
+    """A client that asks this script, and pauses hardly at all between its tries."""
+    return DispatchClient(
+        "ws://dispatcher.example",
+        "devkey",
+        KEYS["devkey"],
+        retry_seconds_max=retry_seconds_max,
+        rng=random.Random(1),
+        transport=httpx2.MockTransport(script),
+    )
+
+
+async def test_a_dispatch_is_created_with_all_that_was_asked() -> None:
+    script = Script(ok(wire_pb2.AgentDispatch(id="AD_1")))
+    async with client_of(script) as client:
+        dispatch = await client.create_dispatch(
+            "lobby",
+            "greeter",
+            metadata="m",
+            attributes={"a": "b"},
+            deployment="blue",
+            restart_policy=wire_pb2.JRP_NEVER,
+        )
+    assert dispatch.id == "AD_1"
+    (request,) = script.requests
+    assert request.url == (
+        "http://dispatcher.example/twirp/livekit.AgentDispatchService/CreateDispatch"
+    )
+    assert wire_pb2.CreateAgentDispatchRequest.FromString(
+        request.content
+    ) == wire_pb2.CreateAgentDispatchRequest(
+        room="lobby",
+        agent_name="greeter",
+        metadata="m",
+        attributes={"a": "b"},
+        deployment="blue",
+        restart_policy=wire_pb2.JRP_NEVER,
+    )
+
+
+async def test_a_call_about_a_room_has_a_token_for_that_room() -> None:
+    script = Script(ok(wire_pb2.AgentDispatch()))
+    async with client_of(script) as client:
+        await client.create_dispatch("lobby", "greeter")
+    assert script.grants().may_administer_room("lobby")
+    assert not script.grants().may_administer_queue()
+
+
+async def test_a_call_about_jobs_has_a_token_for_the_queue() -> None:
+    script = Script(ok(api_pb2.ListJobsResponse(next_page_token="next")))
+    async with client_of(script) as client:
+        answer = await client.list_jobs(agent_name="greeter", phases=[api_pb2.QUEUED])
+    assert answer.next_page_token == "next"
+    assert script.grants().may_administer_queue()
+    request = api_pb2.ListJobsRequest.FromString(script.requests[0].content)
+    assert (request.agent_name, list(request.phases)) == ("greeter", [api_pb2.QUEUED])
+
+
+async def test_a_create_that_gets_no_answer_is_repeated_with_the_same_request_id() -> None:
+    script = Script(
+        httpx2.ConnectError("refused"),
+        httpx2.ReadError("cut"),
+        twirp(TwirpCode.UNAVAILABLE),
+        ok(wire_pb2.AgentDispatch(id="AD_1")),
+    )
+    async with client_of(script) as client:
+        assert (await client.create_dispatch("lobby", "greeter")).id == "AD_1"
+    request_ids = {r.headers["X-Livekit-Request-Id"] for r in script.requests}
+    assert len(script.requests) == 4
+    assert len(request_ids) == 1
+
+
+async def test_two_creates_are_two_wishes() -> None:
+    script = Script(ok(wire_pb2.AgentDispatch()))
+    async with client_of(script) as client:
+        await client.create_dispatch("lobby", "greeter")
+        await client.create_dispatch("lobby", "greeter")
+    request_ids = {r.headers["X-Livekit-Request-Id"] for r in script.requests}
+    assert len(request_ids) == 2
+
+
+async def test_the_callers_own_request_id_is_used() -> None:
+    script = Script(ok(wire_pb2.AgentDispatch()))
+    async with client_of(script) as client:
+        await client.create_dispatch("lobby", "greeter", request_id="wish-1")
+    assert script.requests[0].headers["X-Livekit-Request-Id"] == "wish-1"
+
+
+async def test_an_error_of_the_server_is_raised_at_once_with_its_code() -> None:
+    script = Script(twirp(TwirpCode.INVALID_ARGUMENT, "room is missing"))
+    async with client_of(script) as client:
+        with pytest.raises(TwirpError, match="room is missing") as raised:
+            await client.create_dispatch("", "greeter")
+    assert raised.value.code is TwirpCode.INVALID_ARGUMENT
+    assert len(script.requests) == 1
+
+
+async def test_a_refused_token_names_the_remedy() -> None:
+    script = Script(httpx2.Response(401, text="invalid token"))
+    async with client_of(script) as client:
+        with pytest.raises(TwirpError, match="LIVEKIT_API_SECRET") as raised:
+            await client.list_dispatches("lobby")
+    assert raised.value.code is TwirpCode.UNAUTHENTICATED
+
+
+async def test_a_server_that_never_answers_is_given_up_with_cause_and_remedy() -> None:
+    script = Script(httpx2.ConnectError("refused"))
+    async with client_of(script, retry_seconds_max=0.0) as client:
+        with pytest.raises(ServerUnreachable, match=r"refused.*LIVEKIT_URL") as raised:
+            await client.create_dispatch("lobby", "greeter")
+    assert raised.value.retryable
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: httpx2.Response(404, text="<html>not here</html>"),
+        lambda: httpx2.Response(500, json=["no", "error"]),
+        lambda: httpx2.Response(200, content=b"\xff\xff"),
+    ],
+    ids=["a page", "other JSON", "no protobuf"],
+)
+async def test_an_answer_of_another_program_is_called_that(
+    answer: Callable[[], httpx2.Response],
+) -> None:
+    async with client_of(Script(answer())) as client:
+        with pytest.raises(UnexpectedAnswer, match="LIVEKIT_URL"):
+            await client.create_dispatch("lobby", "greeter")
+
+
+async def test_get_dispatch_is_none_where_there_is_none() -> None:
+    async with client_of(Script(ok(wire_pb2.ListAgentDispatchResponse()))) as client:
+        assert await client.get_dispatch("AD_1", "lobby") is None
+
+
+async def test_deleting_what_is_not_there_is_not_found() -> None:
+    async with client_of(Script(twirp(TwirpCode.NOT_FOUND))) as client:
+        with pytest.raises(TwirpError) as raised:
+            await client.delete_dispatch("AD_1", "lobby")
+    assert raised.value.code is TwirpCode.NOT_FOUND
+
+
+async def test_deleting_again_because_the_answer_was_lost_succeeds() -> None:
+    script = Script(httpx2.ReadError("cut"), twirp(TwirpCode.NOT_FOUND))
+    async with client_of(script) as client:
+        assert (await client.delete_dispatch("AD_1", "lobby")).id == "AD_1"
+
+
+async def test_a_job_and_the_workers_can_be_read() -> None:
+    job = api_pb2.GetJobResponse(job=api_pb2.JobRecord(epoch=3))
+    workers = api_pb2.ListWorkersResponse(workers=[api_pb2.WorkerRecord(id="AW_1")])
+    async with client_of(Script(ok(job), ok(workers))) as client:
+        assert (await client.get_job("AJ_1")).epoch == 3
+        assert [w.id for w in (await client.list_workers()).workers] == ["AW_1"]
