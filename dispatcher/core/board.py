@@ -115,8 +115,8 @@ class Board:
         self.pools = Pools(policy)
         self.lanes: dict[Lane, LaneQueue] = {}
         self.jobs: dict[str, JobInHand] = {}
-        # ids of the jobs in hand of each dispatch
-        self.dispatches: dict[str, set[str]] = {}
+        # ids of the jobs in hand of each dispatch, in order (a set has another in each process)
+        self.dispatches: dict[str, dict[str, None]] = {}
         self.deletions: dict[DeletionKey, Deletion] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
         # this server makes no more offers
@@ -177,7 +177,7 @@ class Board:
         hand = JobInHand(held, held.state, held.state.phase, job)
         self.jobs[held.id] = hand
         if held.dispatch_id:
-            self.dispatches.setdefault(held.dispatch_id, set()).add(held.id)
+            self.dispatches.setdefault(held.dispatch_id, {})[held.id] = None
         return hand
 
     def let_go(self, hand: JobInHand) -> None:
@@ -186,7 +186,7 @@ class Board:
         dispatch_id = hand.held.dispatch_id
         if dispatch_id:
             siblings = self.dispatches[dispatch_id]
-            siblings.discard(hand.id)
+            siblings.pop(hand.id, None)
             if not siblings:
                 del self.dispatches[dispatch_id]
                 self.finish_deletion((hand.lane.project, hand.held.room, dispatch_id))

@@ -61,8 +61,9 @@ class Holding:
     def __init__(self, board: Board, offering: Offering) -> None:
         self._board = board
         self._offering = offering
-        # jobs that a worker claims and that another live one holds: (older, claimant) -> ids
-        self._contests: dict[tuple[str, str], set[str]] = {}
+        # jobs that a worker claims and that another live one holds: (older, claimant) -> ids, each
+        # with the claimant's last report of it, if it made one
+        self._contests: dict[tuple[str, str], dict[str, JobReported | None]] = {}
 
     # --- workers come, report and go ---
 
@@ -177,6 +178,9 @@ class Holding:
         elif self._may_adopt(hand, worker):
             self._adopt(hand, worker, "its worker reported it on a new connection")
             self._follow(hand, worker, event)
+        elif hand.worker is not None and self._may_contest(hand, worker):
+            # Stock workers report what they could not report before they claim.
+            self._contest(hand, hand.worker, worker)[hand.id] = event
         else:
             self._refuse_report(worker, event, Ignored.NOT_HOLDER)
         if event.sequence:
@@ -365,7 +369,7 @@ class Holding:
                 self._adopt(hand, worker, "claimed by its worker")
                 verdicts[job_id] = Verdict.KEEP
             elif hand.worker is not None and self._may_contest(hand, worker):
-                self._contest(hand, hand.worker, worker)
+                self._contest(hand, hand.worker, worker).setdefault(job_id, None)
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED
         self._pronounce(worker, verdicts)
@@ -435,18 +439,20 @@ class Holding:
             and self._may_be_same(hand, worker)
         )
 
-    def _contest(self, hand: JobInHand, older: Worker, claimant: Worker) -> None:
+    def _contest(
+        self, hand: JobInHand, older: Worker, claimant: Worker
+    ) -> dict[str, JobReported | None]:
         """Ask the older connection for a sign of life; without one the claimant wins."""
         board = self._board
         pair = (older.id, claimant.id)
         if pair not in self._contests:
-            self._contests[pair] = set()
-            older.contests.add(pair)
-            claimant.contests.add(pair)
+            self._contests[pair] = {}
+            older.contests[pair] = None
+            claimant.contests[pair] = None
             until = board.now + board.policy.takeover_silence
             board.schedule(DeadlineKind.TAKEOVER, until, *pair)
             board.emit(PingWorker(older.id))
-        self._contests[pair].add(hand.id)
+        return self._contests[pair]
 
     def ponged(self, event: WorkerPonged) -> None:
         """The older connection lives: who claims its jobs is told to stop them."""
@@ -460,41 +466,57 @@ class Holding:
         board = self._board
         older = board.workers[older_id]
         claimant = board.workers[claimant_id]
-        verdicts: dict[str, Verdict] = {}
-        for job_id in self._pop_contest((older_id, claimant_id)):
+        won: list[JobInHand] = []
+        contest = self._pop_contest((older_id, claimant_id))
+        for job_id in contest:
             hand = older.jobs.get(job_id)
-            if hand is None:
-                verdicts[job_id] = Verdict.STOP_REASSIGNED
-                continue
-            self._yield(hand, older)
-            self._adopt(hand, claimant, f"claimed, and {older_id} kept silent")
-            verdicts[job_id] = Verdict.KEEP
-        self._pronounce(claimant, verdicts)
-        self._offering.refresh(claimant)
+            if hand is not None:
+                self._yield(hand, older)
+                self._adopt(hand, claimant, f"claimed, and {older_id} kept silent")
+                won.append(hand)
+        self._close_contest(claimant, contest, won)
 
     def _end_contest(self, pair: tuple[str, str]) -> None:
         """Decide a contest by what is known: the holder keeps what it holds."""
         board = self._board
         board.cancel(DeadlineKind.TAKEOVER, *pair)
-        job_ids = self._pop_contest(pair)
+        contest = self._pop_contest(pair)
         claimant = board.workers.get(pair[1])
         if claimant is None:
             return
-        verdicts: dict[str, Verdict] = {}
-        for job_id in job_ids:
+        won: list[JobInHand] = []
+        for job_id in contest:
             hand = board.jobs.get(job_id)
             if hand is not None and self._may_adopt(hand, claimant):
                 self._adopt(hand, claimant, "claimed by its worker")
+                won.append(hand)
+        self._close_contest(claimant, contest, won)
+
+    def _close_contest(
+        self, claimant: Worker, contest: dict[str, JobReported | None], won: list[JobInHand]
+    ) -> None:
+        """Tell the claimant how it ended, and take in what it reported meanwhile."""
+        kept = {hand.id for hand in won}
+        verdicts: dict[str, Verdict] = {}
+        for job_id, report in contest.items():
+            if job_id in kept:
                 verdicts[job_id] = Verdict.KEEP
+            elif report is not None and report.status in _ENDS:
+                self._board.ignore(claimant.id, job_id, Ignored.NOT_HOLDER)
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED
         self._pronounce(claimant, verdicts)
+        for hand in won:
+            report = contest[hand.id]
+            if report is not None:
+                self._follow(hand, claimant, report)
+        self._offering.refresh(claimant)
 
-    def _pop_contest(self, pair: tuple[str, str]) -> set[str]:
+    def _pop_contest(self, pair: tuple[str, str]) -> dict[str, JobReported | None]:
         for worker_id in pair:
             worker = self._board.workers.get(worker_id)
             if worker is not None:
-                worker.contests.discard(pair)
+                worker.contests.pop(pair, None)
         return self._contests.pop(pair)
 
     # --- a server that starts ---

@@ -78,7 +78,7 @@ class Worker:
     # jobs that are its own no longer and that it may still be running
     stopping: set[str] = field(default_factory=set)
     # disputes over jobs with another connection: (older, claimant)
-    contests: set[tuple[str, str]] = field(default_factory=set)
+    contests: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def advance(self, trigger: WorkerTrigger) -> None:
         """Move along the worker lifecycle."""
