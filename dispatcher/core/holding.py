@@ -340,13 +340,12 @@ class Holding:
         """The store has another truth about a job: this engine does not hold it any longer."""
         board = self._board
         hand = board.jobs.get(event.job_id)
-        if hand is None or hand.state.epoch < event.epoch:
+        if hand is None or not hand.phase.is_held:
             return
         board.cancel(DeadlineKind.GRACE, hand.id)
-        worker = hand.worker
-        if worker is not None and hand.id in worker.jobs:
-            self._yield(hand, worker)
-            board.let_go(hand)
+        if hand.worker is not None:
+            self._yield(hand, hand.worker)
+        board.let_go(hand)
 
     # --- claims ---
 
@@ -357,11 +356,12 @@ class Holding:
         if worker is None:
             board.ignore(event.worker_id, "", Ignored.UNKNOWN_WORKER)
             return
+        project = worker.registration.project
         verdicts: dict[str, Verdict] = {}
         unknown: list[str] = []
         for job_id in dict.fromkeys(event.job_ids):
             hand = board.jobs.get(job_id)
-            if hand is None:
+            if hand is None or hand.lane.project != project:
                 unknown.append(job_id)
             elif hand.id in worker.jobs:
                 verdicts[job_id] = Verdict.KEEP
@@ -377,7 +377,6 @@ class Holding:
             # Meanwhile it runs them, so they are not to be offered to it.
             for job_id in unknown:
                 board.expect_stop(worker, job_id)
-            project = worker.registration.project
             board.emit(LookUpJobs(worker.id, project, tuple(unknown)))
         self._offering.refresh(worker)
 
@@ -395,7 +394,8 @@ class Holding:
                 verdicts[job_id] = Verdict.STOP_ENDED
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED
-        self._pronounce(worker, verdicts)
+        # To be stopped they all are, and that has been expected since the claim.
+        self._board.emit(SendVerdicts(worker.id, verdicts))
 
     def _pronounce(self, worker: Worker, verdicts: dict[str, Verdict]) -> None:
         if not verdicts:
@@ -404,6 +404,7 @@ class Holding:
             if verdict is not Verdict.KEEP:
                 self._board.expect_stop(worker, job_id)
         self._board.emit(SendVerdicts(worker.id, verdicts))
+        self._board.pools.place(worker)
 
     def _may_adopt(self, hand: JobInHand, worker: Worker) -> bool:
         """Is the job an orphan that this worker may have been holding?"""
@@ -415,6 +416,8 @@ class Holding:
 
     def _may_be_same(self, hand: JobInHand, worker: Worker) -> bool:
         """May the job's holder and this worker be one process?"""
+        if hand.id in worker.stopping:
+            return False  # it was told to stop: this is another try of the job
         mine = worker.registration.instance_id
         return not hand.instance_id or not mine or hand.instance_id == mine
 

@@ -164,7 +164,9 @@ class Offering:
             # Perhaps the caller repeated itself, and there is no such job to be assigned.
             hand.early_answer = event
             return
-        if event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
+        if board.is_deleted(hand) and event.answer is not Answer.TERMINATED:
+            self.withdraw(hand, worker)  # and no fault of the worker's
+        elif event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
             self._assign(hand, worker, event.acceptance)
         elif event.answer is Answer.TERMINATED:
             self._detach(hand, worker)
@@ -183,11 +185,9 @@ class Offering:
             self.answered(hand.early_answer)
 
     def _is_refused(self, hand: JobInHand, worker: Worker) -> bool:
-        """Is an accepted offer not to be honoured: deleted meanwhile, or over the worker's cap?"""
-        if self._board.is_deleted(hand):
-            return True
-        # Claims may have filled the worker since it was asked.
-        return worker.capacity is not None and worker.jobs_count >= worker.capacity
+        """Is an accepted offer not to be honoured? What the worker claimed since may forbid it."""
+        is_full = worker.capacity is not None and worker.jobs_count >= worker.capacity
+        return is_full or worker.may_run(hand.id)
 
     def _assign(self, hand: JobInHand, worker: Worker, acceptance: Acceptance) -> None:
         board = self._board
@@ -211,12 +211,14 @@ class Offering:
         hand.job = None
         hand.instance_id = worker.registration.instance_id
         worker.jobs[hand.id] = hand
+        worker.unreported_jobs += 1
         worker.refusals = 0
         board.emit(SendAssignment(worker.id, job, hand.state, acceptance))
 
     def _detach(self, hand: JobInHand, worker: Worker) -> None:
         """The offer is over."""
         del worker.offers[hand.id]
+        worker.unreported_jobs = max(worker.unreported_jobs - 1, 0)
         hand.worker = None
         hand.early_answer = None
         self._board.cancel(DeadlineKind.OFFER, hand.id)
@@ -260,7 +262,7 @@ class Offering:
         if board.now - worker.backed_off_until > longest:
             worker.refusals = 0  # the last refusal is long ago
         # Refusals of offers that were made together count once.
-        if worker.refusals == 0 or hand.offered_at >= worker.backed_off_at:
+        if worker.refusals == 0 or hand.offered_at > worker.backed_off_at:
             worker.refusals += 1
             worker.backed_off_at = board.now
         pause = min(shortest << min(worker.refusals - 1, 16), longest)
