@@ -9,7 +9,7 @@ Three memories, all bounded:
   first: behind a proxy all workers share one address, and those who may come in are never limited.
 - bad starts (a first message that is no registration, none in time) by address, API key and client
   program. Such a client is kept out for a moment, doubled each time; one good registration of the
-  same kind forgives it. So a broken client harms at most others of its own kind at its address.
+  same kind forgives it, and so does time. So a broken client harms at most others of its own kind at its address.
 - sockets that were let in and have not registered yet, in all and by address.
 """
 
@@ -133,7 +133,8 @@ class Admission:
     def note_bad_start(self, admitted: Admitted, now: Nanoseconds) -> None:
         """Its first message was bad, or did not come: its kind is kept out for a while."""
         entry = _recall(self._bad_starts, admitted.kind, self._limits.remembered_addresses_max)
-        if entry is None:
+        longest = seconds(self._limits.bad_start_penalty_seconds_max)
+        if entry is None or now > entry.kept_out_until + longest:
             entry = self._bad_starts[admitted.kind] = _BadStarts()
         penalty_seconds = min(
             self._limits.bad_start_penalty_seconds * 2 ** min(entry.count, 20),

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from dispatcher.core.effects import SendAssignment, SendOffer, Verdict
-from dispatcher.core.events import Event, Registration, WorkerDisconnected, WorkerPonged
+from dispatcher.core.events import (
+    Answer,
+    Event,
+    Registration,
+    WorkerDisconnected,
+    WorkerPonged,
+)
 from dispatcher.core.events import WorkerRegistered as WorkerRegisteredEvent
 from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.server import worker_events, worker_messages
@@ -238,7 +244,10 @@ class WorkerSession:
     # --- single messages ---
 
     def _read_answer(self, message: wire_pb2.WorkerMessage) -> Event:
-        return worker_events.answered(self.worker_id, message.availability, self._limits.wire)
+        event = worker_events.answered(self.worker_id, message.availability, self._limits.wire)
+        if message.availability.available and event.answer is Answer.DECLINED:
+            self.note_ignored("acceptance_over_limit")
+        return event
 
     def _read_job_status(self, message: wire_pb2.WorkerMessage) -> Event:
         return worker_events.job_reported(self.worker_id, message.update_job, self._limits.wire)
