@@ -117,6 +117,14 @@ class ScriptedConnection:
         assert message.WhichOneof("message") == kind, f"expected {kind}, got {message}"
         return message
 
+    async def expect_final(self, job_id: str) -> wire_pb2.UpdateJobStatus:
+        """The job's final status; that it runs may be told before, and need not be."""
+        while True:
+            report = (await self.expect("update_job")).update_job
+            assert report.job_id == job_id
+            if report.status != wire_pb2.JS_RUNNING:
+                return report
+
     async def expect_status(
         self,
         *,

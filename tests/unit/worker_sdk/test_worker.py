@@ -185,9 +185,7 @@ async def test_a_function_that_raises_is_reported_as_failed_with_its_error() -> 
             await connection.offer("AJ_1")
             await connection.expect("availability")
             await connection.assign("AJ_1")
-            report = (await connection.expect("update_job")).update_job
-            if report.status == wire_pb2.JS_RUNNING:
-                report = (await connection.expect("update_job")).update_job
+            report = await connection.expect_final("AJ_1")
             assert report.status == wire_pb2.JS_FAILED
             assert report.error == "LookupError: no such model"
 
@@ -306,9 +304,7 @@ async def test_a_result_that_was_not_confirmed_is_told_again_after_the_claim() -
         await connection.offer("AJ_1")
         await connection.expect("availability")
         await connection.assign("AJ_1")
-        first = (await connection.expect("update_job")).update_job
-        if first.status == wire_pb2.JS_RUNNING:
-            first = (await connection.expect("update_job")).update_job
+        first = await connection.expect_final("AJ_1")
         connection.cut()
         connection = await server.accept()
         assert list((await connection.expect("migrate_job")).migrate_job.job_ids) == ["AJ_1"]
@@ -328,9 +324,7 @@ async def test_a_server_without_receipts_is_not_told_twice() -> None:
         await connection.offer("AJ_1")
         await connection.expect("availability")
         await connection.assign("AJ_1", epoch=None)
-        report = (await connection.expect("update_job")).update_job
-        while report.status != wire_pb2.JS_SUCCESS:
-            report = (await connection.expect("update_job")).update_job
+        await connection.expect_final("AJ_1")
         connection.cut()
         connection = await server.accept()
         await connection.expect_status()
@@ -427,12 +421,25 @@ async def test_a_draining_worker_takes_no_offer_and_ends_when_its_job_has_ended(
         await connection.offer("AJ_2")
         assert not (await connection.expect("availability")).availability.available
         release.set()
-        report = (await connection.expect("update_job")).update_job
+        report = await connection.expect_final("AJ_1")
         assert report.status == wire_pb2.JS_SUCCESS
-        # It waits for the receipts of its results before it leaves.
-        assert not connection.is_closed.is_set()
-        for sequence in range(1, report.sequence + 1):
-            await connection.receipt(sequence)
+        await connection.receipt(report.sequence)
+        assert await connection.expect_closed() == 1000
+
+
+async def test_a_draining_worker_leaves_only_when_its_results_are_confirmed() -> None:
+    async with running(_return_at_once) as (server, worker):
+        connection = await server.accept()
+        await connection.offer("AJ_1")
+        await connection.expect("availability")
+        worker.drain()
+        await connection.assign("AJ_1")
+        await connection.expect_final("AJ_1")
+        connection.cut()
+        connection = await server.accept()
+        await connection.expect("migrate_job")
+        report = await connection.expect_final("AJ_1")
+        await connection.receipt(report.sequence)
         assert await connection.expect_closed() == 1000
 
 
