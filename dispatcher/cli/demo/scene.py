@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+# A room whose dispatch nobody has acknowledged yet: its caller tries again.
+CALLING = "calling"
 WAITING = frozenset({"delayed", "queued", "offered"})
 HELD = frozenset({"assigned", "running"})
 ENDED = frozenset({"succeeded", "failed", "cancelled"})

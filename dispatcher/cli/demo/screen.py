@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.cli.demo.scene import Mood, RoomRow, Scene, ServerState, WorkerRow
+from dispatcher.cli.demo.scene import CALLING, Mood, RoomRow, Scene, ServerState, WorkerRow
 from dispatcher.cli.output import PHASE_STYLES
 
 WIDTH = 80
@@ -73,7 +73,7 @@ def _rooms(rows: list[RoomRow]) -> RenderableType:
 
 
 def _room(row: RoomRow) -> Text:
-    style = PHASE_STYLES.get(row.phase, "dim")
+    style = "yellow" if row.phase == CALLING else PHASE_STYLES.get(row.phase, "dim")
     mark = _MARKS.get(row.phase, _WAITING_MARK if not row.worker else _RUNNING_MARK)
     cell = Text.assemble((f"{row.name} ", "dim" if row.phase == "succeeded" else ""))
     cell.append(f"{mark} {row.phase or 'not yet':<9}", style)
@@ -86,7 +86,8 @@ def _workers(rows: Iterable[WorkerRow]) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     cells: list[RenderableType] = []
     for row in rows:
-        slots = "■" * row.running + "□" * max(0, row.capacity - row.running)
+        mark = "✗" if row.state == "killed" else "■"
+        slots = mark * row.running + "□" * max(0, row.capacity - row.running)
         cells.append(
             Text.assemble(
                 (f"{row.name} ", "bold"),
