@@ -141,7 +141,8 @@ class Runtime:
         The request may be carried out all the same: a caller that repeats it uses the same id.
         """
         if self._failing is not None:
-            raise self._failing
+            # raised many times: without what it gathered each time
+            raise self._failing.with_traceback(None)
         if len(self._commits) > self._limits.backlog_max:
             raise Overloaded("too many requests wait for the store; try again in a moment")
         self._requests += 1
@@ -175,8 +176,16 @@ class Runtime:
                 tasks.start_soon(self._prune)
                 task_status.started()
                 await self._commit()
+        except ExceptionGroup as group:
+            broken = [error for error in group.exceptions if isinstance(error, StoreError)]
+            if len(broken) < len(group.exceptions):
+                raise
+            raise broken[0] from None
         finally:
             self._is_open = False
+            for caller in self._callers.values():
+                if not caller.done():
+                    caller.set_exception(Overloaded("the server stops; try again in a moment"))
             if self._timer is not None:
                 self._timer.cancel()
             with anyio.CancelScope(shield=True):

@@ -41,8 +41,9 @@ class Dispatching:
         self._board = board
         self._offering = offering
         self._holding = holding
-        # jobs in hand of creations that the store has not confirmed, by request
-        self._creating: dict[int, tuple[str, ...]] = {}
+        # jobs of creations that the store has not confirmed, by request: offered, and queued
+        self._creating: dict[int, tuple[Job, ...]] = {}
+        self._queueing: dict[int, tuple[Job, ...]] = {}
         # deletions that the store has not answered, by request
         self._deleting: dict[int, DispatchDeletionRequested] = {}
 
@@ -59,11 +60,12 @@ class Dispatching:
         hold = all(self._offering.may_offer_now(job.lane) for job in event.jobs)
         board.emit(CreateDispatch(event.request, event.dispatch, jobs, hold))
         if not hold:
+            self._queueing[event.request] = event.jobs
             for job, state in jobs:
                 self._offering.enqueued(job.lane, state)
                 self._offering.pull(job.lane)
             return
-        self._creating[event.request] = tuple(job.id for job in event.jobs)
+        self._creating[event.request] = event.jobs
         for job, state in jobs:
             self._offer_new(job, state)
 
@@ -80,9 +82,12 @@ class Dispatching:
     def created(self, event: DispatchCreated) -> None:
         """The store has the dispatch, durably."""
         board = self._board
-        job_ids = self._creating.pop(event.request, ())
-        for job_id in job_ids:
-            hand = board.jobs.get(job_id)
+        for job in self._queueing.pop(event.request, ()):
+            if not event.created:
+                board.queue(job.lane).waiting -= 1
+                board.tidy(job.lane)
+        for job in self._creating.pop(event.request, ()):
+            hand = board.jobs.get(job.id)
             if hand is None or hand.is_confirmed:
                 continue
             if event.created:
