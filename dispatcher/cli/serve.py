@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dispatcher.config import Config
+
+# HS256 asks for a key as long as its digest (RFC 7518, section 3.2).
+SECRET_BYTES_MIN = 32
 
 PANEL = "How it listens and where it writes"
 KEYS_PANEL = "Keys"
@@ -136,6 +142,16 @@ def serve(
         {flag: value for flag, value in flags.items() if value is not None}, os.environ, config
     )
     configure_logs(settings.log_level, settings.log_format)
+    _warn_of_short_secrets(settings)
     from dispatcher.app import run
 
     run(settings)
+
+
+def _warn_of_short_secrets(settings: Config) -> None:
+    import structlog
+
+    log = structlog.get_logger()
+    for name, key in settings.keys.items():
+        if len(key.secret.encode()) < SECRET_BYTES_MIN and not settings.dev:
+            log.warning("api_secret_short", api_key=name, bytes_min=SECRET_BYTES_MIN)
