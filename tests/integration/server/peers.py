@@ -131,6 +131,8 @@ async def connected(
         additional_headers=given,
         compression=None,
         ping_interval=None,
+        # Some tests stop reading, and would wait for the server's close frame.
+        close_timeout=0.2,
         **options,
     ) as socket:
         yield RawWorker(socket)
