@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from dispatcher.store.sqlite.failures import corrupt
+from dispatcher.store.sqlite.failures import corrupt, read_only
 from dispatcher.store.sqlite.schema import MIGRATIONS, migrate, version_of
 from protocol.errors import StoreTooNew
 
@@ -90,7 +90,7 @@ def _connect(path: Path) -> apsw.Connection:
 
 
 def _check(connection: apsw.Connection, path: Path) -> None:
-    """Refuse a file that is not ours, newer than we are, or cut off. Changes nothing."""
+    """Refuse a file that is not ours, newer than we are, or not to be written. Changes nothing."""
     version = version_of(connection)
     if version < 0:
         raise corrupt(path, "is a database of another program")
@@ -101,10 +101,5 @@ def _check(connection: apsw.Connection, path: Path) -> None:
             str(path),
             "run that newer version, or choose another --data-dir",
         )
-    pages, page_bytes = connection.execute(
-        "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
-    ).get
-    log = path.with_name(path.name + "-wal")
-    whole = path.stat().st_size >= pages * page_bytes
-    if not whole and not (log.exists() and log.stat().st_size):
-        raise corrupt(path, "is cut off")
+    if connection.readonly("main"):  # SQLite opens what it may only read without a word
+        raise read_only(path)

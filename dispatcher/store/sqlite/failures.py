@@ -55,6 +55,8 @@ def of_sqlite(error: apsw.Error, place: Path) -> StoreError:
             return corrupt(place, "is not a database")
         case apsw.CorruptError():
             return corrupt(place, f"is damaged ({error})")
+        case apsw.SQLError():
+            return corrupt(place, f"lacks what a store has ({error})")
         case apsw.IOError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_CORRUPTFS:
             return corrupt(place, "is damaged, as is the file system")
         case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError():

@@ -92,16 +92,20 @@ class LaneQueue:
         """Take the job out, wherever it stands."""
         job.in_queue = False
         self.waiting -= 1
-        heap = self._heap
-        if len(heap) - self.waiting > max(GARBAGE_MIN, self.waiting) or not self.waiting:
-            live = []
-            for entry in heap:
-                if entry[2].in_queue:
-                    live.append(entry)
-                else:
-                    entry[2].in_heap = False
-            heapify(live)
-            self._heap = live
+        garbage = len(self._heap) - self.waiting
+        if garbage > max(GARBAGE_MIN, self.waiting) or not self.waiting:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Clear the heap of its garbage."""
+        live = []
+        for entry in self._heap:
+            if entry[2].in_queue:
+                live.append(entry)
+            else:
+                entry[2].in_heap = False
+        heapify(live)
+        self._heap = live
 
     def first(self) -> LiveJob | None:
         """Return the job whose turn it is, without taking it out; None if the queue is empty."""
@@ -211,6 +215,7 @@ class PendingIndex:
 
     def roll_back(self) -> None:
         """Undo all changes since the last `keep`."""
+        swept: dict[Lane, None] = {}
         for before in reversed(self._undo):
             job = before.job
             job.phase = before.phase
@@ -223,8 +228,13 @@ class PendingIndex:
             else:
                 del self.jobs[job.id]
                 job.held = True  # in no queue
+                swept[job.lane] = None
             self._place(job)
         self._undo.clear()
+        for lane in swept:  # the next new jobs will have the numbers of these
+            queue = self._queues.get(lane)
+            if queue is not None:
+                queue.sweep()
 
     def _remember(self, job: LiveJob, known: bool = True) -> None:
         self._undo.append(
