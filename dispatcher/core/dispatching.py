@@ -16,7 +16,6 @@ from dispatcher.core.effects import (
     FinishDeletion,
     Ignored,
     Outcome,
-    ReleaseJobs,
     Reply,
 )
 from dispatcher.core.events import (
@@ -75,18 +74,16 @@ class Dispatching:
         hand = board.take(job, state)
         hand.is_confirmed = False
         if not self._offering.offer(hand):
-            self._offering.enqueued(job.lane, state)
-            board.let_go(hand)
-            board.emit(ReleaseJobs((job.id,)))
+            self._offering.release(job.lane, [job.id])
 
     def created(self, event: DispatchCreated) -> None:
         """The store has the dispatch, durably."""
         board = self._board
-        for job in self._queueing.pop(event.request, ()):
-            if not event.created:
-                board.queue(job.lane).waiting -= 1
-                board.tidy(job.lane)
+        queued = self._queueing.pop(event.request, ())
         for job in self._creating.pop(event.request, ()):
+            if job.id in self._offering.released_early:
+                self._offering.released_early.discard(job.id)
+                queued += (job,)
             hand = board.jobs.get(job.id)
             if hand is None or hand.is_confirmed:
                 continue
@@ -95,6 +92,10 @@ class Dispatching:
             else:
                 # The caller repeated itself: what is in hand for this request was never there.
                 self._offering.forget(hand)
+        if not event.created:
+            for job in queued:
+                board.queue(job.lane).waiting -= 1
+                board.tidy(job.lane)
         outcome = Outcome.CREATED if event.created else Outcome.EXISTED
         board.emit(Reply(event.request, outcome, event.dispatch_id))
 

@@ -189,7 +189,8 @@ class Holding:
     def _refuse_report(self, worker: Worker, event: JobReported, why: Ignored) -> None:
         board = self._board
         board.ignore(worker.id, event.job_id, why)
-        if event.status is JobStatus.RUNNING and event.job_id not in worker.offers:
+        is_its_own = event.job_id in worker.offers or event.job_id in worker.jobs
+        if event.status is JobStatus.RUNNING and not is_its_own:
             board.stop(worker, event.job_id)
             board.pools.place(worker)
 
@@ -306,13 +307,14 @@ class Holding:
             if hand is None:
                 board.ignore(worker.id, job_id, Ignored.NOT_HOLDER)
                 continue
-            self._yield(hand, worker)
             self._requeue(hand, JobTrigger.HANDED_OVER, AttemptReason.HANDED_OVER)
+            self._yield(hand, worker)
 
     def _yield(self, hand: JobInHand, worker: Worker) -> None:
-        """Take the job from a worker that runs it, and tell it to stop."""
+        """Tell a worker to stop the job that was moved away from it: only once that is durable."""
         del worker.jobs[hand.id]
-        hand.worker = None
+        if hand.worker is worker:
+            hand.worker = None
         self._board.stop(worker, hand.id)
         self._board.pools.place(worker)
 
@@ -474,8 +476,8 @@ class Holding:
         for job_id in contest:
             hand = older.jobs.get(job_id)
             if hand is not None:
-                self._yield(hand, older)
                 self._adopt(hand, claimant, f"claimed, and {older_id} kept silent")
+                self._yield(hand, older)
                 won.append(hand)
         self._close_contest(claimant, contest, won)
 

@@ -29,6 +29,8 @@ class Offering:
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        # jobs that were given back before the store said that there are such jobs
+        self.released_early: set[str] = set()
 
     # --- the queue ---
 
@@ -61,7 +63,7 @@ class Offering:
                 left.append(hand.id)
         if left:
             # Somebody has room, but not for these: wait for a change, rather than ask again.
-            self._release(event.lane, left)
+            self.release(event.lane, left)
         elif event.jobs or queue.enqueued_meanwhile:
             self.pull(event.lane)
         board.tidy(event.lane)
@@ -83,10 +85,13 @@ class Offering:
         queue.enqueued_meanwhile += 1
         self._board.note_due(state.until)
 
-    def _release(self, lane: Lane, job_ids: list[str]) -> None:
+    def release(self, lane: Lane, job_ids: list[str]) -> None:
+        """Give jobs back to their lane's queue."""
         board = self._board
         for job_id in job_ids:
             hand = board.jobs[job_id]
+            if not hand.is_confirmed:
+                self.released_early.add(job_id)
             self.enqueued(lane, hand.state)
             board.let_go(hand)
         board.emit(ReleaseJobs(tuple(job_ids)))
@@ -230,7 +235,7 @@ class Offering:
         board.pools.place(worker)
         board.shift(hand, JobTrigger.OFFER_WITHDRAWN)
         if not self._pass_on(hand):
-            self._release(hand.lane, [hand.id])
+            self.release(hand.lane, [hand.id])
 
     def forget(self, hand: JobInHand) -> None:
         """The job that is being offered was never there: void the offer, without a trace."""
