@@ -1,0 +1,249 @@
+"""What an outside observer knows, put in order for the checkers. No word of the engine's is used.
+
+Jobs as they were asked for, the durable rows of each, what each connection declared, said, was
+offered and was told, and which process really runs what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dispatcher.core.effects import (
+    Message,
+    SendAssignment,
+    SendOffer,
+    SendTermination,
+    SendVerdicts,
+    StoreRequest,
+    Verdict,
+)
+from dispatcher.core.events import (
+    Answer,
+    DispatchDeletionRequested,
+    DispatchRequested,
+    Event,
+    JobReported,
+    JobsHandedOver,
+    JobSimulated,
+    OfferAnswered,
+    Registration,
+    WorkerDisconnected,
+    WorkerRegistered,
+    WorkerReported,
+)
+from dispatcher.core.jobs import Job, JobStatus, Lane, Nanoseconds
+from dispatcher.core.lifecycle import JobPhase
+from dispatcher.store.contract import EventRow
+from tests.simulation.network import Link
+from tests.simulation.trace import Watcher
+
+if TYPE_CHECKING:
+    from tests.simulation.simulator import World
+
+FINAL = frozenset({JobStatus.SUCCESS, JobStatus.FAILED, JobStatus.CANCELLED})
+GIVEN = frozenset({JobPhase.ASSIGNED, JobPhase.RUNNING})
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One registered connection, as seen from outside."""
+
+    link: Link
+    registration: Registration
+    registered_at: Nanoseconds
+    capacity: int | None
+    lanes: frozenset[Lane]
+    # its last word
+    takes_jobs: bool = True
+    job_count: int = 0
+    # offers sent and not answered, by job id: when
+    offers: dict[str, Nanoseconds] = field(default_factory=dict)
+    # jobs that it was told to stop and has not said to have ended: when
+    stops: dict[str, Nanoseconds] = field(default_factory=dict)
+    # until when a refusal or a silence may keep it from being asked
+    left_alone_until: Nanoseconds = 0
+
+
+@dataclass(slots=True, eq=False)
+class JobFacts:
+    """One job, as seen from outside."""
+
+    job: Job
+    rows: list[EventRow] = field(default_factory=list)
+    queued_at: Nanoseconds = 0
+    # when it was last certain that somebody was being asked
+    offered_at: Nanoseconds = 0
+    # final reports that were heard: (epoch of the run that they are about, worker id, honest)
+    results: list[tuple[int, str, bool]] = field(default_factory=list)
+    # epochs -> processes by name that were sent an assignment
+    assigned: dict[int, set[str]] = field(default_factory=dict)
+    # workers whose end of it, or hand-over, was heard since it was last given to one
+    ended_by: set[str] = field(default_factory=set)
+
+    @property
+    def last(self) -> EventRow | None:
+        """Its last durable row."""
+        return self.rows[-1] if self.rows else None
+
+
+class Facts(Watcher):
+    """Everything that was observed. Watches first, before the checkers."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.jobs: dict[str, JobFacts] = {}
+        self.connections: dict[str, Connection] = {}
+        # jobs of each dispatch, by request; the first request that the store takes counts
+        self.deletions_heard: set[str] = set()
+        self.running: dict[tuple[str, int], list[str]] = {}
+
+    @property
+    def now(self) -> Nanoseconds:
+        """The simulated time."""
+        return self._world.timeline.now
+
+    def jobs_given_to(self, worker_id: str) -> list[str]:
+        """Jobs that the worker durably holds and whose end nobody has told."""
+        return [
+            job_id
+            for job_id, facts in self.jobs.items()
+            if (last := facts.last) is not None
+            and last.phase in GIVEN
+            and last.worker_id == worker_id
+            and worker_id not in facts.ended_by
+            and last.dispatch_id not in self.deletions_heard
+        ]
+
+    def crashed(self) -> None:
+        """No connection survives; nor does a deletion that was not durable."""
+        self.connections = {}
+        self.deletions_heard = set()
+
+    def heard(self, event: Event, link: Link | None, true_epoch: int) -> None:
+        """Remember what was said."""
+        if link is None:
+            self._heard_caller(event)
+            return
+        if isinstance(event, WorkerRegistered):
+            if event.worker_id not in self.connections:
+                self._registered(event, link)
+            return
+        connection = self.connections.get(link.worker_id)
+        if connection is None:
+            return
+        match event:
+            case WorkerReported():
+                connection.takes_jobs = not (event.full or event.draining)
+                connection.job_count = event.job_count
+            case OfferAnswered():
+                self._answered(event, connection)
+            case JobReported():
+                if event.status in FINAL:
+                    connection.stops.pop(event.job_id, None)
+                    facts = self.jobs.get(event.job_id)
+                    if facts is not None:
+                        honest = link.process.is_honest
+                        facts.results.append((true_epoch, link.worker_id, honest))
+                        facts.ended_by.add(link.worker_id)
+            case JobsHandedOver():
+                for job_id in event.job_ids:
+                    if job_id in self.jobs:
+                        self.jobs[job_id].ended_by.add(link.worker_id)
+            case JobSimulated():
+                self.jobs[event.job.id] = JobFacts(event.job)
+            case WorkerDisconnected():
+                del self.connections[link.worker_id]
+            case _:
+                pass
+
+    def _heard_caller(self, event: Event) -> None:
+        if isinstance(event, DispatchRequested):
+            for job in event.jobs:
+                self.jobs[job.id] = JobFacts(job)
+        elif isinstance(event, DispatchDeletionRequested):
+            self.deletions_heard.add(event.dispatch_id)
+
+    def _registered(self, event: WorkerRegistered, link: Link) -> None:
+        said = event.registration
+        capacities = [said.capacity, self._world.policy.agent(said.agent_name).capacity]
+        self.connections[event.worker_id] = Connection(
+            link=link,
+            registration=said,
+            registered_at=self.now,
+            capacity=min((n for n in capacities if n is not None), default=None),
+            lanes=frozenset(
+                Lane(said.project, said.agent_name, said.namespace, type_, said.deployment)
+                for type_ in said.types
+            ),
+        )
+
+    def _answered(self, event: OfferAnswered, connection: Connection) -> None:
+        policy = self._world.policy
+        if connection.offers.pop(event.job_id, None) is None:
+            return
+        facts = self.jobs[event.job_id]
+        facts.offered_at = self.now
+        if event.answer is Answer.DECLINED:
+            until = self.now + policy.decline_backoff_max
+            connection.left_alone_until = max(connection.left_alone_until, until)
+
+    def sent(self, message: Message, link: Link | None) -> None:
+        """Remember what was sent."""
+        if link is None:
+            return
+        connection = self.connections.get(link.worker_id)
+        if connection is None:
+            return
+        match message:
+            case SendOffer():
+                for other in self.connections.values():
+                    if message.job.id in other.offers:
+                        # It lapsed there: nobody is asked by two offers at once.
+                        self.lapse(other, message.job.id)
+                connection.offers[message.job.id] = self.now
+                facts = self.jobs.get(message.job.id)
+                if facts is not None:
+                    facts.offered_at = self.now
+            case SendAssignment():
+                facts = self.jobs.get(message.job.id)
+                if facts is not None:
+                    holders = facts.assigned.setdefault(message.state.epoch, set())
+                    holders.add(link.process.name)
+            case SendTermination():
+                connection.stops[message.job_id] = self.now
+            case SendVerdicts():
+                for job_id, verdict in message.verdicts.items():
+                    if verdict is not Verdict.KEEP:
+                        connection.stops[job_id] = self.now
+            case _:
+                pass
+
+    def lapse(self, connection: Connection, job_id: str) -> None:
+        """An offer is over, unanswered."""
+        del connection.offers[job_id]
+        facts = self.jobs.get(job_id)
+        if facts is not None:
+            facts.offered_at = self.now
+        until = self.now + self._world.policy.silence_backoff_max
+        connection.left_alone_until = max(connection.left_alone_until, until)
+
+    def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
+        """Remember what is durable."""
+        for row in rows:
+            facts = self.jobs.get(row.job_id)
+            if facts is not None:
+                facts.rows.append(row)
+                if row.phase is JobPhase.ASSIGNED:
+                    facts.ended_by = set()
+                elif row.phase is JobPhase.QUEUED:
+                    facts.queued_at = self.now
+
+    def probe(self) -> None:
+        """Offers that were not answered in time are over."""
+        timeout = self._world.policy.offer_timeout
+        for connection in self.connections.values():
+            for job_id, sent_at in list(connection.offers.items()):
+                if self.now - sent_at > timeout:
+                    self.lapse(connection, job_id)

@@ -1,0 +1,315 @@
+"""One schedule from one seed: the world put together, its faults, its healing, its end.
+
+`simulate(seed)` plays it and returns what was found. The same seed plays the same schedule, in any
+process. `make_engine`, `make_commits` and `database` can be other than the real ones, which is how
+the planted bugs get in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from dispatcher.core.commit import GroupCommit
+from dispatcher.core.engine import Engine
+from dispatcher.core.events import Registration
+from dispatcher.core.jobs import MILLISECOND, SECOND, Job, Nanoseconds
+from dispatcher.core.policy import Policy
+from dispatcher.store.contract import JobFilter
+from tests.simulation.callers import Callers
+from tests.simulation.checkers import CHECKERS
+from tests.simulation.facts import Facts
+from tests.simulation.hostile_worker import HostileWorker
+from tests.simulation.processes import WorkerProcess
+from tests.simulation.scenario import (
+    PROJECT,
+    FaultKind,
+    Scenario,
+    Temper,
+    WorkerKind,
+    WorkerPlan,
+    draw_scenario,
+    lanes_of,
+)
+from tests.simulation.sdk_worker import SdkWorker
+from tests.simulation.server import Server
+from tests.simulation.stock_worker import StockWorker
+from tests.simulation.timeline import START, Timeline
+from tests.simulation.trace import Trace, Violation
+from tests.support.memory_store import MemoryDatabase
+
+PROBE_INTERVAL: Nanoseconds = 500 * MILLISECOND
+# After everything healed, no job may take longer than this to its end.
+HEALED_TIME_MAX: Nanoseconds = 400 * SECOND
+
+_PROCESSES: dict[WorkerKind, type[WorkerProcess]] = {
+    WorkerKind.STOCK: StockWorker,
+    WorkerKind.SDK: SdkWorker,
+    WorkerKind.HOSTILE: HostileWorker,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a schedule is played with: the real things, or ones with a planted bug."""
+
+    engine: Callable[[Policy, Random], Engine] = Engine
+    commits: Callable[[], GroupCommit] = GroupCommit
+    database: Callable[[], MemoryDatabase] = MemoryDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a schedule showed."""
+
+    seed: int
+    violation: Violation | None
+    lines: tuple[str, ...]
+    jobs: int
+    steps: int
+    simulated_seconds: float
+
+
+class World:
+    """Everything that is simulated."""
+
+    def __init__(self, seed: int, parts: Parts, *, keeps_text: bool) -> None:
+        self.random = Random(seed)
+        self.scenario: Scenario = draw_scenario(self.random)
+        self.policy = self.scenario.policy
+        self.timeline = Timeline()
+        self.database = parts.database()
+        self._parts = parts
+        self.trace = Trace(self, keeps_text=keeps_text)
+        self.facts = Facts(self)
+        self.trace.watch(self.facts)
+        for checker in CHECKERS:
+            self.trace.watch(checker(self, self.facts))
+        self.is_healed = False
+        self._numbers = 0
+        # every job id that was drawn, and every worker id of a stock worker
+        self.job_ids: list[str] = []
+        self.stock_ids: set[str] = set()
+        self.server = Server(self)
+        self.callers = Callers(self)
+        self.workers: list[tuple[WorkerPlan, WorkerProcess]] = []
+
+    # --- handed in ---
+
+    def make_engine(self, seed: int) -> Engine:
+        """Make the engine of a new server process."""
+        return self._parts.engine(self.policy, Random(seed))
+
+    def make_commits(self) -> GroupCommit:
+        """Make the group commit of a new server process."""
+        return self._parts.commits()
+
+    def new_number(self) -> int:
+        """Return a number that was not there before."""
+        self._numbers += 1
+        return self._numbers
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id that was not there before."""
+        return f"{prefix}_{self.new_number()}"
+
+    def latency(self) -> Nanoseconds:
+        """How long one frame takes."""
+        latency = 50_000 + int(self.random.random() * self.scenario.latency_max)
+        if not self.is_healed and self.random.random() < self.scenario.stalls:
+            latency += int(self.random.random() * self.scenario.stall_max)
+        return latency
+
+    def commit_fails(self) -> bool:
+        """Does the store fail to write now?"""
+        return not self.is_healed and self.random.random() < self.scenario.commit_failures
+
+    # --- workers ---
+
+    def spawn(self, plan: WorkerPlan) -> WorkerProcess:
+        """Start a worker process."""
+        number = self.new_number()
+        registration = plan.registration
+        if registration.instance_id:
+            registration = Registration(
+                registration.project,
+                registration.agent_name,
+                registration.namespace,
+                registration.deployment,
+                registration.types,
+                registration.capacity,
+                registration.grace,
+                instance_id=f"instance-{number}",
+            )
+        process = _PROCESSES[plan.kind](
+            self, f"{plan.kind.value}-{number}", registration, plan.temper
+        )
+        self.workers.append((plan, process))
+        self.timeline.after(0, process.wake, process.connect)
+        return process
+
+    def gone(self, process: WorkerProcess) -> None:
+        """A process has ended; its supervisor starts another one in a while."""
+        for plan, one in self.workers:
+            if one is process:
+                self.workers.remove((plan, one))
+                if process.is_honest:
+                    self.timeline.after(
+                        int(self.random.random() * 3 * SECOND), self.spawn, plan
+                    )
+                return
+
+    def _victim(self) -> WorkerProcess | None:
+        alive = [process for _, process in self.workers]
+        return self.random.choice(alive) if alive else None
+
+    # --- faults ---
+
+    def _fault(self, kind: FaultKind) -> None:
+        random, scenario = self.random, self.scenario
+        if kind is FaultKind.CRASH:
+            self._crash()
+            return
+        if kind is FaultKind.RESTART:
+            if self.server.accepts:
+                self.trace.fault("the server drains")
+                self.server.drain()
+                self.timeline.after(
+                    int(random.random() * 3 * SECOND), self._stop, self.server.incarnation
+                )
+            return
+        victim = self._victim()
+        if victim is None:
+            return
+        self.trace.fault(f"{kind.value} {victim}")
+        match kind:
+            case FaultKind.CUT:
+                if victim.link is not None:
+                    victim.link.cut(scenario.notice_delay(random), scenario.notice_delay(random))
+            case FaultKind.HANG:
+                self._hang(victim)
+            case FaultKind.KILL:
+                victim.die(scenario.notice_delay(random))
+                self.gone(victim)
+            case FaultKind.DRAIN:
+                victim.wake(victim.drain)
+            case FaultKind.SIMULATE:
+                said = victim.registration
+                job = Job(
+                    self.new_id("AJ"),
+                    "",
+                    random.choice(lanes_of((said.agent_name,))),
+                    "lobby",
+                    random.randbytes(4),
+                    self.timeline.now,
+                    queue_time=random.choice(scenario.queue_times),
+                )
+                if any(job.lane.job_type is type_ for type_ in said.types):
+                    victim.wake(victim.simulate_job, job)
+
+    def _crash(self) -> None:
+        if self.server.is_up:
+            self.server.crash()
+            away = self.random.choice((SECOND // 10, SECOND, 8 * SECOND))
+            self.timeline.after(int(self.random.random() * away), self._restart)
+
+    def _stop(self, incarnation: int) -> None:
+        if incarnation == self.server.incarnation:
+            self._crash()
+
+    def _restart(self) -> None:
+        if not self.server.is_up:
+            self.server.start()
+
+    def _hang(self, victim: WorkerProcess) -> None:
+        lasts = int(self.random.random() * 15 * SECOND)
+        victim.hung_until = max(victim.hung_until, self.timeline.now + lasts)
+        # The server pings, and gives a connection up that does not answer.
+        if lasts > 8 * SECOND and victim.link is not None:
+            victim.link.cut(8 * SECOND, lasts)
+
+    # --- the schedule ---
+
+    def prepare(self) -> None:
+        """Put the scenario on the timeline."""
+        scenario, timeline = self.scenario, self.timeline
+        self.server.start()
+        for plan in scenario.workers:
+            timeline.after(plan.starts_at, self.spawn, plan)
+        for at in scenario.dispatches_at:
+            timeline.after(at, self.callers.wish)
+        for at, kind in scenario.faults:
+            timeline.after(at, self._fault, kind)
+        timeline.after(PROBE_INTERVAL, self._probe)
+        timeline.after(scenario.active_time, self._heal)
+
+    def _heal(self) -> None:
+        """From now on nothing goes wrong, and every lane has a good worker."""
+        self.trace.fault("everything heals")
+        self.is_healed = True
+        for plan, process in list(self.workers):
+            process.temper.heal()
+            process.hung_until = min(process.hung_until, self.timeline.now)
+            if not process.is_honest:
+                process.die(0)
+                self.gone(process)
+            elif plan.kind is WorkerKind.HOSTILE:
+                raise AssertionError("a hostile worker is not honest")
+        for plan in self.scenario.workers:
+            plan.temper.heal()
+        for lane in lanes_of(self.scenario.agents):
+            good = Registration(PROJECT, lane.agent_name, "", "", (lane.job_type,))
+            self.spawn(WorkerPlan(WorkerKind.STOCK, good, Temper(), 0))
+
+    def _probe(self) -> None:
+        self.trace.probe()
+        self.timeline.after(PROBE_INTERVAL, self._probe)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Has everything come to its end?"""
+        if not (self.is_healed and self.server.is_up and self.callers.are_content):
+            return False
+        database = self.database
+        if any(
+            not job.state.phase.is_ended for job in database.list_jobs(JobFilter(PROJECT), 1 << 30)
+        ):
+            return False
+        return not any(
+            stored.dispatch.deletion_requested_at and not stored.dispatch.deleted_at
+            for dispatch_id in self.callers.wishes
+            if (stored := database.get_dispatch(PROJECT, dispatch_id)) is not None
+        )
+
+    def play(self) -> int:
+        """Play it to its end, or to the first violation; return the number of steps."""
+        self.prepare()
+        timeline, trace = self.timeline, self.trace
+        deadline = START + self.scenario.active_time + HEALED_TIME_MAX
+        look_at = START + self.scenario.active_time
+        steps = 0
+        while trace.violation is None and timeline.now < deadline:
+            timeline.step()
+            steps += 1
+            if timeline.now >= look_at:
+                look_at = timeline.now + SECOND
+                if self.is_quiet:
+                    break
+        if trace.violation is None:
+            trace.finished()
+        return steps
+
+
+def simulate(seed: int, parts: Parts | None = None, *, keeps_text: bool = False) -> Report:
+    """Play the schedule of this seed."""
+    world = World(seed, parts or Parts(), keeps_text=keeps_text)
+    steps = world.play()
+    return Report(
+        seed=seed,
+        violation=world.trace.violation,
+        lines=tuple(world.trace.lines),
+        jobs=len(world.job_ids),
+        steps=steps,
+        simulated_seconds=(world.timeline.now - START) / SECOND,
+    )
