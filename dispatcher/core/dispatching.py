@@ -62,6 +62,7 @@ class Dispatching:
             self._queueing[event.request] = event.jobs
             for job, state in jobs:
                 self._offering.enqueued(job.lane, state)
+            for job in event.jobs:  # after all are counted: the store has them all by then
                 self._offering.pull(job.lane)
             return
         self._creating[event.request] = event.jobs
