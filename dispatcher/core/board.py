@@ -25,7 +25,7 @@ from dispatcher.core.effects import (
     RecordMove,
     SendTermination,
 )
-from dispatcher.core.events import HeldJob
+from dispatcher.core.events import HeldJob, OfferAnswered
 from dispatcher.core.jobs import (
     AttemptReason,
     Job,
@@ -48,6 +48,7 @@ class DeadlineKind(Enum):
     OFFER = "offer"  # job
     GRACE = "grace"  # job
     STOP = "stop"  # worker, job
+    LATE_ANSWER = "late_answer"  # job
     TAKEOVER = "takeover"  # older worker, claimant
     DUE = "due"  # the earliest waiting job in the store
 
@@ -118,6 +119,8 @@ class Board:
         # ids of the jobs in hand of each dispatch, in order (a set has another in each process)
         self.dispatches: dict[str, dict[str, None]] = {}
         self.deletions: dict[DeletionKey, Deletion] = {}
+        # acceptances that came after their offer had lapsed, by job, while their workers wait
+        self.late_answers: dict[str, OfferAnswered] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
         # this server makes no more offers
         self.is_draining = False

@@ -82,6 +82,7 @@ class Engine:
             DeadlineKind.SETTLE: lambda worker_id, _: holding.settled(worker_id),
             DeadlineKind.BACKOFF: lambda worker_id, _: offering.backoff_ended(worker_id),
             DeadlineKind.OFFER: lambda job_id, _: offering.lapsed(job_id),
+            DeadlineKind.LATE_ANSWER: lambda job_id, _: offering.late_answer_expired(job_id),
             DeadlineKind.GRACE: lambda job_id, _: holding.grace_expired(job_id),
             DeadlineKind.STOP: holding.stop_timed_out,
             DeadlineKind.TAKEOVER: holding.takeover_due,

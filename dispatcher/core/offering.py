@@ -105,7 +105,7 @@ class Offering:
         if hand.state.until <= board.now:
             self.fail_waiting(hand)
             return True
-        return self.offer(hand)
+        return self._give_to_late(hand) or self.offer(hand)
 
     def fail_waiting(self, hand: JobInHand) -> None:
         """End a queued job at its deadline."""
@@ -163,7 +163,10 @@ class Offering:
             return
         hand = worker.offers.get(event.job_id)
         if hand is None:
-            board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
+            if event.answer is Answer.ACCEPTED and worker.lapsed.pop(event.job_id, False):
+                self._accepted_late(worker, event)
+            else:
+                board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
             return
         if event.answer is Answer.ACCEPTED and not hand.is_confirmed:
             # Perhaps the caller repeated itself, and there is no such job to be assigned.
@@ -182,6 +185,41 @@ class Offering:
             self._back_off(worker, hand, policy.decline_backoff_min, policy.decline_backoff_max)
             self.withdraw(hand, worker)
         self.refresh(worker)
+
+    def _accepted_late(self, worker: Worker, event: OfferAnswered) -> None:
+        """A slow worker accepts a job after its offer lapsed: it gets it, if it still waits.
+
+        Else a handler that always takes longer than an offer may would never get a job.
+        """
+        board = self._board
+        board.late_answers[event.job_id] = event
+        board.schedule(
+            DeadlineKind.LATE_ANSWER, board.now + board.policy.late_answer_time, event.job_id
+        )
+        if worker.phase is WorkerPhase.BACKED_OFF:
+            worker.advance(WorkerTrigger.BACKOFF_ENDED)  # it is not silent, only slow
+        self.refresh(worker)
+
+    def late_answer_expired(self, job_id: str) -> None:
+        """A worker that accepted late waits for the job no longer."""
+        del self._board.late_answers[job_id]
+
+    def _give_to_late(self, hand: JobInHand) -> bool:
+        """Assign the job to the worker that accepted it late, if there is one that can take it."""
+        board = self._board
+        event = board.late_answers.pop(hand.id, None)
+        if event is None:
+            return False
+        board.cancel(DeadlineKind.LATE_ANSWER, hand.id)
+        worker = board.workers.get(event.worker_id)
+        if worker is None or not worker.room(board.policy) or worker.may_run(hand.id):
+            return False
+        board.shift(hand, JobTrigger.OFFERED)
+        hand.worker = worker
+        worker.offers[hand.id] = hand
+        self._assign(hand, worker, event.acceptance)
+        self.refresh(worker)
+        return True
 
     def confirmed(self, hand: JobInHand) -> None:
         """The store has the job: what its worker said meanwhile counts."""
@@ -255,6 +293,9 @@ class Offering:
         policy = board.policy
         if hand.early_answer is None:  # else the store was slow, not the worker
             self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
+            worker.lapsed[job_id] = True
+            while len(worker.lapsed) > policy.offers_in_flight_max:
+                del worker.lapsed[next(iter(worker.lapsed))]
         self.withdraw(hand, worker)
         self.refresh(worker)
 

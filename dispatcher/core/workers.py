@@ -75,6 +75,8 @@ class Worker:
     # by job id: offers that it has not answered, jobs that it holds
     offers: dict[str, JobInHand] = field(default_factory=dict)
     jobs: dict[str, JobInHand] = field(default_factory=dict)
+    # jobs whose offers it let lapse, oldest first; it may yet accept them
+    lapsed: dict[str, bool] = field(default_factory=dict)
     # jobs that are its own no longer and that it may still be running
     stopping: set[str] = field(default_factory=set)
     # disputes over jobs with another connection: (older, claimant)
