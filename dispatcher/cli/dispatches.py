@@ -15,8 +15,10 @@ from dispatcher.cli.connection import (
     UrlOption,
     ask,
 )
+from dispatcher.cli.failures import CommandFailed
 from dispatcher.cli.output import ago, as_json, print_fields, print_json, print_table
 from dispatcher.cli.token import parse_pairs
+from protocol.errors import TwirpCode, TwirpError
 
 if TYPE_CHECKING:
     from protocol import wire_pb2
@@ -134,7 +136,12 @@ def delete(
     """Delete a dispatch and end its jobs."""
 
     async def call(client: DispatchClient) -> wire_pb2.AgentDispatch:
-        return await client.delete_dispatch(dispatch_id, room=room)
+        try:
+            return await client.delete_dispatch(dispatch_id, room)
+        except TwirpError as error:
+            if error.code is TwirpCode.NOT_FOUND:
+                raise CommandFailed(f"there is no dispatch {dispatch_id} in {room}") from None
+            raise
 
     gone = ask(call, url, api_key, api_secret, dev)
     if json:

@@ -15,7 +15,9 @@ from dispatcher.cli.connection import (
     ask,
     phases_named,
 )
+from dispatcher.cli.failures import CommandFailed
 from dispatcher.cli.output import ago, as_json, clock, print_fields, print_json, print_table
+from protocol.errors import TwirpCode, TwirpError
 
 if TYPE_CHECKING:
     from protocol import api_pb2
@@ -111,7 +113,14 @@ def show(
     """Show a job and its timeline: one line for each durable move."""
 
     async def call(client: DispatchClient) -> api_pb2.JobRecord:
-        return await client.get_job(job_id)
+        try:
+            return await client.get_job(job_id)
+        except TwirpError as error:
+            if error.code is TwirpCode.NOT_FOUND:
+                raise CommandFailed(
+                    f"there is no job {job_id}; ended ones are kept for a time only"
+                ) from None
+            raise
 
     record = ask(call, url, api_key, api_secret, dev)
     if json:

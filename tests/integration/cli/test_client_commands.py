@@ -1,0 +1,213 @@
+"""Client commands against a real server: what they show, as JSON, in a pipe and on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.cli.callboard import (
+    KEY,
+    SECRET,
+    Server,
+    callboard,
+    callboard_on_terminal,
+    eventually,
+)
+
+UP_SECONDS = '{"seconds": 0.05}'
+
+
+def create(server: Server, room: str, agent: str = "nobody", *more: str) -> str:
+    """Create a dispatch and return its id."""
+    command = ["dispatch", "create", "--room", room, "--agent-name", agent, *more, "--json"]
+    result = callboard(*command, env=server.env)
+    assert result.code == 0, result
+    dispatch_id: str = result.json["id"]
+    return dispatch_id
+
+
+def test_a_dispatch_is_created_listed_and_deleted(server: Server) -> None:
+    made = create(server, "lobby", "nobody", "--metadata", "m", "--attribute", "a=b=c")
+    listed = callboard("dispatch", "list", "lobby", "--json", env=server.env).json
+    (dispatch,) = listed["agent_dispatches"]
+    assert (dispatch["id"], dispatch["metadata"]) == (made, "m")
+    assert dispatch["attributes"] == {"a": "b=c"}
+    gone = callboard("dispatch", "delete", "lobby", made, env=server.env)
+    assert (gone.code, gone.out) == (0, f"{made} deleted\n")
+    after = eventually(
+        ["dispatch", "list", "lobby", "--json"],
+        server.env,
+        lambda result: not result.json["agent_dispatches"],
+    )
+    assert after.code == 0
+
+
+def test_the_same_request_id_makes_one_dispatch(server: Server) -> None:
+    first = create(server, "twice", "nobody", "--request-id", "once")
+    assert create(server, "twice", "nobody", "--request-id", "once") == first
+
+
+def test_a_restart_policy_reaches_the_server(server: Server) -> None:
+    create(server, "never", "nobody", "--restart", "never")
+    (job,) = callboard("job", "list", "--room", "never", "--json", env=server.env).json["jobs"]
+    assert job["restart_policy"] == "JRP_NEVER"
+
+
+def test_jobs_are_listed_newest_first_and_filtered(server: Server) -> None:
+    first, second = create(server, "news"), create(server, "news")
+    jobs = callboard("job", "list", "--room", "news", "--json", env=server.env).json["jobs"]
+    assert [job["job"]["dispatch_id"] for job in jobs] == [second, first]
+    only = callboard("job", "list", "--dispatch", first, "--json", env=server.env).json["jobs"]
+    assert [job["job"]["dispatch_id"] for job in only] == [first]
+    ended = callboard(
+        "job", "list", "--room", "news", "--phase", "failed", "--json", env=server.env
+    )
+    assert ended.json["jobs"] == []
+
+
+def test_a_list_stops_at_its_limit(server: Server) -> None:
+    for _ in range(3):
+        create(server, "limited")
+    listed = callboard("job", "list", "--room", "limited", "-n", "2", "--json", env=server.env)
+    assert len(listed.json["jobs"]) == 2
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_is_shown_with_its_timeline(server: Server) -> None:
+    made = create(server, "shown", "demo", "--metadata", UP_SECONDS)
+    listed = eventually(
+        ["job", "list", "--dispatch", made, "--phase", "succeeded", "--json"],
+        server.env,
+        lambda result: result.json["jobs"],
+    )
+    job_id = listed.json["jobs"][0]["job"]["id"]
+    shown = callboard("job", "show", job_id, "--json", env=server.env).json
+    assert [event["phase"] for event in shown["timeline"]][-1] == "SUCCEEDED"
+    assert isinstance(shown["created_at"], str)  # exact: nanoseconds, as the API has them
+    text = callboard("job", "show", job_id, env=server.env).out
+    assert "phase:" in text
+    assert "succeeded" in text
+
+
+@pytest.mark.usefixtures("worker")
+def test_workers_are_listed(server: Server) -> None:
+    listed = eventually(["worker", "list", "--json"], server.env, lambda r: r.json["workers"])
+    (worker,) = listed.json["workers"]
+    assert (worker["agent_name"], worker["capacity"]) == ("demo", 3)
+    text = callboard("worker", "list", env=server.env).out
+    assert worker["id"] in text
+    assert "s ago" in text
+
+
+def test_a_pipe_gets_columns_between_tabs_and_no_colour(server: Server) -> None:
+    made = create(server, "piped")
+    out = callboard("job", "list", "--dispatch", made, env=server.env).out
+    header, row = out.splitlines()
+    assert header.split("\t")[:4] == ["id", "room", "agent", "phase"]
+    assert row.split("\t")[1:4] == ["piped", "nobody", "queued"]
+    assert "\x1b" not in out
+
+
+def test_a_terminal_gets_a_table_with_colour(server: Server) -> None:
+    made = create(server, "tabled")
+    shown = callboard_on_terminal("job", "list", "--dispatch", made, env=server.env)
+    assert shown.code == 0
+    assert "\x1b[" in shown.out
+    assert "tabled" in shown.out
+
+
+def test_a_name_cannot_steer_the_terminal(server: Server) -> None:
+    made = create(server, "evil\x1b[2Jroom\n", "nobody")
+    for shown in (
+        callboard("job", "list", "--dispatch", made, env=server.env),
+        callboard_on_terminal("job", "list", "--dispatch", made, env=server.env),
+    ):
+        assert "\x1b[2J" not in shown.out
+        assert "evil\\x1b[2Jroom\\n" in shown.out
+
+
+def test_an_empty_list_says_so_beside_the_output(server: Server) -> None:
+    empty = callboard("job", "list", "--room", "nowhere", env=server.env)
+    assert (empty.code, empty.err) == (0, "no jobs\n")
+    assert len(empty.out.splitlines()) == 1
+
+
+def test_options_win_over_the_environment_and_http_is_an_address_too(server: Server) -> None:
+    wrong = {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "x", "LIVEKIT_API_SECRET": "y"}
+    options = ["--url", f"http://127.0.0.1:{server.port}", "--api-key", KEY, "--api-secret", SECRET]
+    assert callboard("worker", "list", "--json", *options, env=wrong).code == 0
+
+
+# ---- failures ----
+
+
+def test_a_job_that_does_not_exist_is_one_line_and_exit_code_1(server: Server) -> None:
+    assert "AJ_none" in callboard("job", "show", "AJ_none", env=server.env).failed_with(1)
+
+
+def test_deleting_an_unknown_dispatch_is_one_line_and_exit_code_1(server: Server) -> None:
+    gone = callboard("dispatch", "delete", "lobby", "AD_none", env=server.env)
+    assert "no dispatch AD_none in lobby" in gone.failed_with(1)
+
+
+def test_a_wrong_secret_says_what_to_check(server: Server) -> None:
+    wrong = {**server.env, "LIVEKIT_API_SECRET": "wrong-secret-hushhush-wrong-secret-hush"}
+    for command in (["worker", "list"], ["dispatch", "list", "lobby"]):
+        line = callboard(*command, env=wrong).failed_with(1)
+        assert "LIVEKIT_API_SECRET" in line
+        assert "hushhush" not in line
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    env = {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": "s"}
+    line = callboard("worker", "list", env=env).failed_with(1)
+    assert "http://127.0.0.1:1" in line
+
+
+def test_missing_settings_are_a_usage_error_that_names_them() -> None:
+    line = callboard("worker", "list").failed_with(2)
+    assert "--url (LIVEKIT_URL), --api-key (LIVEKIT_API_KEY), --api-secret" in line
+
+
+@pytest.mark.parametrize("url", ["nowhere", "ftp://h", "ws://", "ws://h:port"])
+def test_an_address_that_is_none_is_a_usage_error(url: str) -> None:
+    line = callboard("worker", "list", "--dev", "--url", url).failed_with(2)
+    assert line.startswith("--url: must be an address")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["job"],
+        ["job", "show"],
+        ["job", "list", "--limit", "many"],
+        ["job", "list", "--phase", "sleeping", "--dev"],
+        ["dispatch", "create", "--room", "r"],
+        ["dispatch", "create", "-r", "r", "-a", "a", "--attribute", "x", "--dev"],
+        ["dispatch", "create", "-r", "r", "-a", "a", "--restart", "often", "--dev"],
+        ["worker", "list", "--colour"],
+        ["serve", "--prot", "1"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+    callboard(*arguments).failed_with(2)
+
+
+def test_a_reader_that_goes_away_is_no_traceback(server: Server) -> None:
+    import subprocess
+
+    from tests.integration.cli.callboard import COMMAND, environment
+
+    process = subprocess.Popen(
+        [*COMMAND, "job", "list", "--json"],
+        env=environment(server.env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait(60)

@@ -1,0 +1,44 @@
+"""The demo: green when nothing is broken, red when something is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.callboard import callboard, callboard_on_terminal
+
+GOOD = "24 rooms, 24 jobs, 0 lost, 0 doubled"
+
+
+def test_the_demo_kills_worker_and_server_and_loses_nothing(tmp_path: Path) -> None:
+    picture = tmp_path / "demo.svg"
+    played = callboard("demo", "--svg", str(picture))
+    assert (played.code, played.err) == (0, "")
+    lines = played.out.splitlines()
+    assert lines[-1] == GOOD
+    assert sum("SIGKILL" in line for line in lines) == 2
+    assert len(lines) < 12
+    drawn = picture.read_text()
+    assert "SIGKILL" in drawn
+    assert str(Path.home()) not in drawn
+    assert "http://" not in drawn.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("sabotage", ["server-stays-down", "data-deleted"])
+def test_a_sabotaged_demo_is_red(sabotage: str) -> None:
+    played = callboard("demo", "--sabotage", sabotage)
+    assert played.code == 1
+    verdict = played.out.splitlines()[-1]
+    counts = re.fullmatch(r"(\d+) rooms, (\d+) jobs, (\d+) lost, (\d+) doubled", verdict)
+    assert counts is not None
+    assert int(counts[3]) > 0
+    assert "lost: AD_" in played.err
+
+
+def test_on_a_terminal_the_demo_moves() -> None:
+    played = callboard_on_terminal("demo")
+    assert played.code == 0
+    assert GOOD in played.out
+    assert played.out.count("\x1b[2K") > 100  # lines painted over lines
