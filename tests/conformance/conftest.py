@@ -9,13 +9,12 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+import aiohttp
 import pytest
 from livekit import api
 
 from tests.conformance.dispatches import Caller
 from tests.conformance.processes import API_KEY, API_SECRET, NodeWorker, Server, Worker
-
-pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
@@ -37,6 +36,20 @@ async def calling(server: Server) -> AsyncIterator[Caller]:
         yield Caller(client)
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def repeating(server: Server, request_id: str) -> AsyncIterator[Caller]:
+    """A caller whose calls reach the server as retries of one: all have the same request id."""
+
+    async def repeat(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers["X-Livekit-Request-Id"] = request_id
+        return await handler(request)
+
+    async with aiohttp.ClientSession(middlewares=[repeat]) as session:
+        yield Caller(api.LiveKitAPI(server.http_url, API_KEY, API_SECRET, session=session))
 
 
 @pytest.fixture(scope="module")

@@ -157,6 +157,12 @@ class Server:
         assert self.process is not None
         self.process.kill()
 
+    async def stop(self) -> int:
+        """SIGTERM, and wait for its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return await self.process.exit_code()
+
     def clean_up(self) -> None:
         """Kill what is left of it."""
         if self.process is not None:

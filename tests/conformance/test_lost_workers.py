@@ -22,6 +22,7 @@ def server_settings() -> Mapping[str, object]:
     return {
         "policy": {
             "grace_seconds": 1,
+            "offer_timeout_seconds": 1,
             "retry_backoff_seconds_min": 0.2,
             "attempts_max": 3,
         },
@@ -32,11 +33,11 @@ def server_settings() -> Mapping[str, object]:
 async def test_job_of_a_killed_worker_goes_to_another_which_can_tell(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    first = start_worker(own_server, "killed")
+    first = start_worker(own_server, "killed", CONFORMANCE_EXECUTOR="process")
     await first.registered()
     dispatch = await own_caller.create("killed", metadata="hold", attributes={"key": "value"})
     started = await first.job_started()
-    second = start_worker(own_server, "killed")
+    second = start_worker(own_server, "killed", CONFORMANCE_EXECUTOR="process")
     await second.registered()
 
     first.kill()
@@ -77,7 +78,7 @@ async def test_job_that_must_not_restart_fails_with_its_worker(
 async def test_job_whose_process_dies_is_tried_again(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(own_server, "dying")
+    worker = start_worker(own_server, "dying", CONFORMANCE_EXECUTOR="process")
     await worker.registered()
 
     dispatch = await own_caller.create("dying", metadata="die once")
@@ -96,7 +97,7 @@ async def test_job_whose_process_dies_is_tried_again(
 async def test_job_whose_process_always_dies_fails_after_its_last_attempt(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(own_server, "always-dying")
+    worker = start_worker(own_server, "always-dying", CONFORMANCE_EXECUTOR="process")
     await worker.registered()
 
     dispatch = await own_caller.create("always-dying", metadata="die")
@@ -108,7 +109,7 @@ async def test_job_whose_process_always_dies_fails_after_its_last_attempt(
 async def test_job_whose_process_dies_fails_at_once_if_it_must_not_restart(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(own_server, "dying-once")
+    worker = start_worker(own_server, "dying-once", CONFORMANCE_EXECUTOR="process")
     await worker.registered()
 
     dispatch = await own_caller.create("dying-once", metadata="die", restart_policy=NEVER)
@@ -120,11 +121,11 @@ async def test_job_whose_process_dies_fails_at_once_if_it_must_not_restart(
 async def test_worker_that_hangs_loses_its_job_and_is_told_to_stop_when_it_is_back(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    hanging = start_worker(own_server, "hanging")
+    hanging = start_worker(own_server, "hanging", CONFORMANCE_EXECUTOR="process")
     await hanging.registered()
     dispatch = await own_caller.create("hanging", metadata="hold")
     started = await hanging.job_started()
-    other = start_worker(own_server, "hanging")
+    other = start_worker(own_server, "hanging", CONFORMANCE_EXECUTOR="process")
     await other.registered()
 
     hanging.send_signal_to_all(signal.SIGSTOP)
@@ -142,7 +143,7 @@ async def test_worker_that_hangs_loses_its_job_and_is_told_to_stop_when_it_is_ba
 async def test_worker_that_drains_finishes_its_job_and_takes_no_other(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    draining = start_worker(own_server, "draining", mode="start")
+    draining = start_worker(own_server, "draining", mode="start", CONFORMANCE_EXECUTOR="process")
     await draining.registered()
     running = await own_caller.create("draining", metadata="hold")
     await draining.job_started()
@@ -166,11 +167,11 @@ async def test_job_that_a_worker_leaves_running_at_its_exit_goes_to_another(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
     """In dev mode a stopped worker closes its connection before it ends its jobs."""
-    leaving = start_worker(own_server, "leaving", mode="dev")
+    leaving = start_worker(own_server, "leaving", mode="dev", CONFORMANCE_EXECUTOR="process")
     await leaving.registered()
     dispatch = await own_caller.create("leaving", metadata="hold")
     started = await leaving.job_started()
-    other = start_worker(own_server, "leaving")
+    other = start_worker(own_server, "leaving", CONFORMANCE_EXECUTOR="process")
     await other.registered()
 
     leaving.send_signal(signal.SIGTERM)
@@ -184,7 +185,7 @@ async def test_job_that_a_worker_leaves_running_at_its_exit_goes_to_another(
 async def test_deleting_a_dispatch_ends_its_running_job(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(own_server, "deleted")
+    worker = start_worker(own_server, "deleted", CONFORMANCE_EXECUTOR="process")
     await worker.registered()
     deleted = await own_caller.create("deleted", metadata="hold")
     kept = await own_caller.create("deleted", metadata="hold")
@@ -212,12 +213,16 @@ async def test_deleting_a_dispatch_while_it_is_offered_ends_it_without_a_run(
     assert worker.records("started") == []
 
 
-@pytest.mark.parametrize("server_settings", [{"policy": {"queue_time_seconds": 1}}])
-async def test_job_that_nobody_takes_fails_at_its_deadline_for_lack_of_capacity(
-    own_server: Server, own_caller: Caller
+async def test_silent_worker_costs_a_job_one_offer_and_not_the_job(
+    own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    dispatch = await own_caller.create("nobody")
+    silent = start_worker(own_server, "silent", CONFORMANCE_ANSWER="silent")
+    await silent.registered()
+    dispatch = await own_caller.create("silent")
+    await eventually("an offer to the silent", lambda: silent.records("offered"))
 
-    job = await dispatch.job_with(agent.JobStatus.JS_FAILED)
+    other = start_worker(own_server, "silent")
 
-    assert job.state.reason == agent.JobStateReason.JSR_NO_CAPACITY
+    await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
+    assert len(silent.records("offered")) == 1
+    assert len(other.records("started")) == 1

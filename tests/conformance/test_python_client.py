@@ -1,20 +1,17 @@
 """Dispatches are created, read, listed and deleted by an unmodified Python client."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import aiohttp
 import pytest
 from livekit import api
 from livekit.protocol import agent, agent_dispatch
 
+from tests.conformance.conftest import repeating
 from tests.conformance.dispatches import Caller, new_room
 from tests.conformance.processes import API_KEY, API_SECRET, Server
 from tests.conformance.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-
-REQUEST_ID = "X-Livekit-Request-Id"
 
 
 async def test_created_dispatch_is_returned_as_it_was_asked_for(caller: Caller) -> None:
@@ -163,30 +160,25 @@ async def test_token_without_the_grant_for_the_room_is_refused_as_unauthenticate
     assert refused.value.status == 401
 
 
-@pytest.fixture
-async def repeating_caller(server: Server) -> AsyncIterator[Caller]:
-    """A caller whose calls reach the server as retries of one: each has the same request id."""
-
-    async def repeat(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        request.headers[REQUEST_ID] = request_id
-        return await handler(request)
-
-    request_id = new_room("request")
-    async with aiohttp.ClientSession(middlewares=[repeat]) as session:
-        yield Caller(api.LiveKitAPI(server.http_url, API_KEY, API_SECRET, session=session))
-
-
 async def test_call_that_is_repeated_with_its_request_id_makes_one_dispatch(
-    caller: Caller, repeating_caller: Caller
+    server: Server, caller: Caller
 ) -> None:
     room = new_room()
 
-    first = await repeating_caller.create("nobody", room)
-    again = await repeating_caller.create("nobody", room)
+    async with repeating(server, "request-1") as repeater:
+        first = await repeater.create("nobody", room)
+        again = await repeater.create("nobody", room)
 
     assert again.id == first.id
     listed = await caller.client.agent_dispatch.list_dispatch(room)
     assert [dispatch.id for dispatch in listed] == [first.id]
     assert len(listed[0].state.jobs) == 1
+
+
+async def test_calls_with_different_request_ids_make_a_dispatch_each(caller: Caller) -> None:
+    room = new_room()
+
+    first = await caller.create("nobody", room)
+    second = await caller.create("nobody", room)
+
+    assert first.id != second.id

@@ -107,18 +107,6 @@ async def test_dispatch_made_before_any_worker_exists_is_given_to_one_that_comes
     await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
 
 
-async def test_waiting_dispatches_are_given_in_the_order_of_their_arrival(
-    server: Server, caller: Caller, start_worker: StartWorker
-) -> None:
-    waiting = [await caller.create("ordered") for _ in range(5)]
-
-    worker = start_worker(server, "ordered", CONFORMANCE_EXECUTOR="thread")
-
-    await worker.job_started(jobs=5)
-    jobs = [(await dispatch.job()).id for dispatch in waiting]
-    assert [offer.job_id for offer in worker.records("offered")] == jobs
-
-
 async def test_rejected_job_ends_as_a_success_without_an_assignment(
     server: Server, caller: Caller, start_worker: StartWorker
 ) -> None:
@@ -160,21 +148,6 @@ async def test_job_that_one_worker_declines_goes_to_another(
     await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
     assert unwilling.records("started") == []
     assert len(willing.records("started")) == 1
-
-
-async def test_silent_worker_costs_a_job_one_offer_and_not_the_job(
-    server: Server, caller: Caller, start_worker: StartWorker
-) -> None:
-    silent = start_worker(server, "one-silent", CONFORMANCE_ANSWER="silent")
-    await silent.registered()
-    dispatch = await caller.create("one-silent")
-    await eventually("an offer to the silent", lambda: silent.records("offered"))
-
-    other = start_worker(server, "one-silent")
-
-    await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
-    assert len(silent.records("offered")) == 1
-    assert len(other.records("started")) == 1
 
 
 async def test_job_for_a_deployment_goes_to_workers_of_that_deployment_only(
@@ -225,3 +198,28 @@ async def test_entrypoint_that_raises_ends_its_job_as_the_sdk_reports_it(
 
     await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
     await throughout("one start", lambda: len(worker.records("started")) == 1, seconds=2.0)
+
+
+async def test_jobs_that_a_worker_refuses_in_a_burst_are_all_run_by_it_in_the_end(
+    server: Server, caller: Caller, start_worker: StartWorker
+) -> None:
+    """In start mode an idle worker takes as many jobs at once as it has idle processes."""
+    worker = start_worker(server, "bursting", mode="start", CONFORMANCE_EXECUTOR="process")
+    await worker.registered()
+
+    dispatches = [await caller.create("bursting") for _ in range(8)]
+
+    for dispatch in dispatches:
+        await dispatch.job_with(agent.JobStatus.JS_SUCCESS, seconds=60)
+    assert len({each.job_id for each in worker.records("started")}) == 8
+
+
+async def test_worker_with_a_wrong_secret_is_refused_before_it_is_connected(
+    server: Server, start_worker: StartWorker
+) -> None:
+    worker = start_worker(server, "unknown", LIVEKIT_API_SECRET=API_SECRET[::-1])
+
+    await eventually("the refusal", lambda: "retrying in 2s" in worker.output())
+
+    assert "401" in worker.output()
+    assert worker.registrations() == 0

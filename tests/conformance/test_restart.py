@@ -8,8 +8,8 @@ import pytest
 from livekit import api
 from livekit.protocol import agent
 
-from tests.conformance.conftest import StartWorker
-from tests.conformance.dispatches import Caller, Dispatch
+from tests.conformance.conftest import StartWorker, repeating
+from tests.conformance.dispatches import Caller, Dispatch, new_room
 from tests.conformance.processes import Server, Worker
 from tests.conformance.relay import relay_to
 from tests.conformance.waiting import eventually
@@ -28,7 +28,7 @@ def server_settings() -> Mapping[str, object]:
 async def test_job_that_runs_is_claimed_by_its_worker_and_not_run_again(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(own_server, "claiming")
+    worker = start_worker(own_server, "claiming", CONFORMANCE_EXECUTOR="process")
     await worker.registered()
     dispatch = await own_caller.create("claiming", metadata="hold")
     await worker.job_started()
@@ -51,13 +51,13 @@ async def test_dispatch_that_waits_is_given_to_a_worker_after_the_restart(
 
     own_server.kill()
     await own_server.start()
-    worker = start_worker(own_server, "waiting", CONFORMANCE_EXECUTOR="thread")
+    worker = start_worker(own_server, "waiting")
 
     for dispatch in waiting:
         await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
-    assert [each.text("dispatch_id") for each in worker.records("started")] == [
+    assert sorted(each.text("dispatch_id") for each in worker.records("started")) == sorted(
         dispatch.id for dispatch in waiting
-    ]
+    )
 
 
 async def test_job_that_ends_while_the_server_is_down_is_not_run_again(
@@ -77,6 +77,7 @@ async def test_job_that_ends_while_the_server_is_down_is_not_run_again(
     assert len(worker.records("started")) == 1
 
 
+@pytest.mark.parametrize("server_settings", [{"policy": {"grace_seconds": 2}}])
 async def test_job_whose_worker_died_while_the_server_was_down_goes_to_another(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
@@ -120,6 +121,37 @@ async def test_every_acknowledged_dispatch_survives_a_kill_in_the_middle_of_the_
         assert (await dispatch.job()).state.status == agent.JobStatus.JS_PENDING
 
 
+async def test_call_that_is_repeated_after_the_restart_makes_no_second_dispatch(
+    own_server: Server,
+) -> None:
+    room = new_room()
+    async with repeating(own_server, "request-1") as repeater:
+        first = await repeater.create("nobody", room)
+        own_server.kill()
+        await own_server.start()
+
+        again = await repeater.create("nobody", room)
+
+    assert again.id == first.id
+
+
+async def test_job_outlives_a_server_that_is_stopped_in_peace(
+    own_server: Server, own_caller: Caller, start_worker: StartWorker
+) -> None:
+    worker = start_worker(own_server, "stopped")
+    await worker.registered()
+    dispatch = await own_caller.create("stopped", metadata="hold")
+    await worker.job_started()
+
+    assert await own_server.stop() == 0
+    await own_server.start()
+    await worker.registered(times=2)
+
+    worker.finish_jobs()
+    await dispatch.job_with(agent.JobStatus.JS_SUCCESS)
+    assert len(worker.records("started")) == 1
+
+
 async def run_a_hundred_jobs(worker: Worker, caller: Caller) -> list[Dispatch]:
     """Have the worker run 100 jobs that hold."""
     await worker.registered()
@@ -142,7 +174,7 @@ async def finish_a_hundred_jobs(worker: Worker, dispatches: list[Dispatch]) -> N
 async def test_hundred_jobs_of_one_worker_outlive_the_server(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(own_server, "hundred", CONFORMANCE_EXECUTOR="thread")
+    worker = start_worker(own_server, "hundred")
     dispatches = await run_a_hundred_jobs(worker, own_caller)
 
     own_server.kill()
@@ -156,7 +188,7 @@ async def test_hundred_jobs_of_one_worker_outlive_its_connection(
     own_server: Server, own_caller: Caller, start_worker: StartWorker
 ) -> None:
     async with relay_to(own_server.port) as relay:
-        worker = start_worker(own_server, "hundred", url=relay.url, CONFORMANCE_EXECUTOR="thread")
+        worker = start_worker(own_server, "hundred", url=relay.url)
         dispatches = await run_a_hundred_jobs(worker, own_caller)
 
         relay.is_open = False

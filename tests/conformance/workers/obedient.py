@@ -4,7 +4,7 @@ The environment says how the worker behaves:
     CONFORMANCE_RECORDS   file for what it saw, one JSON object a line
     CONFORMANCE_ANSWER    how it answers an offer: accept, reject (and end the job), decline,
                           raise, silent; `raise:2` raises twice, then accepts
-    CONFORMANCE_EXECUTOR  process (as in production) or thread (hundreds of jobs stay light)
+    CONFORMANCE_EXECUTOR  thread (light, even with a hundred jobs) or process (the SDK's default)
     CONFORMANCE_SIMULATE  a room name: once registered, ask the server to simulate a job there
 
 The metadata of a job says how the job behaves:
@@ -28,7 +28,7 @@ from livekit.agents.worker import WorkerPermissions
 from livekit.protocol import agent, models
 
 RECORDS = Path(os.environ["CONFORMANCE_RECORDS"])
-EXECUTOR = JobExecutorType(os.environ.get("CONFORMANCE_EXECUTOR", "process"))
+EXECUTOR = JobExecutorType(os.environ.get("CONFORMANCE_EXECUTOR", "thread"))
 SIMULATE = os.environ.get("CONFORMANCE_SIMULATE", "")
 ANSWER, _, TIMES = os.environ.get("CONFORMANCE_ANSWER", "accept").partition(":")
 
