@@ -141,6 +141,13 @@ class SqliteDatabase:
             raise self._not_open()
         return self._reads
 
+    @property
+    def connections(self) -> FileConnections:
+        """The connections, for who measures. StoreError if the store is not open."""
+        if self._files is None:
+            raise self._not_open()
+        return self._files
+
     def apply(self, requests: Sequence[StoreRequest], now: Nanoseconds) -> list[StoreResult]:
         """Apply the requests in order, durably. After an error nothing of them is there."""
         batch = self._writing()

@@ -23,6 +23,7 @@ from dispatcher.store.contract import (
 )
 from dispatcher.store.sqlite.database import SqliteDatabase
 from dispatcher.store.sqlite.threads import CallThread
+from protocol.errors import StoreError
 
 
 class SqliteStore:
@@ -35,7 +36,11 @@ class SqliteStore:
 
     async def open(self, now: Nanoseconds) -> StoreRecovered:
         """Open it, migrate it, and tell what was there."""
-        return await self._writer.call(self._database.open)
+        try:
+            return await self._writer.call(self._database.open)
+        except StoreError:
+            await self.close()
+            raise
 
     async def commit(
         self, requests: Sequence[StoreRequest], now: Nanoseconds

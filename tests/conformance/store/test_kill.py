@@ -15,7 +15,6 @@ KILLS = 8
 
 def write_until_killed(folder: Path, first: int, acknowledged_min: int) -> list[str]:
     """Run a writer, kill it after so many acknowledgements; return what it acknowledged."""
-    lines: list[str] = []
     writer = subprocess.Popen(
         [sys.executable, "-m", "tests.conformance.store.endless_writer", str(folder), str(first)],
         stdout=subprocess.PIPE,
@@ -23,8 +22,7 @@ def write_until_killed(folder: Path, first: int, acknowledged_min: int) -> list[
     )
     with writer:
         assert writer.stdout is not None
-        for _ in range(acknowledged_min):
-            lines.append(writer.stdout.readline())
+        lines = [writer.stdout.readline() for _ in range(acknowledged_min)]
         writer.kill()
         lines += writer.stdout.readlines()  # what it had told before it died
     return [line.strip() for line in lines if line.endswith("\n")]
