@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from random import SystemRandom
+from random import Random
 from typing import Any, Protocol
 
 from dispatcher.core.effects import (
@@ -71,7 +71,8 @@ class Sessions:
         self._server_info = server_info
         self._room = room
         self._clock = clock
-        self._random = SystemRandom()
+        # Seeded by the system. Ids are no secrets, and a system call for each is dear.
+        self._random = Random()
         self._sink: EventSink | None = None
         self._by_worker: dict[str, WorkerSession] = {}
         self._deliver: Mapping[type[Any], Callable[[WorkerSession, Any], None]] = {

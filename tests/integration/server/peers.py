@@ -94,7 +94,7 @@ class RawWorker:
 
     async def tell(self, job_id: str, status: int, **fields: Any) -> None:
         """Report on a job."""
-        await self.say(update_job=wire_pb2.UpdateJobStatus(job_id=job_id, status=status, **fields))
+        await self.say(update_job={"job_id": job_id, "status": status, **fields})
 
     async def is_answered(self) -> None:
         """Check that the server still hears this worker, and has said nothing since."""
@@ -168,6 +168,15 @@ async def refused_status(server: RunningServer, token: str, **headers: str) -> i
     """Return the HTTP status that refuses a worker with this token."""
     response = await refused(server, Authorization=f"Bearer {token}", **headers)
     return response.status_code
+
+
+async def refused_or_let_in(server: RunningServer) -> int:
+    """Return the HTTP status that answers a worker with a good token: 101 if it is let in."""
+    try:
+        async with connected(server):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
 
 
 class Caller:

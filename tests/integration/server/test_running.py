@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dispatcher.app import open_listener
 from protocol.errors import ConfigError, StoreInUse
 from tests.integration.server.peers import (
+    WAIT_SECONDS,
     Caller,
     connected,
+    refused_or_let_in,
     refused_status,
     registered,
 )
-from tests.support.server import RunningServer, running_server, worker_token
+from tests.support.server import KEY, SECRET, RunningServer, running_server, worker_token
 
 pytestmark = pytest.mark.anyio
+
+# A process imports everything first, on a machine that may be busy.
+START_SECONDS = 30.0
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
@@ -59,6 +73,74 @@ async def test_a_draining_server_is_not_ready_and_lets_nobody_in(data_dir: Path)
         await worker.answer(offer.job.id)
         assert (await worker.assigned()).job.id == offer.job.id
         assert await worker.closed_with() == 1012
+
+
+# --- as a process ---
+
+
+@asynccontextmanager
+async def _served(data_dir: Path) -> AsyncIterator[tuple[Process, RunningServer]]:
+    """Run `callboard serve` as a process of its own, until the context ends or it does."""
+    command = [sys.executable, "-m", "dispatcher.cli", "serve", "--port", "0"]
+    environment = {
+        **os.environ,
+        "CALLBOARD_KEYS": f"{KEY}: {SECRET}",
+        "CALLBOARD_DATA_DIR": str(data_dir),
+        "CALLBOARD_LOG_FORMAT": "json",
+    }
+    async with await anyio.open_process(
+        command, env=environment, stdin=None, stdout=None, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        lines = BufferedByteReceiveStream(process.stderr)
+        try:
+            with anyio.fail_after(START_SECONDS):
+                started = json.loads(await lines.receive_until(b"\n", 10_000))
+            assert started["event"] == "server_started"
+            yield process, RunningServer(started["port"], anyio.Event())
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def test_sigterm_closes_connections_and_exits_0(data_dir: Path) -> None:
+    async with _served(data_dir) as (process, server), connected(server) as worker:
+        await worker.register(agent_name="agent")
+        process.send_signal(signal.SIGTERM)
+        assert await worker.closed_with() == 1012
+        with anyio.fail_after(WAIT_SECONDS):
+            assert await process.wait() == 0
+
+
+async def test_a_second_signal_does_not_wait_for_offers(data_dir: Path) -> None:
+    async with (
+        _served(data_dir) as (process, server),
+        connected(server) as worker,
+        httpx2.AsyncClient(timeout=20) as client,
+    ):
+        await worker.register(agent_name="agent")
+        await Caller(server, client).dispatch("agent")
+        await worker.offered()
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(WAIT_SECONDS):
+            while await refused_or_let_in(server) != 503:
+                pass
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(5):
+            assert await process.wait() == 1
+
+
+async def test_a_job_that_was_acknowledged_survives_sigkill(data_dir: Path) -> None:
+    async with _served(data_dir) as (process, server), httpx2.AsyncClient(timeout=20) as client:
+        made = await Caller(server, client).dispatch("agent")
+        process.kill()
+        await process.wait()
+    job_id = made["state"]["jobs"][0]["id"]
+    async with _served(data_dir) as (_, server), registered(server, "agent") as worker:
+        assert (await worker.take_job()).job.id == job_id
+
+
+# --- what cannot start ---
 
 
 async def test_a_port_in_use_is_one_clear_line() -> None:

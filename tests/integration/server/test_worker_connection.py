@@ -83,7 +83,7 @@ async def test_an_assignment_carries_a_token_as_the_worker_asked_for_it(
         await worker.register(
             agent_name=agent_name,
             allowed_permissions=wire_pb2.ParticipantPermission(
-                can_subscribe=True, hidden=True, recorder=True, can_publish_sources=[1]
+                can_subscribe=True, hidden=True, recorder=True, can_publish_sources=["CAMERA"]
             ),
         )
         await api.dispatch(agent_name, "r-2")
