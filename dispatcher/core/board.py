@@ -86,8 +86,8 @@ class LaneQueue:
         self.enqueued_meanwhile = 0
 
 
-# project, room, dispatch: a caller who names another room deletes nothing
-DeletionKey = tuple[str, str, str]
+# project, room and id: a caller who names another room means another dispatch
+DispatchKey = tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -117,8 +117,8 @@ class Board:
         self.lanes: dict[Lane, LaneQueue] = {}
         self.jobs: dict[str, JobInHand] = {}
         # ids of the jobs in hand of each dispatch, in order (a set has another in each process)
-        self.dispatches: dict[str, dict[str, None]] = {}
-        self.deletions: dict[DeletionKey, Deletion] = {}
+        self.dispatches: dict[DispatchKey, dict[str, None]] = {}
+        self.deletions: dict[DispatchKey, Deletion] = {}
         # acceptances that came after their offer had lapsed, by job, while their workers wait
         self.late_answers: dict[str, OfferAnswered] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
@@ -180,24 +180,24 @@ class Board:
         hand = JobInHand(held, held.state, held.state.phase, job)
         self.jobs[held.id] = hand
         if held.dispatch_id:
-            self.dispatches.setdefault(held.dispatch_id, {})[held.id] = None
+            self.dispatches.setdefault(_dispatch_of(hand), {})[held.id] = None
         return hand
 
     def let_go(self, hand: JobInHand) -> None:
         """Have it in hand no longer: it has ended, or the store has it."""
         del self.jobs[hand.id]
-        dispatch_id = hand.held.dispatch_id
-        if dispatch_id:
-            siblings = self.dispatches[dispatch_id]
-            siblings.pop(hand.id, None)
+        if hand.held.dispatch_id:
+            key = _dispatch_of(hand)
+            siblings = self.dispatches[key]
+            del siblings[hand.id]
             if not siblings:
-                del self.dispatches[dispatch_id]
-                self.finish_deletion((hand.lane.project, hand.held.room, dispatch_id))
+                del self.dispatches[key]
+                self.finish_deletion(key)
 
-    def finish_deletion(self, key: DeletionKey) -> None:
+    def finish_deletion(self, key: DispatchKey) -> None:
         """End the dispatch's deletion, if it is under way and none of its jobs is in hand."""
         deletion = self.deletions.get(key)
-        if deletion is not None and deletion.is_recorded and key[2] not in self.dispatches:
+        if deletion is not None and deletion.is_recorded and key not in self.dispatches:
             del self.deletions[key]
             self.emit(FinishDeletion(key[2], self.now))
 
@@ -216,7 +216,7 @@ class Board:
 
     def is_deleted(self, hand: JobInHand) -> bool:
         """Has a caller deleted the dispatch of this job?"""
-        return (hand.lane.project, hand.held.room, hand.held.dispatch_id) in self.deletions
+        return _dispatch_of(hand) in self.deletions
 
     # --- workers ---
 
@@ -235,3 +235,7 @@ class Board:
         self.now = max(now, self.now)
         self.effects = []
         return self.effects
+
+
+def _dispatch_of(hand: JobInHand) -> DispatchKey:
+    return hand.lane.project, hand.held.room, hand.held.dispatch_id

@@ -7,7 +7,7 @@ and what is held, lets offers in flight be answered first, and is finished when 
 
 from __future__ import annotations
 
-from dispatcher.core.board import Board, Deletion
+from dispatcher.core.board import Board, Deletion, DispatchKey
 from dispatcher.core.effects import (
     ClaimDue,
     CreateDispatch,
@@ -80,11 +80,11 @@ class Dispatching:
     def created(self, event: DispatchCreated) -> None:
         """The store has the dispatch, durably."""
         board = self._board
-        queued = self._queueing.pop(event.request, ())
+        for job in self._queueing.pop(event.request, ()):
+            if not event.created:
+                board.queue(job.lane).waiting -= 1
+                board.tidy(job.lane)
         for job in self._creating.pop(event.request, ()):
-            if job.id in self._offering.released_early:
-                self._offering.released_early.discard(job.id)
-                queued += (job,)
             hand = board.jobs.get(job.id)
             if hand is None or hand.is_confirmed:
                 continue
@@ -93,10 +93,6 @@ class Dispatching:
             else:
                 # The caller repeated itself: what is in hand for this request was never there.
                 self._offering.forget(hand)
-        if not event.created:
-            for job in queued:
-                board.queue(job.lane).waiting -= 1
-                board.tidy(job.lane)
         outcome = Outcome.CREATED if event.created else Outcome.EXISTED
         board.emit(Reply(event.request, outcome, event.dispatch_id))
 
@@ -127,13 +123,13 @@ class Dispatching:
         )
         key = (event.project, event.room, event.dispatch_id)
         board.deletions.setdefault(key, Deletion()).requests += 1
-        self._cancel_held(event.dispatch_id)
+        self._cancel_held(key)
 
-    def _cancel_held(self, dispatch_id: str) -> None:
+    def _cancel_held(self, key: DispatchKey) -> None:
         board = self._board
-        for job_id in list(board.dispatches.get(dispatch_id, ())):
+        for job_id in list(board.dispatches.get(key, ())):
             hand = board.jobs[job_id]
-            if hand.phase.is_held and board.is_deleted(hand):
+            if hand.phase.is_held:
                 self._holding.cancel(
                     hand, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted"
                 )
@@ -151,7 +147,7 @@ class Dispatching:
         deletion.requests -= 1
         if event.found:
             deletion.is_recorded = True
-            self._cancel_held(event.dispatch_id)
+            self._cancel_held(key)
             board.finish_deletion(key)
         elif not deletion.requests and not deletion.is_recorded:
             del board.deletions[key]

@@ -475,7 +475,7 @@ class Holding:
         contest = self._pop_contest((older_id, claimant_id))
         for job_id in contest:
             hand = older.jobs.get(job_id)
-            if hand is not None:
+            if hand is not None and self._may_be_same(hand, claimant):
                 self._adopt(hand, claimant, f"claimed, and {older_id} kept silent")
                 self._yield(hand, older)
                 won.append(hand)

@@ -29,8 +29,6 @@ class Offering:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        # jobs that were given back before the store said that there are such jobs
-        self.released_early: set[str] = set()
 
     # --- the queue ---
 
@@ -90,8 +88,6 @@ class Offering:
         board = self._board
         for job_id in job_ids:
             hand = board.jobs[job_id]
-            if not hand.is_confirmed:
-                self.released_early.add(job_id)
             self.enqueued(lane, hand.state)
             board.let_go(hand)
         board.emit(ReleaseJobs(tuple(job_ids)))
