@@ -40,7 +40,7 @@ def serve(
         typer.Option(
             "--bind",
             metavar="ADDR",
-            help="The address to listen on. [default: 127.0.0.1]",
+            help="The address to listen on. Default 127.0.0.1.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -49,7 +49,7 @@ def serve(
         typer.Option(
             "--port",
             metavar="N",
-            help="The port to listen on. [default: 7880]",
+            help="The port to listen on. Default 7880.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -58,7 +58,7 @@ def serve(
         typer.Option(
             "--data-dir",
             metavar="DIR",
-            help="The folder of the store. [default: ./callboard-data]",
+            help="The folder of the store. Default ./callboard-data.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -104,7 +104,7 @@ def serve(
         typer.Option(
             "--log-level",
             metavar="LEVEL",
-            help="debug, info, warning or error. [default: info]",
+            help="debug, info, warning or error. Default info.",
             rich_help_panel=LOG_PANEL,
         ),
     ] = None,
@@ -113,7 +113,7 @@ def serve(
         typer.Option(
             "--log-format",
             metavar="FORM",
-            help="auto, human or json. [default: auto]",
+            help="auto, human or json. Default auto.",
             rich_help_panel=LOG_PANEL,
         ),
     ] = None,

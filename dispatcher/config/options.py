@@ -190,6 +190,7 @@ OPTIONS: tuple[Option, ...] = (
     _duration("grace", "How long a worker that declares nothing may be away and keep its jobs."),
     _duration("grace_max", "The longest grace time that a worker may declare."),
     _duration("offer_timeout", "A worker that has not answered an offer by then is passed over."),
+    _duration("late_answer_time", "A job is still given, by then, to a worker that accepted it too late."),
     _duration("queue_time", "A job that found no worker by then fails: no capacity."),
     _policy("attempts_max", "Tries of one job, the first one included.", 1_000_000),
     _duration("retry_backoff_min", "Wait before a failed job is tried again; doubles each time."),
