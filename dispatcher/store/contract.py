@@ -5,7 +5,8 @@ It takes batches of `StoreRequest`s and answers with results; it decides nothing
 
 1. `commit` applies a batch in order, all or nothing, and returns after it is durable (a batch that
    changes nothing durable need not be synced).
-2. Create is create-if-absent, by the dispatch's id; every other move is guarded by epoch.
+2. Create is create-if-absent, by the dispatch's id; every other move is guarded by epoch. Job ids
+   are fresh: a new job with an id that is there is a bug, which fails its batch for good.
 3. Between a claim and its release, its move, or the end of the process, a waiting job is held by
    one node and is claimed by no other. What a node held and had only offered is queued again when
    the store is opened anew (later: when the node's lease runs out).
@@ -14,8 +15,14 @@ It takes batches of `StoreRequest`s and answers with results; it decides nothing
 5. A queue goes by priority, then by arrival; a job that is released takes its old place.
 6. The cost of a request does not grow with the number of jobs, but by a logarithm.
 
-A `commit` that raises `StoreUnavailable` changed nothing, and may be tried again as it is. Any
-other StoreError is final: the process should end with its one line.
+A `commit` that raises a StoreError with `retryable` (StoreUnavailable, StoreFull) changed nothing,
+holds included, and may be tried again as it is. Any other StoreError is final: the process should
+end with its one line; what the last batch did is known when the store is opened anew. A `commit`
+whose caller is cancelled is carried out or not, as a whole.
+
+What is stored is delayed, queued, held by a worker, or ended: nothing is created ended, and OFFERED
+is never written (LifecycleError, and nothing of the batch is applied). A delayed job is due at its
+`until`, a queued one too if it is not 0. Jobs that are due at the same time come in any order.
 
 Every implementation passes tests/conformance/store.
 """
@@ -51,7 +58,10 @@ class StoredDispatch:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One durable move, as the event log keeps it."""
+    """One durable move, as the event log keeps it. Sequence numbers start at 1 and have no gap.
+
+    `reason` is the name of a JobStateReason, empty for UNSPECIFIED.
+    """
 
     sequence: int
     at: Nanoseconds
@@ -126,7 +136,7 @@ class Store(Protocol):
         ...
 
     async def job_events(self, project: str, job_id: str) -> list[EventRow]:
-        """Return the job's rows of the event log, oldest first."""
+        """Return the job's rows of the event log, oldest first; none if the job was pruned."""
         ...
 
     async def events_after(self, sequence: int, limit: int) -> list[EventRow]:
@@ -134,5 +144,10 @@ class Store(Protocol):
         ...
 
     async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
-        """Delete at most `limit` rows that are past retention; return how many were deleted."""
+        """Delete at most `limit` events and ended jobs that are past retention, oldest first.
+
+        A job takes its state with it, and the last job of a dispatch its dispatch, unless that is
+        still being deleted; a deleted one without jobs goes by age. Return how many rows went, 0
+        when there is nothing left to do.
+        """
         ...

@@ -167,10 +167,13 @@ class Batch:
     # --- the end of it --------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write what was gathered, so that it can be read on this connection."""
+        """Write what was gathered, so that it can be read on this connection.
+
+        Opens the transaction in any case: many reads in one cost half of what they cost alone.
+        """
+        self.begin()
         if not self._events:  # every row of the others comes with one of these
             return
-        self.begin()
         self._write(INSERT_JOB, self._jobs)
         self._write(INSERT_STATE, self._states)
         before = self.connection.total_changes()
@@ -187,7 +190,8 @@ class Batch:
 
     def commit(self) -> None:
         """Make all of it durable. Nothing to do where nothing was written."""
-        self.flush()
+        if self._events:
+            self.flush()
         if self._begun:
             self.cursor.execute("COMMIT")
             self._begun = False

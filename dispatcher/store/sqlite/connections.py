@@ -51,12 +51,17 @@ class FileConnections:
         self._wal_pages = 0
         self.writer.set_wal_hook(self._note_wal)
 
+    @property
+    def must_checkpoint(self) -> bool:
+        """Is the log as large as it may become?"""
+        return self._wal_pages >= WAL_PAGES_MAX
+
     def checkpoint(self, idle: bool) -> None:
         """Do a checkpoint if one is due; one that cannot be done now is done another time."""
         if self._wal_pages < (WAL_PAGES_IDLE if idle else WAL_PAGES_BUSY):
             return
-        must = self._wal_pages >= WAL_PAGES_MAX
-        mode = apsw.SQLITE_CHECKPOINT_RESTART if must else apsw.SQLITE_CHECKPOINT_PASSIVE
+        restart, passive = apsw.SQLITE_CHECKPOINT_RESTART, apsw.SQLITE_CHECKPOINT_PASSIVE
+        mode = restart if self.must_checkpoint else passive
         try:
             logged, moved = self.writer.wal_checkpoint(mode=mode)
         except apsw.Error:
@@ -85,6 +90,8 @@ def _connect(path: Path) -> apsw.Connection:
     # Until the file is known to be ours, closing it must not move anything either.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    # Else SQLite prepares a statement anew for each value that it compares with a partial index.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(BUSY_TIMEOUT_MILLISECONDS)
     return connection
 

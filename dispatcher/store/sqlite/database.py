@@ -62,7 +62,7 @@ from dispatcher.store.sqlite.rows import (
     phase_of,
     stored_job_of,
 )
-from protocol.errors import CallboardError, StoreError
+from protocol.errors import StoreError
 
 # The texts are constant: S608 sees the column lists that they share, nobody's input.
 LIVE_JOBS = f"SELECT {LIVE_COLUMNS} FROM {STATE_JOINS} WHERE s.ended = 0 ORDER BY s.job"  # noqa: S608
@@ -159,12 +159,14 @@ class SqliteDatabase:
         except apsw.Error as error:
             self._abandon(batch)
             raise of_sqlite(error, self._place) from error
-        except CallboardError:
+        except BaseException:  # a bug, or a value that cannot be stored
             self._abandon(batch)
             raise
         self._index.keep()
         self._ended += self._ending
         self._ending = 0
+        if self.connections.must_checkpoint:
+            self.connections.checkpoint(idle=False)
         return results
 
     def checkpoint(self, idle: bool) -> None:
@@ -188,6 +190,9 @@ class SqliteDatabase:
         except apsw.Error as error:
             self._abandon(batch)
             raise of_sqlite(error, self._place) from error
+        except BaseException:
+            self._abandon(batch)
+            raise
         self._ended -= jobs
         return events + jobs + others
 

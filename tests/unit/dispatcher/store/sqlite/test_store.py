@@ -95,6 +95,17 @@ async def test_a_call_that_raises_raises_at_its_caller_and_the_thread_goes_on() 
     assert threads() == set()
 
 
+async def test_a_value_that_cannot_be_stored_fails_its_batch_alone(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open(NOW)
+    broken = JobState(JobPhase.QUEUED, error="half a character: \ud800")
+    with pytest.raises(UnicodeEncodeError):
+        await store.commit([create_job("1"), create_job("2", state=broken)], NOW)
+    await store.commit([create_job("3")], NOW)
+    assert claimed_names(await store.commit([claim()], NOW)) == ["3"]
+    await store.close()
+
+
 def log_bytes(folder: Path) -> int:
     return (folder / f"{DATABASE_NAME}-wal").stat().st_size
 
