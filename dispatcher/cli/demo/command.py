@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dispatcher.cli.demo.verdict import Verdict
 
 REFRESH_SECONDS = 0.1
+# A terminal that is closed; not everywhere is there such a signal.
+HANG_UP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 _NAMES_SHOWN_MAX = 8
 
 
@@ -45,7 +48,11 @@ def demo(
     stage = _Stage(scene, svg)
     with Cast() as cast:
         run = Run(cast, scene, stage.tell, Sabotage(sabotage))
-        verdict = anyio.run(stage.show, run)
+        try:
+            verdict = anyio.run(stage.show, run)
+        except typer.Abort:
+            cast.remove_folder()
+            raise
     if verdict.is_good:
         cast.remove_folder()
     else:
@@ -78,6 +85,7 @@ class _Stage:
         from dispatcher.cli.demo.screen import picture, save_svg
 
         verdicts: list[Verdict] = []
+        signals = [signal.SIGINT, signal.SIGTERM, *HANG_UP]
         console = Console()
         live = Live(picture(self._scene), console=console, auto_refresh=False)
         async with anyio.create_task_group() as tasks:
@@ -86,6 +94,12 @@ class _Stage:
                 verdicts.append(await run.play())
                 tasks.cancel_scope.cancel()
 
+            async def end_when_told() -> None:
+                with anyio.open_signal_receiver(*signals) as received:
+                    async for _ in received:
+                        tasks.cancel_scope.cancel()
+
+            tasks.start_soon(end_when_told)
             tasks.start_soon(play)
             if self._is_on_terminal:
                 live.start()
@@ -99,6 +113,8 @@ class _Stage:
                 if self._is_on_terminal:
                     live.update(picture(self._scene), refresh=True)
                     live.stop()
+        if not verdicts:
+            raise typer.Abort
         if self._svg is not None and self._frame is not None:
             save_svg(self._frame, self._svg)
         return verdicts[0]

@@ -256,6 +256,8 @@ class Run:
 
     async def _judge(self, watcher: DispatchClient) -> Verdict:
         """Let the workers end, hear the server's account and the workers' own, and judge."""
+        if self.scene.ended == len(self.scene.rooms):
+            self._say("All jobs have ended; callers, server and workers are asked", Mood.GOOD)
         await anyio.to_thread.run_sync(self.cast.stop_workers)
         jobs: list[ServerJob] = []
         try:

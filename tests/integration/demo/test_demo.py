@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.callboard import callboard, callboard_on_terminal
+from tests.integration.cli.callboard import (
+    COMMAND,
+    callboard,
+    callboard_on_terminal,
+    environment,
+)
 
 GOOD = "24 rooms, 24 jobs, 0 lost, 0 doubled"
 
@@ -42,3 +49,21 @@ def test_on_a_terminal_the_demo_moves() -> None:
     assert played.code == 0
     assert GOOD in played.out
     assert played.out.count("\x1b[2K") > 100  # lines painted over lines
+
+
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "demo"],
+        env=environment({"TMPDIR": str(tmp_path)}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "SIGKILL" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "callboard: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
