@@ -61,8 +61,7 @@ class Holding:
     def __init__(self, board: Board, offering: Offering) -> None:
         self._board = board
         self._offering = offering
-        # jobs that a worker claims and that another live one holds: (older, claimant) -> ids, each
-        # with the claimant's last report of it, if it made one
+        # the contests of all workers
         self._contests: dict[tuple[str, str], dict[str, JobReported | None]] = {}
 
     # --- workers come, report and go ---
@@ -451,9 +450,8 @@ class Holding:
         board = self._board
         pair = (older.id, claimant.id)
         if pair not in self._contests:
-            self._contests[pair] = {}
-            older.contests[pair] = None
-            claimant.contests[pair] = None
+            contest = self._contests[pair] = {}
+            older.contests[pair] = claimant.contests[pair] = contest
             until = board.now + board.policy.takeover_silence
             board.schedule(DeadlineKind.TAKEOVER, until, *pair)
             board.emit(PingWorker(older.id))

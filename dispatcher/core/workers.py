@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dispatcher.core.events import HeldJob, OfferAnswered, Registration
+from dispatcher.core.events import HeldJob, JobReported, OfferAnswered, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
@@ -79,8 +79,9 @@ class Worker:
     lapsed: dict[str, bool] = field(default_factory=dict)
     # jobs that are its own no longer and that it may still be running
     stopping: set[str] = field(default_factory=set)
-    # disputes over jobs with another connection: (older, claimant)
-    contests: dict[tuple[str, str], None] = field(default_factory=dict)
+    # disputes over jobs with another connection, by (older, claimant): each job with the last
+    # report that the claimant made of it
+    contests: dict[tuple[str, str], dict[str, JobReported | None]] = field(default_factory=dict)
 
     def advance(self, trigger: WorkerTrigger) -> None:
         """Move along the worker lifecycle."""
@@ -116,4 +117,6 @@ class Worker:
 
     def may_run(self, job_id: str) -> bool:
         """May it still be running this job? Then it is not offered it: it would run it twice."""
-        return job_id in self.jobs or job_id in self.stopping
+        if job_id in self.jobs or job_id in self.stopping:
+            return True
+        return any(job_id in contest for contest in self.contests.values())
