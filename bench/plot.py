@@ -1,0 +1,68 @@
+"""A line plot over a logarithmic x axis, as an SVG of a few lines: no library is worth it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["curve_svg"]
+
+_WIDTH, _HEIGHT = 640, 360
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 150, 40, 50
+_COLOURS = ("#888888", "#1f6feb", "#d29922", "#2da44e")
+
+
+def curve_svg(
+    curves: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x_title: str
+) -> str:
+    """The picture of named curves of (x, y), x above 0, y from 0 up."""
+    points = [point for curve in curves.values() for point in curve]
+    x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
+    y_step = _round_step(max(y for _, y in points))
+    y_high = y_step * math.ceil(max(y for _, y in points) / y_step)
+    x_span = math.log(x_high / x_low) or 1.0
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            _LEFT + (_WIDTH - _LEFT - _RIGHT) * math.log(x / x_low) / x_span,
+            _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * y / y_high,
+        )
+
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
+            ' font-family="sans-serif" font-size="12" fill="#57606a">'
+        ),
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
+        f'<text x="{_LEFT}" y="22" font-size="14" fill="#24292f">{title}</text>',
+    ]
+    for n in range(round(y_high / y_step) + 1):
+        x, y = place(x_low, n * y_step)
+        parts.append(
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"'
+            ' stroke="#d0d7de"/>'
+            f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{n * y_step:g}</text>'
+        )
+    for x_value in sorted({x for x, _ in points}):
+        x, y = place(x_value, 0.0)
+        parts.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{x_value:,g}</text>')
+    x, y = place(math.sqrt(x_low * x_high), 0.0)
+    parts.append(f'<text x="{x:.1f}" y="{y + 38:.1f}" text-anchor="middle">{x_title}</text>')
+    for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+        placed = [place(*point) for point in curve]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in placed]
+        x, y = placed[-1]
+        parts.append(f'<text x="{x + 10:.1f}" y="{y + 4:.1f}" fill="{colour}">{name}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _round_step(high: float) -> float:
+    """A round distance of grid lines, for four to ten of them."""
+    rough = max(high, 1e-9) / 5
+    power: float = 10.0 ** math.floor(math.log10(rough))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)

@@ -1,0 +1,91 @@
+"""The two servers as processes: started, waited for, their CPU time read, stopped."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+API_KEY = "bench"
+API_SECRET = "a-secret-of-the-benchmark-alone-0001"
+
+START_SECONDS_MAX = 30.0
+
+
+class Kind(Enum):
+    """Which server. The value names it in reports."""
+
+    BARE = "bare transport"
+    REAL = "callboard serve"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running server."""
+
+    kind: Kind
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads of the process since it began, to the nanosecond."""
+        # The clock id of another process's CPU time: clock_getcpuclockid(3), on Linux.
+        clock = (~self.pid << 3) | 2
+        return time.clock_gettime_ns(clock) / 1e9
+
+
+@contextmanager
+def serving(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
+    """Run one server on a free loopback port; the data of the real one goes below `folder`."""
+    port = _free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "CALLBOARD_KEYS": f"{API_KEY}: {API_SECRET}"}
+    command = {
+        Kind.BARE: ["-m", "bench.transport", str(port)],
+        Kind.REAL: ["-m", "dispatcher.cli", "serve", "--port", str(port)],
+    }[kind]
+    if kind is Kind.REAL:
+        command += ["--data-dir", str(folder / "data")]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], env=environment, stdout=log, stderr=log
+        )
+        try:
+            _wait_until_ready(process, port, log)
+            yield ServerProcess(kind, port, process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"the server did not start; see {log.name}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise SystemExit(f"the server did not listen within {START_SECONDS_MAX:g} s; see {log.name}")
