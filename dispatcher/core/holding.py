@@ -171,8 +171,12 @@ class Holding:
         elif hand is None:
             self._refuse_report(worker, event, Ignored.UNKNOWN_JOB)
         elif event.epoch and event.epoch != hand.state.epoch:
+            if hand.id in worker.jobs and hand.instance_id is None:
+                self._disown(hand, worker)
             self._refuse_report(worker, event, Ignored.STALE_EPOCH)
         elif hand.id in worker.jobs:
+            if event.epoch:
+                hand.instance_id = worker.registration.instance_id
             self._follow(hand, worker, event)
         elif self._may_adopt(hand, worker):
             self._adopt(hand, worker, "its worker reported it on a new connection")
@@ -184,6 +188,16 @@ class Holding:
             self._refuse_report(worker, event, Ignored.NOT_HOLDER)
         if event.sequence:
             board.emit(SendStatusReceipt(worker.id, event.sequence))
+
+    def _disown(self, hand: JobInHand, worker: Worker) -> None:
+        """The worker claimed an orphan whose holder is not known, and speaks of another epoch."""
+        board = self._board
+        until = board.now + hand.state.grace
+        board.move(hand, JobTrigger.WORKER_LOST, "its claimant ran an older epoch", until=until)
+        del worker.jobs[hand.id]
+        hand.worker = None
+        board.schedule(DeadlineKind.GRACE, until, hand.id)
+        self._offering.refresh(worker)
 
     def _refuse_report(self, worker: Worker, event: JobReported, why: Ignored) -> None:
         board = self._board
@@ -388,6 +402,8 @@ class Holding:
             return
         verdicts: dict[str, Verdict] = {}
         for job_id in event.job_ids:
+            if job_id in worker.offers or job_id in worker.jobs:
+                continue  # it said that its run had ended, and has been asked for the next one
             phase = event.phases.get(job_id)
             if phase is None:
                 verdicts[job_id] = Verdict.STOP_UNKNOWN
@@ -396,7 +412,8 @@ class Holding:
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED
         # To be stopped they all are, and that has been expected since the claim.
-        self._board.emit(SendVerdicts(worker.id, verdicts))
+        if verdicts:
+            self._board.emit(SendVerdicts(worker.id, verdicts))
 
     def _pronounce(self, worker: Worker, verdicts: dict[str, Verdict]) -> None:
         if not verdicts:
@@ -420,7 +437,7 @@ class Holding:
         if hand.id in worker.stopping:
             return False  # it was told to stop: this is another try of the job
         mine = worker.registration.instance_id
-        return not hand.instance_id or not mine or hand.instance_id == mine
+        return hand.instance_id is None or hand.instance_id == mine
 
     def _adopt(self, hand: JobInHand, worker: Worker, detail: str) -> None:
         """The job's worker is back: it keeps the job, at the same epoch."""
@@ -430,7 +447,6 @@ class Holding:
         )
         board.cancel(DeadlineKind.GRACE, hand.id)
         hand.worker = worker
-        hand.instance_id = hand.instance_id or worker.registration.instance_id
         worker.jobs[hand.id] = hand
         board.pools.place(worker)
 
@@ -527,6 +543,7 @@ class Holding:
     def recovered(self, hand: JobInHand) -> None:
         """A job was held when the server ended: its worker has the grace time to claim it."""
         board = self._board
+        hand.instance_id = None
         until = board.now + (hand.state.grace or board.policy.grace)
         if hand.phase is JobPhase.ORPHANED:
             # Nobody could come back while the server was away: the time starts anew.

@@ -32,8 +32,9 @@ class JobInHand:
     # who was offered it, or holds it; None while nobody does
     worker: Worker | None = None
     offered_at: Nanoseconds = 0
-    # the process that holds it, where that said who it is
-    instance_id: str = ""
+    # the process that holds it, empty where that did not say who it is; None: not known, because
+    # the server was restarted and no holder has named the epoch since
+    instance_id: str | None = ""
     # has the store confirmed that there is such a job?
     is_confirmed: bool = True
     # an acceptance that came before that
