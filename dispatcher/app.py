@@ -33,6 +33,7 @@ from dispatcher.server.access import Access
 from dispatcher.server.connection import bounded_connection
 from dispatcher.server.dispatch_service import DispatchService
 from dispatcher.server.http import HttpApp
+from dispatcher.server.http_connection import bounded_http
 from dispatcher.server.job_service import JobService
 from dispatcher.server.sessions import Sessions
 from dispatcher.server.twirp import Twirp
@@ -203,7 +204,7 @@ def _network_server(config: Config, app: HttpApp) -> uvicorn.Server:
     limits = config.limits
     settings = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded_http(limits),
         ws=bounded_connection(limits),
         ws_max_size=limits.wire.frame_bytes_max,
         ws_ping_interval=limits.wire.ping_interval_seconds,

@@ -1,11 +1,12 @@
 """One websocket as the shells see it: uvicorn's sans-I/O protocol, and what a worker needs more.
 
 `WorkerConnection` is handed to uvicorn as its `ws=`; the ASGI scope carries it as the extension
-"callboard". It adds four things and changes nothing of ASGI:
+"callboard". It adds five things and changes nothing of ASGI:
 
 - frames go to `on_frame` as they are parsed, without a queue and a task switch for each;
 - frames are written at once, and what the peer does not read is bounded: over the bound, it is
   cut off (`outbound_bytes_max`, `outbound_frames_max`), and nobody else waits for it;
+- a peer that sends without end has its turn like every other, and no more (`read_turn_bytes_max`);
 - a ping that asks for an answer, outside the keepalive's rhythm;
 - a connection that is being closed is cut after a while, whether its peer reads or not. (uvicorn
   waits for the write buffer to empty first, which a hung peer never does.)
@@ -16,7 +17,7 @@ The bounds are class attributes, set by `bounded_connection`, because uvicorn ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -47,6 +48,7 @@ class WorkerConnection(WebSocketsSansIOProtocol):
 
     outbound_bytes_max: ClassVar[int]
     outbound_frames_max: ClassVar[int]
+    read_turn_bytes_max: ClassVar[int]
     close_timeout_seconds: ClassVar[float]
 
     # Takes each message in its order; while None they go to ASGI's receive().
@@ -59,6 +61,8 @@ class WorkerConnection(WebSocketsSansIOProtocol):
     _backlog_frames = 0
     _overflowed = False
     _abort_timer: asyncio.TimerHandle | None = None
+    # What came in and waits for its turn; reading is paused meanwhile.
+    _unread = b""
 
     # --- what the shells call ---
 
@@ -69,15 +73,20 @@ class WorkerConnection(WebSocketsSansIOProtocol):
 
     def write_frame(self, frame: bytes | str) -> None:
         """Write a binary (`bytes`) or text (`str`) frame now. Does nothing on a closing socket."""
+        self.write_frames((frame,))
+
+    def write_frames(self, frames: Sequence[bytes | str]) -> None:
+        """Write several frames at once."""
         if not self.is_open:
             return
-        if isinstance(frame, str):
-            self.conn.send_text(frame.encode())
-        else:
-            self.conn.send_binary(frame)
+        for frame in frames:
+            if isinstance(frame, str):
+                self.conn.send_text(frame.encode())
+            else:
+                self.conn.send_binary(frame)
         self._flush()
         if not self.writable.is_set():
-            self._bound_backlog()
+            self._bound_backlog(len(frames))
 
     def ask_for_pong(self) -> None:
         """Send a ping whose answer calls `on_pong`."""
@@ -117,6 +126,26 @@ class WorkerConnection(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def data_received(self, data: bytes) -> None:
+        if self._unread:
+            self._unread += data
+            return
+        if len(data) > self.read_turn_bytes_max:
+            self._unread = data[self.read_turn_bytes_max :]
+            data = data[: self.read_turn_bytes_max]
+            self.transport.pause_reading()
+            self.loop.call_soon(self._take_turn)
+        self._take_in(data)
+
+    def _take_turn(self) -> None:
+        data = self._unread[: self.read_turn_bytes_max]
+        self._unread = self._unread[self.read_turn_bytes_max :]
+        if self._unread:
+            self.loop.call_soon(self._take_turn)
+        elif not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._take_in(data)
+
+    def _take_in(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             # The request was too large for websockets' parser, and uvicorn would say nothing.
@@ -175,6 +204,7 @@ class WorkerConnection(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.on_frame = None
+        self._unread = b""
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
@@ -185,8 +215,8 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         output = self.conn.data_to_send()
         self.transport.write(output[0] if len(output) == 1 else b"".join(output))
 
-    def _bound_backlog(self) -> None:
-        self._backlog_frames += 1
+    def _bound_backlog(self, frames: int = 1) -> None:
+        self._backlog_frames += frames
         if self._overflowed or (
             self._backlog_frames <= self.outbound_frames_max
             and self.transport.get_write_buffer_size() <= self.outbound_bytes_max
@@ -213,6 +243,7 @@ def bounded_connection(limits: ServerLimits) -> type[WorkerConnection]:
         {
             "outbound_bytes_max": limits.outbound_bytes_max,
             "outbound_frames_max": limits.outbound_frames_max,
+            "read_turn_bytes_max": limits.read_turn_bytes_max,
             "close_timeout_seconds": limits.close_timeout_seconds,
         },
     )

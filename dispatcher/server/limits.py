@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from protocol.limits import WireLimits
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,13 @@ class ServerLimits:
     # How long a closing handshake may take before the connection is cut.
     close_timeout_seconds: float = 2.0
 
+    # What is read of one worker in one turn of the event loop, before others have theirs.
+    read_turn_bytes_max: int = 8 * KIB
+
     # --- HTTP ---
+    # The head of a request, and how long it may take to come in, or to begin at all.
+    head_bytes_max: int = 128 * KIB
+    head_timeout_seconds: float = 10.0
     # An idle connection of an API caller is closed after this.
     keep_alive_seconds: int = 30
     # Connections that the kernel holds for us while we are busy.

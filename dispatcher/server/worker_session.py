@@ -186,9 +186,13 @@ class WorkerSession:
         if self.speaks_extensions:
             self.send(worker_messages.verdicts_message(verdicts))
             return
-        for job_id, verdict in verdicts.items():
-            if verdict is not Verdict.KEEP:
-                self.send(worker_messages.termination_message(job_id))
+        self._connection.write_frames(
+            [
+                encode_server_message(worker_messages.termination_message(job_id), self._format)
+                for job_id, verdict in verdicts.items()
+                if verdict is not Verdict.KEEP
+            ]
+        )
 
     def ping(self) -> None:
         """Ask for a sign of life."""

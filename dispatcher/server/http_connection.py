@@ -1,0 +1,82 @@
+"""One HTTP connection: uvicorn's protocol, with bounds on the head of a request.
+
+uvicorn bounds neither how large a head is nor how long it takes; a few sockets that dribble bytes
+would be held for ever. `bounded_http` makes the class, because uvicorn makes the instances. The
+bounds of bodies are with those who read them (`twirp`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dispatcher.server.limits import ServerLimits
+
+_HEAD_TOO_LARGE = b"the head of the request is too large\n"
+
+
+class BoundedHttpConnection(HttpToolsProtocol):
+    """An HTTP connection whose heads are bounded in size and time."""
+
+    head_bytes_max: ClassVar[int]
+    head_timeout_seconds: ClassVar[float]
+
+    # Is a head awaited, or coming in? How much of it came, and when must it be here?
+    _in_head = True
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.head_bytes_max and not self.transport.is_closing():
+                self.transport.write(
+                    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                    b"content-type: text/plain; charset=utf-8\r\n"
+                    b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+                    % (len(_HEAD_TOO_LARGE), _HEAD_TOO_LARGE)
+                )
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        if self._head_timer is None:
+            self._start_head_timer()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_timeout_seconds, self.transport.abort)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def bounded_http(limits: ServerLimits) -> type[BoundedHttpConnection]:
+    """The connection class of a server with these limits."""
+    return type(
+        "LimitedHttpConnection",
+        (BoundedHttpConnection,),
+        {
+            "head_bytes_max": limits.head_bytes_max,
+            "head_timeout_seconds": limits.head_timeout_seconds,
+        },
+    )

@@ -1,0 +1,104 @@
+"""Peers that send too much, too slowly or without end: they harm only themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.integration.server.conftest import LIMITS
+from tests.integration.server.peers import LIST, WAIT_SECONDS, registered
+from tests.support.server import RunningServer, room_token, running_server
+
+pytestmark = pytest.mark.anyio
+
+
+async def _answer(server: RunningServer, *pieces: bytes) -> bytes:
+    """Send raw bytes; return all that the server says before it closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        with anyio.fail_after(WAIT_SECONDS):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.usefixtures("bystander")
+async def test_a_head_without_end_is_refused(server: RunningServer) -> None:
+    headers = b"".join(b"x-%d: %b\r\n" % (number, b"y" * 1000) for number in range(300))
+    answer = await _answer(server, b"GET / HTTP/1.1\r\nhost: a\r\n", headers)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.usefixtures("bystander")
+@pytest.mark.parametrize("start", [b"\x16\x03\x01\x02\x00\x01", b"hello\r\n\r\n", b"\x00" * 100])
+async def test_what_is_no_http_is_refused(server: RunningServer, start: bytes) -> None:
+    assert (await _answer(server, start)).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([b"POST /twirp/x HTTP/1.1\r\nhost: a\r\n"], id="half a head"),
+        pytest.param(
+            [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"GET / HTTP/1.1\r\n"], id="a second half head"
+        ),
+    ],
+)
+async def test_a_head_that_does_not_come_closes_its_connection(
+    data_dir: Path, pieces: list[bytes]
+) -> None:
+    limits = replace(LIMITS, head_timeout_seconds=0.1)
+    async with running_server(data_dir, limits=limits) as server:
+        await _answer(server, *pieces)
+
+
+async def test_a_body_that_does_not_come_is_answered(data_dir: Path) -> None:
+    limits = replace(LIMITS, body_timeout_seconds=0.1)
+    head = (
+        f"POST {LIST} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 10\r\n"
+        f"content-type: application/json\r\nauthorization: Bearer {room_token('r')}\r\n\r\n"
+    )
+    async with running_server(data_dir, limits=limits) as server:
+        answer = await _answer(server, head.encode(), b"{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"deadline_exceeded" in answer
+
+
+async def test_a_worker_that_sends_without_end_leaves_others_their_turn(
+    server: RunningServer,
+) -> None:
+    async with (
+        registered(server, "busy") as flooder,
+        registered(server, "quiet") as other,
+        anyio.create_task_group() as tasks,
+    ):
+        # Masked empty binary frames: the dearest thing to read per byte.
+        frames = bytes([0x82, 0x80, 0, 0, 0, 0]) * 40_000
+
+        async def flood() -> None:
+            while True:
+                flooder.socket.transport.write(frames)
+                await flooder.socket.ping()
+                await anyio.sleep(0.01)
+
+        tasks.start_soon(flood)
+        waits = []
+        for _ in range(20):
+            started = time.perf_counter()
+            await other.is_answered()
+            waits.append(time.perf_counter() - started)
+        tasks.cancel_scope.cancel()
+    # Read whole, what one packet holds takes 0.3 s and more.
+    assert statistics.median(waits) < 0.15
