@@ -22,8 +22,6 @@ class LogEvent(StrEnum):
     # offers and jobs
     OFFER_REFUSED = "offer_refused"
     REQUEST_HANDLER_FAILED = "request_handler_failed"
-    RESERVATION_EXPIRED = "reservation_expired"
-    ASSIGNMENT_WITHOUT_ROOM = "assignment_without_room"
     JOB_STARTED = "job_started"
     JOB_ENDED = "job_ended"
     JOB_FAILED = "job_failed"
