@@ -190,7 +190,9 @@ OPTIONS: tuple[Option, ...] = (
     _duration("grace", "How long a worker that declares nothing may be away and keep its jobs."),
     _duration("grace_max", "The longest grace time that a worker may declare."),
     _duration("offer_timeout", "A worker that has not answered an offer by then is passed over."),
-    _duration("late_answer_time", "A job is still given, by then, to a worker that accepted it too late."),
+    _duration(
+        "late_answer_time", "A job is still given, by then, to a worker that accepted it too late."
+    ),
     _duration("queue_time", "A job that found no worker by then fails: no capacity."),
     _policy("attempts_max", "Tries of one job, the first one included.", 1_000_000),
     _duration("retry_backoff_min", "Wait before a failed job is tried again; doubles each time."),
@@ -248,6 +250,9 @@ OPTIONS: tuple[Option, ...] = (
     _limit("outbound_frames_max", "The same, in frames.", _COUNT_MAX),
     _limit("unreadable_frames_max", "Frames of one connection that cannot be read.", _COUNT_MAX),
     _limit("close_timeout_seconds", "How long a closing handshake may take."),
+    _limit("read_turn_bytes_max", "What is read of one worker before others have their turn."),
+    _limit("head_bytes_max", "The head of a request."),
+    _limit("head_timeout_seconds", "How long it may take to come in."),
     _limit("body_timeout_seconds", "How long a caller may take to send the body of its call."),
     _limit("keep_alive_seconds", "How long an idle connection of a caller stays open.", 86_400),
     _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
