@@ -1,0 +1,173 @@
+"""Group commit: what is promised waits until it is durable, in order, and nothing else waits."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.core.commit import GroupCommit
+from dispatcher.core.effects import (
+    SENT_AT_ONCE,
+    Effect,
+    Ignored,
+    Message,
+    NoteIgnored,
+    ReleaseJobs,
+    SendAssignment,
+    SendStatusReceipt,
+    SendTermination,
+    SendVerdicts,
+    StoreRequest,
+)
+
+
+def request(number: int) -> ReleaseJobs:
+    """Return a request that can be told from others."""
+    return ReleaseJobs((str(number),))
+
+
+def promise(number: int) -> SendStatusReceipt:
+    """Return a message that promises something."""
+    return SendStatusReceipt("w", number)
+
+
+def note(number: int) -> NoteIgnored:
+    """Return a message that promises nothing."""
+    return NoteIgnored("w", str(number), Ignored.NOT_OFFERED)
+
+
+def test_what_needs_no_commit_goes_out_at_once() -> None:
+    commits = GroupCommit()
+    assert commits.add([note(1), promise(2)]) == [note(1), promise(2)]
+    assert commits.take() == []
+
+
+def test_a_promise_waits_for_every_request_that_was_made_before_it() -> None:
+    commits = GroupCommit()
+    assert commits.add([request(1), promise(1)]) == []
+    assert commits.take() == [request(1)]
+    assert commits.add([request(2), promise(2)]) == []
+    assert commits.committed() == [promise(1)]
+    assert commits.take() == [request(2)]
+    assert commits.committed() == [promise(2)]
+
+
+def test_a_promise_waits_for_earlier_requests_of_others_too() -> None:
+    commits = GroupCommit()
+    commits.add([request(1)])
+    assert commits.add([promise(1)]) == []
+
+
+def test_a_promise_made_before_a_request_of_its_turn_does_not_wait_for_that() -> None:
+    commits = GroupCommit()
+    assert commits.add([promise(1), request(1)]) == [promise(1)]
+
+
+def test_a_message_that_promises_nothing_overtakes_those_that_wait() -> None:
+    commits = GroupCommit()
+    assert commits.add([request(1), promise(1), note(1)]) == [note(1)]
+
+
+def test_assignments_receipts_verdicts_and_terminations_promise_something() -> None:
+    gated = {SendAssignment, SendStatusReceipt, SendVerdicts, SendTermination}
+    assert not gated & set(SENT_AT_ONCE)
+
+
+def test_what_arrives_during_a_commit_makes_the_next_batch() -> None:
+    commits = GroupCommit()
+    commits.add([request(1)])
+    assert commits.take() == [request(1)]
+    commits.add([request(2)])
+    commits.add([request(3)])
+    assert commits.take() == []
+    commits.committed()
+    assert commits.take() == [request(2), request(3)]
+
+
+def test_a_batch_that_failed_is_taken_again_before_what_came_after_it() -> None:
+    commits = GroupCommit()
+    commits.add([request(1), promise(1)])
+    commits.take()
+    commits.add([request(2)])
+    commits.failed()
+    assert commits.take()[0] == request(1)
+
+
+def test_a_batch_is_no_larger_than_its_bound() -> None:
+    commits = GroupCommit(batch_max=2)
+    commits.add([request(n) for n in range(5)])
+    sizes = []
+    while batch := commits.take():
+        sizes.append(len(batch))
+        commits.committed()
+    assert sizes == [2, 2, 1]
+
+
+def test_its_length_is_the_number_of_requests_that_are_not_durable() -> None:
+    commits = GroupCommit()
+    commits.add([request(1), request(2)])
+    assert len(commits) == 2
+    commits.take()
+    assert len(commits) == 2
+    commits.committed()
+    assert len(commits) == 0
+
+
+ACTS = st.lists(
+    st.one_of(
+        st.lists(st.sampled_from(["request", "promise", "note"]), max_size=5),
+        st.sampled_from(["take", "committed", "failed"]),
+    ),
+    max_size=80,
+)
+
+
+@given(acts=ACTS, batch_max=st.integers(1, 5))
+def test_whatever_happens_nothing_is_sent_early_twice_out_of_order_or_never(
+    acts: list[list[str] | str], batch_max: int
+) -> None:
+    commits = GroupCommit(batch_max)
+    number = 0
+    made: list[StoreRequest] = []
+    durable: list[StoreRequest] = []
+    underway: list[StoreRequest] = []
+    before: dict[int, int] = {}  # promise: how many requests were made before it
+    promised: list[int] = []
+    sent: list[int] = []
+
+    def see(messages: list[Message]) -> None:
+        for message in messages:
+            if isinstance(message, SendStatusReceipt):
+                assert len(durable) >= before[message.sequence]
+                sent.append(message.sequence)
+
+    for act in [*acts, *["committed", "take"] * (len(acts) * 5 + 2)]:
+        if isinstance(act, list):
+            effects: list[Effect] = []
+            for kind in act:
+                number += 1
+                if kind == "request":
+                    effects.append(request(number))
+                    made.append(request(number))
+                elif kind == "promise":
+                    effects.append(promise(number))
+                    before[number] = len(made)
+                    promised.append(number)
+                else:
+                    effects.append(note(number))
+            see(commits.add(effects))
+        elif act == "take":
+            batch = commits.take()
+            if underway:
+                assert batch == []
+            underway = underway or list(batch)
+            assert len(underway) <= batch_max
+        elif underway and act == "committed":
+            durable += underway
+            underway = []
+            see(commits.committed())
+        elif underway:
+            underway = []
+            commits.failed()
+    assert durable == made
+    assert sent == promised

@@ -1,0 +1,248 @@
+"""The engine as a whole: deterministic, never at a loss, consistent whatever its peers do."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dispatcher.core.effects import (
+    Ignored,
+    RecordMove,
+    SendAssignment,
+    SendOffer,
+)
+from dispatcher.core.engine import Engine
+from dispatcher.core.events import Acceptance, Answer, OfferAnswered, Registration, WorkerRegistered
+from dispatcher.core.jobs import SECOND, JobStatus, JobType, RestartPolicy
+from dispatcher.core.policy import AgentPolicy, Policy
+from tests.support.engine_bench import PROJECT, START, EngineBench
+from tests.unit.dispatcher.core.board_checks import (
+    check_lanes,
+    check_nothing_left,
+    watched,
+)
+
+WORKERS = ["w0", "w1", "w2", "w3", "w4"]
+INSTANCES = ["", "", "one", "two"]
+ROOMS = ["r0", "r1", "r2"]
+
+
+class Chaos:
+    """Random peers on a bench, hostile ones among them, and what may never happen meanwhile."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        policy = Policy(
+            agents={"capped": AgentPolicy(capacity=2)},
+            offers_in_flight_max=self.random.choice([1, 3, 32]),
+            claim_max=self.random.choice([1, 2, 64]),
+            due_max=self.random.choice([1, 2, 256]),
+        )
+        self.bench = EngineBench(policy, seed, watch=watched)
+        self.jobs = ["AJ_unknown"]
+        self.configs: dict[str, object] = {}
+
+    def step(self) -> None:
+        """Let one thing happen."""
+        act = self.random.choice(
+            [self.come, self.come, self.report, self.report, self.pong]
+            + [self.order, self.order, self.order, self.repeat_order, self.delete, self.simulate]
+            + [self.answer] * 6
+            + [self.job_status] * 5
+            + [self.claim, self.hand_over, self.wait, self.wait, self.commit, self.commit]
+            + [self.hold_commits]
+        )
+        act()
+        if self.random.random() < 0.01:
+            self.random.choice([self.bench.restart, self.go])()
+
+    def pick_worker(self) -> str:
+        return self.random.choice(WORKERS)
+
+    def pick_job(self) -> str:
+        in_hand = list(self.bench.engine.jobs)
+        if in_hand and self.random.random() < 0.8:
+            return self.random.choice(in_hand)
+        return self.random.choice(self.jobs[-12:] + self.jobs[:1])
+
+    def come(self) -> None:
+        random = self.random
+        worker = self.pick_worker()
+        self.bench.connect(
+            worker,
+            agent=random.choice(["greeter", "greeter", "capped"]),
+            project=random.choice([PROJECT] * 9 + ["other"]),
+            deployment=random.choice(["", "", "", "", "", "x"]),
+            types=random.choice([(JobType.ROOM,), (JobType.ROOM, JobType.PUBLISHER)]),
+            capacity=random.choice([None, None, None, 0, 1, 2, 4_000_000_000]),
+            grace_seconds=random.choice([None, None, 0, 3, 1e9]),
+            instance=random.choice(INSTANCES),
+        )
+        if random.random() < 0.7:
+            self.bench.report(worker)
+
+    def report(self) -> None:
+        random = self.random
+        self.bench.report(
+            self.pick_worker(),
+            random.choice([0.0, 0.0, 0.3, 0.9, -1.0, math.inf, -math.inf, math.nan]),
+            random.choice([0, 0, 0, 0, 1, 2, 4_000_000_000]),
+            full=random.random() < 0.1,
+            draining=random.random() < 0.1,
+        )
+
+    def go(self) -> None:
+        self.bench.lose(self.pick_worker())
+
+    def pong(self) -> None:
+        self.bench.pong(self.pick_worker())
+
+    def order(self) -> None:
+        random = self.random
+        room = random.choice(ROOMS)
+        number = len(self.jobs)
+        jobs = [
+            self.bench.new_job(
+                room,
+                agent=random.choice(["greeter", "greeter", "capped"]),
+                deployment=random.choice(["", "", "", "x"]),
+                dispatch_id=f"AD_{number}",
+                job_type=random.choice([JobType.ROOM, JobType.ROOM, JobType.PUBLISHER]),
+                restart=random.choice(list(RestartPolicy)),
+                priority=random.choice([0, 0, 1]),
+                queue_seconds=random.choice([0, 1, 30, 300, 300, 300]),
+            )
+            for _ in range(random.choice([0, 1, 1, 1, 3]))
+        ]
+        self.jobs += [job.id for job in jobs]
+        self.bench.request(f"AD_{number}", *jobs, room=room)
+
+    def repeat_order(self) -> None:
+        room = self.random.choice(ROOMS)
+        id_ = f"AD_{self.random.randint(1, len(self.jobs))}"
+        job = self.bench.new_job(room, dispatch_id=id_)
+        self.jobs.append(job.id)
+        self.bench.request(id_, job, room=room)
+
+    def delete(self) -> None:
+        for room in self.random.sample(ROOMS, 2):
+            self.bench.delete(f"AD_{self.random.randint(1, len(self.jobs))}", room)
+
+    def simulate(self) -> None:
+        worker = self.pick_worker()
+        known = self.bench.engine.workers.get(worker)
+        if known is None or "greeter" not in known.registration.agent_name:
+            return
+        if known.registration.project == PROJECT and not known.registration.deployment:
+            self.jobs.append(self.bench.simulate(worker))
+
+    def answer(self) -> None:
+        job = self.pick_job()
+        worker = self.bench.offered(job)
+        if worker is None or self.random.random() < 0.1:
+            worker = self.pick_worker()
+        answer = self.random.choice([Answer.ACCEPTED] * 4 + [Answer.DECLINED, Answer.TERMINATED])
+        self.bench.answer(job, answer, worker=worker)
+
+    def job_status(self) -> None:
+        job = self.pick_job()
+        worker = self.bench.holder(job)
+        if worker is None or self.random.random() < 0.2:
+            worker = self.pick_worker()
+        self.bench.job_status(
+            job,
+            self.random.choice(
+                [*JobStatus, JobStatus.RUNNING, JobStatus.RUNNING, JobStatus.FAILED]
+            ),
+            worker=worker,
+            error="e",
+            epoch=self.random.choice([0, 0, 0, 0, 1, 2, 2**64 - 1]),
+            sequence=self.random.choice([0, 5]),
+        )
+
+    def claim(self) -> None:
+        jobs = [self.pick_job() for _ in range(self.random.randint(0, 5))]
+        self.bench.claim(self.pick_worker(), *jobs)
+
+    def hand_over(self) -> None:
+        self.bench.hand_over(self.pick_worker(), self.pick_job(), self.pick_job())
+
+    def wait(self) -> None:
+        self.bench.pass_time(self.random.choice([0, 0.001, 0.1, 0.3, 0.3, 1, 3, 11, 25]))
+
+    def commit(self) -> None:
+        self.bench.commit()
+
+    def hold_commits(self) -> None:
+        if self.bench.holds_commits:
+            self.bench.release_commits()
+            check_lanes(self.bench)
+        else:
+            self.bench.holds_commits = True
+
+    def check_history(self) -> None:
+        """What was sent is true by the event log, and no job was ever given to two at once."""
+        bench = self.bench
+        durable = {
+            (request.job_id, request.state.epoch, request.state.worker_id)
+            for batch in bench.batches
+            for request in batch
+            if isinstance(request, RecordMove)
+        }
+        given: Counter[tuple[str, int]] = Counter()
+        for message in bench.sent:
+            if isinstance(message, SendAssignment):
+                job_id, epoch = message.job.id, message.state.epoch
+                assert (job_id, epoch, message.worker_id) in durable
+                assert bench.database._jobs.get(job_id) is not None, f"{job_id} never was"
+                given[job_id, epoch] += 1
+        assert all(count == 1 for count in given.values()), given
+
+    def end(self) -> None:
+        """Let everybody go and every deadline pass: all ends, and nothing is left."""
+        bench = self.bench
+        bench.release_commits()
+        for worker in list(bench.engine.workers):
+            bench.lose(worker)
+        for _ in range(12):
+            bench.pass_time(4_000)
+        for entry in bench.database._jobs.values():
+            assert entry.state.phase.is_ended, entry.stored
+        for dispatch in bench.database._dispatches.values():
+            assert bool(dispatch.deletion_requested_at) == bool(dispatch.deleted_at), dispatch
+        check_lanes(bench)
+        for lane in list(bench.engine.lanes):  # a claim puts right what is over-counted
+            said = Registration(
+                lane.project, lane.agent_name, lane.namespace, lane.deployment, (lane.job_type,)
+            )
+            bench.tell(WorkerRegistered("last", said))
+            bench.report("last")
+            bench.lose("last")
+        check_nothing_left(bench.engine)
+
+
+def run_chaos(seed: int, steps: int = 150) -> EngineBench:
+    """Run random peers on a bench to the end, with all checks; return the bench."""
+    chaos = Chaos(seed)
+    for _ in range(steps):
+        chaos.step()
+    chaos.end()
+    chaos.check_history()
+    return chaos.bench
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32))
+def test_whatever_peers_do_the_engine_stays_consistent_and_forgets_all_in_the_end(
+    seed: int,
+) -> None:
+    run_chaos(seed)
