@@ -91,7 +91,7 @@ class WireLimits:
     offer_timeout_seconds: float = 10.0
     # Websocket pings to a worker, and the silence after one that ends the connection.
     ping_interval_seconds: float = 10.0
-    ping_timeout_seconds: float = 20.0
+    ping_timeout_seconds: float = 10.0
     # Silence of the older of two connections that claim the same jobs.
     claim_silence_seconds: float = 2.0
 
