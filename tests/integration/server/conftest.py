@@ -30,6 +30,7 @@ POLICY = Policy(
     decline_backoff_min=10 * MILLISECOND,
     decline_backoff_max=20 * MILLISECOND,
     settle_time=100 * MILLISECOND,
+    takeover_silence=500 * MILLISECOND,
 )
 
 

@@ -225,6 +225,39 @@ async def test_an_older_connection_of_the_same_process_is_closed_when_its_job_is
             assert (await api.job(job_id))["worker_id"] == newer.worker_id
 
 
+async def test_of_two_live_connections_with_one_job_the_older_one_keeps_it(
+    server: RunningServer, api: Caller
+) -> None:
+    agent_name = fresh("agent")
+    async with registered(server, agent_name, capacity=4) as older:
+        await api.dispatch(agent_name)
+        job_id = (await older.take_job()).job.id
+        await api.job_becomes(job_id, "RUNNING")
+        async with registered(server, agent_name, capacity=4) as claimant:
+            await claimant.say(migrate_job=wire_pb2.MigrateJobRequest(job_ids=[job_id]))
+            # The server pings the older one, whose socket answers.
+            [verdict] = (await claimant.hear()).migrate_verdicts
+            assert verdict.verdict == wire_pb2.MigrateVerdict.STOP_REASSIGNED
+        await older.is_answered()
+        assert (await api.job(job_id))["worker_id"] == older.worker_id
+
+
+async def test_of_two_connections_with_one_job_the_silent_one_loses_it(
+    server: RunningServer, api: Caller
+) -> None:
+    agent_name = fresh("agent")
+    async with registered(server, agent_name, capacity=4) as older:
+        await api.dispatch(agent_name)
+        job_id = (await older.take_job()).job.id
+        await api.job_becomes(job_id, "RUNNING")
+        older.socket.transport.pause_reading()
+        async with registered(server, agent_name, capacity=4) as claimant:
+            await claimant.say(migrate_job=wire_pb2.MigrateJobRequest(job_ids=[job_id]))
+            [verdict] = (await claimant.hear()).migrate_verdicts
+            assert verdict.verdict == wire_pb2.MigrateVerdict.KEEP
+            assert (await api.job(job_id))["worker_id"] == claimant.worker_id
+
+
 # --- what it cannot do to others ---
 
 

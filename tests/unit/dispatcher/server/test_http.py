@@ -1,0 +1,111 @@
+"""What the edge answers when something behind it fails: called as ASGI, without a socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import httpx2
+import pytest
+from google.protobuf.message import Message
+from structlog.testing import capture_logs
+
+from dispatcher.config import ApiKey
+from dispatcher.core.effects import SendTermination
+from dispatcher.core.events import Event
+from dispatcher.runtime import Overloaded
+from dispatcher.server.access import Access
+from dispatcher.server.http import HttpApp
+from dispatcher.server.limits import ServerLimits
+from dispatcher.server.sessions import Sessions
+from dispatcher.server.twirp import Call, Method, Twirp
+from dispatcher.server.worker_messages import RoomAccess
+from dispatcher.server.worker_socket import WorkerSocket
+from protocol import wire_pb2
+from protocol.errors import StoreCorrupt, StoreFull
+from protocol.tokens import mint_api_token
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "a-secret-of-the-tests-that-is-long-enough"
+PATH = "/twirp/test.Service/Method"
+
+Handler = Callable[[Call, wire_pb2.ListAgentDispatchRequest], Awaitable[Message]]
+
+
+class NoEvents:
+    """A sink that must not be reached."""
+
+    def submit(self, event: Event) -> None:
+        """Fail: nothing here makes an event."""
+        raise AssertionError(event)
+
+    def now(self) -> int:
+        """Tell the time."""
+        return time.time_ns()
+
+
+def _app(handler: Handler, why_not_ready: str | None = None) -> HttpApp:
+    limits = ServerLimits()
+    access = Access({"key": ApiKey(SECRET)}, limits.wire)
+    sessions = Sessions(
+        access, limits, wire_pb2.ServerInfo(), RoomAccess(), queue_time=1, clock=time.time_ns
+    )
+    sessions.connect(NoEvents())
+    sessions.deliver(SendTermination("AW_gone", "AJ_1"))  # to nobody: does nothing
+    rows = {"Method": Method(wire_pb2.ListAgentDispatchRequest, lambda *_: True, handler)}
+    twirp = Twirp({"test.Service": rows}, access, limits, time.time_ns)
+    return HttpApp(WorkerSocket(sessions, lambda: False), twirp, lambda: why_not_ready)
+
+
+async def _call(app: HttpApp, path: str = PATH) -> httpx2.Response:
+    token = mint_api_token("key", SECRET, now_ns=time.time_ns())
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        if path == PATH:
+            return await client.post(path, content=b"{}", headers=headers)
+        return await client.get(path)
+
+
+def _raising(error: Exception) -> Handler:
+    async def handler(_call: Call, _request: wire_pb2.ListAgentDispatchRequest) -> Message:
+        raise error
+
+    return handler
+
+
+async def _fine(_call: Call, _request: wire_pb2.ListAgentDispatchRequest) -> Message:
+    return wire_pb2.ListAgentDispatchResponse()
+
+
+@pytest.mark.parametrize(
+    "error", [Overloaded("too much at once"), StoreFull("no space left", "/data", "free some")]
+)
+async def test_what_may_be_tried_again_is_unavailable(error: Exception) -> None:
+    response = await _call(_app(_raising(error)))
+    assert response.status_code == 503
+    assert response.json() == {"code": "unavailable", "msg": str(error)}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a secret of ours"), StoreCorrupt("page 7 is damaged", "/data", "restore it")],
+)
+async def test_a_bug_is_internal_and_tells_the_caller_nothing(error: Exception) -> None:
+    with capture_logs() as entries:
+        response = await _call(_app(_raising(error)))
+    assert response.status_code == 500
+    assert response.json() == {"code": "internal", "msg": "internal error"}
+    assert [entry["event"] for entry in entries] == ["api_call_failed"]
+
+
+async def test_a_server_that_is_not_ready_says_why() -> None:
+    response = await _call(_app(_fine, "/data: no space left"), "/readyz")
+    assert (response.status_code, response.text) == (503, "/data: no space left\n")
+
+
+async def test_a_server_that_is_not_ready_is_alive_and_answers_calls() -> None:
+    app = _app(_fine, "/data: no space left")
+    assert (await _call(app, "/healthz")).status_code == 200
+    assert (await _call(app)).status_code == 200
