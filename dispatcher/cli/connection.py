@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -15,7 +16,6 @@ from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from worker_sdk.client import DispatchClient
-    from worker_sdk.credentials import Credentials
 
 T = TypeVar("T")
 
@@ -70,34 +70,42 @@ JsonOption = Annotated[
 ]
 
 
-def credentials(
-    url: str | None, api_key: str | None, api_secret: str | None, dev: bool
-) -> Credentials:
-    """Return address, key and secret: options, else the environment, else what --dev means."""
-    from dispatcher.config.tree import DEV_KEY, DEV_SECRET
-    from worker_sdk.credentials import Credentials
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Address, API key and secret, as they were given."""
 
-    found = {
-        "--url": (url, "LIVEKIT_URL", DEV_URL),
-        "--api-key": (api_key, "LIVEKIT_API_KEY", DEV_KEY),
-        "--api-secret": (api_secret, "LIVEKIT_API_SECRET", DEV_SECRET),
-    }
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+
+
+def access(url: str | None, api_key: str | None, api_secret: str | None, dev: bool) -> Access:
+    """Return address, key and secret: options, else what --dev means, else the environment.
+
+    Raises ConfigError that names all that is missing.
+    """
+    of_dev = ("", "", "")
+    if dev:
+        from dispatcher.config.tree import DEV_KEY, DEV_SECRET
+
+        of_dev = (DEV_URL, DEV_KEY, DEV_SECRET)
+    names = (
+        ("--url", "LIVEKIT_URL"),
+        ("--api-key", "LIVEKIT_API_KEY"),
+        ("--api-secret", "LIVEKIT_API_SECRET"),
+    )
     chosen: list[str] = []
     missing: list[str] = []
-    for flag, (given, variable, of_dev) in found.items():
-        value = given or (of_dev if dev else os.environ.get(variable, ""))
+    for (flag, variable), given, meant in zip(
+        names, (url, api_key, api_secret), of_dev, strict=True
+    ):
+        value = given or meant or os.environ.get(variable, "")
         if not value:
             missing.append(f"{flag} ({variable})")
         chosen.append(value)
     if missing:
         raise ConfigError(f"missing {', '.join(missing)}; --dev is for a server run with --dev")
-    try:
-        return Credentials.resolve(chosen[0], chosen[1], chosen[2])
-    except ConfigError:
-        raise ConfigError(
-            f"--url: must be an address such as {DEV_URL} or https://calls.example.org,"
-            f" not {chosen[0]!r}"
-        ) from None
+    return Access(*chosen)
 
 
 def ask(
@@ -107,12 +115,20 @@ def ask(
     api_secret: str | None,
     dev: bool,
 ) -> T:
-    """Make one call to the server and return its answer; it waits a few seconds for a server."""
+    """Make one call to the server and return its answer; it waits a moment for a server."""
     import anyio
 
     from worker_sdk.client import DispatchClient
+    from worker_sdk.credentials import Credentials
 
-    found = credentials(url, api_key, api_secret, dev)
+    found = access(url, api_key, api_secret, dev)
+    try:
+        Credentials.resolve(found.url, found.api_key, found.api_secret)
+    except ConfigError:
+        raise ConfigError(
+            f"--url: must be an address such as {DEV_URL} or https://calls.example.org,"
+            f" not {found.url!r}"
+        ) from None
 
     async def run() -> T:
         async with DispatchClient(

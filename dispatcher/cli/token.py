@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dispatcher.cli.connection import DevOption, JsonOption, KeyOption, SecretOption, credentials
+from dispatcher.cli.connection import DevOption, JsonOption, KeyOption, SecretOption, access
 from dispatcher.cli.output import print_json
 from protocol.errors import ConfigError
 
@@ -74,7 +74,7 @@ def create(
     from protocol.tokens import mint_api_token
 
     # The address is not needed: nothing is called.
-    found = credentials("http://127.0.0.1", api_key, api_secret, dev)
+    found = access("unused", api_key, api_secret, dev)
     if join and not (room and identity):
         raise ConfigError("--join needs --room and --identity")
     if room_admin and not room:

@@ -34,14 +34,15 @@ def test_the_demo_kills_worker_and_server_and_loses_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("sabotage", ["server-stays-down", "data-deleted"])
-def test_a_sabotaged_demo_is_red(sabotage: str) -> None:
-    played = callboard("demo", "--sabotage", sabotage)
+def test_a_sabotaged_demo_is_red(sabotage: str, tmp_path: Path) -> None:
+    played = callboard("demo", "--sabotage", sabotage, env={"TMPDIR": str(tmp_path)})
     assert played.code == 1
     verdict = played.out.splitlines()[-1]
     counts = re.fullmatch(r"(\d+) rooms, (\d+) jobs, (\d+) lost, (\d+) doubled", verdict)
     assert counts is not None
     assert int(counts[3]) > 0
     assert "lost: AD_" in played.err
+    assert list(tmp_path.glob("callboard-demo-*/server.log"))
 
 
 def test_on_a_terminal_the_demo_moves() -> None:
