@@ -73,7 +73,7 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("where", FILTERS, ids=str)
+@pytest.mark.parametrize("where", FILTERS, ids=range(len(FILTERS)))
 def test_a_list_of_jobs_is_read_in_its_order_and_stops_at_its_limit(
     connection: apsw.Connection, where: JobFilter
 ) -> None:
