@@ -138,6 +138,14 @@ class Callers:
                 world.server.call(DispatchDeletionRequested(again, PROJECT, room, dispatch_id))
         world.server.call(DispatchDeletionRequested(request, PROJECT, room, dispatch_id))
 
+    def job_failed(self, job: Job) -> None:
+        """Somebody sees a job fail, and may call it off while it waits for its next try."""
+        world = self._world
+        wish = self.wishes.get(job.dispatch_id)
+        if wish is not None and world.random.random() < world.scenario.deletes:
+            pause = int(world.random.random() * 1.2 * world.policy.retry_backoff_min)
+            world.timeline.after(pause, self._delete, wish)
+
     def replied(self, reply: Reply) -> None:
         """The server answers. (The caller hears it some time later, or not at all.)"""
         wish = self._creating.pop(reply.request, None)

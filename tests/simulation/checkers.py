@@ -108,7 +108,7 @@ class AcknowledgedIsKept(Checker):
         for dispatch_id in self._acknowledged:
             stored = self.stored_dispatch(dispatch_id)
             for job in stored.jobs if stored is not None else ():
-                if not job.state.phase.is_ended:
+                if not self.world.has_come_to_its_end(job):
                     self.blame(f"the acknowledged job {job.job.id} is {job.state.phase.value}")
 
 
@@ -160,12 +160,11 @@ class OneHolder(Checker):
     ) -> bool:
         if honest and true_epoch == epoch:
             return True
-        # A worker that names no epoch is believed when it claims an orphan: it is the holder then.
-        connection = next((c for c in facts.rows if c.worker_id == worker_id), None)
-        return connection is not None and (not honest or self._is_stock(worker_id))
-
-    def _is_stock(self, worker_id: str) -> bool:
-        return worker_id in self.world.stock_ids
+        # A stock worker names neither itself nor an epoch: it is believed when it claims an orphan,
+        # and is the holder from then on.
+        return worker_id in self.facts.stock_ids and any(
+            row.worker_id == worker_id for row in facts.rows
+        )
 
 
 class CapKept(Checker):
@@ -281,7 +280,13 @@ class PromisesAreDurable(Checker):
 
     def heard(self, event: Event, link: Link | None, true_epoch: int) -> None:
         """Remember what a receipt will be for."""
-        if isinstance(event, JobReported) and event.sequence and event.status in FINAL:
+        if (
+            isinstance(event, JobReported)
+            and event.sequence
+            and event.status in FINAL
+            and link is not None
+            and link.process.is_honest
+        ):
             self._reports[event.worker_id, event.sequence] = event
 
     def sent(self, message: Message, link: Link | None) -> None:
@@ -330,6 +335,7 @@ class PromisesAreDurable(Checker):
     def _judged(self, worker_id: str, job_id: str, verdict: Verdict) -> None:
         last = self._last(job_id)
         facts = self.facts.jobs.get(job_id)
+        is_true = False
         match verdict:
             case Verdict.KEEP:
                 # It held the job durably; what became of it since may be durable already too.
@@ -456,8 +462,12 @@ class DeadlinesFire(Checker):
         if isinstance(event, JobsMigrated):
             for job_id in event.job_ids:
                 self._claims[link.worker_id, job_id] = self.now
-        elif isinstance(event, JobReported) and event.sequence:
-            self._receipts[link.worker_id, event.sequence] = self.now
+        elif isinstance(event, JobReported):
+            if event.sequence:
+                self._receipts[link.worker_id, event.sequence] = self.now
+            if event.status in FINAL:
+                # What ended is claimed no longer; its result is counted or not.
+                self._claims.pop((link.worker_id, event.job_id), None)
 
     def sent(self, message: Message, link: Link | None) -> None:
         """Forget what was owed."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dispatcher.core.effects import (
+    DropWorker,
     Message,
     SendAssignment,
     SendOffer,
@@ -95,8 +96,9 @@ class Facts(Watcher):
         self._world = world
         self.jobs: dict[str, JobFacts] = {}
         self.connections: dict[str, Connection] = {}
-        # jobs of each dispatch, by request; the first request that the store takes counts
         self.deletions_heard: set[str] = set()
+        # connections of workers that say nothing of who they are
+        self.stock_ids: set[str] = set()
         self.running: dict[tuple[str, int], list[str]] = {}
 
     @property
@@ -154,7 +156,7 @@ class Facts(Watcher):
             case JobSimulated():
                 self.jobs[event.job.id] = JobFacts(event.job)
             case WorkerDisconnected():
-                del self.connections[link.worker_id]
+                self._gone(connection)
             case _:
                 pass
 
@@ -167,6 +169,8 @@ class Facts(Watcher):
 
     def _registered(self, event: WorkerRegistered, link: Link) -> None:
         said = event.registration
+        if not said.instance_id:
+            self.stock_ids.add(event.worker_id)
         capacities = [said.capacity, self._world.policy.agent(said.agent_name).capacity]
         self.connections[event.worker_id] = Connection(
             link=link,
@@ -211,6 +215,8 @@ class Facts(Watcher):
                 if facts is not None:
                     holders = facts.assigned.setdefault(message.state.epoch, set())
                     holders.add(link.process.name)
+            case DropWorker():
+                self._gone(connection)
             case SendTermination():
                 connection.stops[message.job_id] = self.now
             case SendVerdicts():
@@ -219,6 +225,13 @@ class Facts(Watcher):
                         connection.stops[job_id] = self.now
             case _:
                 pass
+
+    def _gone(self, connection: Connection) -> None:
+        del self.connections[connection.link.worker_id]
+        for job_id in connection.offers:
+            facts = self.jobs.get(job_id)
+            if facts is not None:
+                facts.offered_at = self.now
 
     def lapse(self, connection: Connection, job_id: str) -> None:
         """An offer is over, unanswered."""

@@ -15,6 +15,7 @@ from dispatcher.core.events import (
     JobsMigrated,
     OfferAnswered,
     WorkerRegistered,
+    WorkerReported,
 )
 from dispatcher.core.jobs import MILLISECOND, SECOND, JobStatus
 from tests.simulation.network import Frame, Link
@@ -45,6 +46,7 @@ class HostileWorker(StockWorker):
         status = random.choice(tuple(JobStatus))
         answer = random.choice(tuple(Answer))
         registration = self.registration
+        load, full, draining = random.random() * 2, random.random() < 0.5, random.random() < 0.5
         lies: tuple[Frame, ...] = (
             lambda worker_id: OfferAnswered(worker_id, job_id, answer, Acceptance()),
             lambda worker_id: JobReported(
@@ -53,6 +55,7 @@ class HostileWorker(StockWorker):
             lambda worker_id: JobsMigrated(worker_id, (job_id, "AJ_nobody", job_id)),
             lambda worker_id: JobsHandedOver(worker_id, (job_id,)),
             lambda worker_id: WorkerRegistered(worker_id, registration),
+            lambda worker_id: WorkerReported(worker_id, load, random.randrange(5), full, draining),
         )
         self.say(random.choice(lies))
         self.after(self.think(10 * MILLISECOND, 1500 * MILLISECOND), self._lie, link)

@@ -49,6 +49,9 @@ class Link:
         self._last_to_server: Nanoseconds = 0
         self._last_to_worker: Nanoseconds = 0
 
+    def __repr__(self) -> str:
+        return f"{self.worker_id} of {self.process}"
+
     @property
     def is_whole(self) -> bool:
         """Do both sides believe in it, and are they right?"""
@@ -92,18 +95,14 @@ class Link:
         """The worker closes it in good order: what it wrote before arrives before."""
         self.is_open_at_worker = False
         if not self.is_cut:
-            arrives = max(
-                self._last_to_server, self._world.timeline.now + self._world.latency()
-            )
+            arrives = max(self._last_to_server, self._world.timeline.now + self._world.latency())
             self._world.timeline.at(arrives, self.server_notices)
 
     def close_by_server(self) -> None:
         """The server closes it; it has forgotten it already."""
         self.is_open_at_server = False
         if not self.is_cut:
-            arrives = max(
-                self._last_to_worker, self._world.timeline.now + self._world.latency()
-            )
+            arrives = max(self._last_to_worker, self._world.timeline.now + self._world.latency())
             self._world.timeline.at(arrives, self.worker_notices)
 
     def server_notices(self) -> None:

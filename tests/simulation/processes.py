@@ -106,6 +106,7 @@ class WorkerProcess:
             return
         self.link = link = Link(self.world, self, self.world.new_id("AW"))
         self.is_registered = False
+        self.world.server.accept(link)
         registration = self.registration
         link.say(lambda worker_id: WorkerRegistered(worker_id, registration))
 
@@ -228,6 +229,8 @@ class WorkerProcess:
         if not execution.is_over and not execution.is_stopping:
             self.end(execution)
             self.report(execution, status)
+            if status is JobStatus.FAILED:
+                self.world.callers.job_failed(execution.job)
             self.after_end()
 
     def end(self, execution: Execution) -> None:

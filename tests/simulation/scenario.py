@@ -62,6 +62,7 @@ class FaultKind(Enum):
     CRASH = "crash"  # the server process is killed
     RESTART = "restart"  # the server drains, and is stopped
     CUT = "cut"  # a connection breaks
+    HALF_OPEN = "half open"  # one breaks, the worker knows, and the server does not for long
     HANG = "hang"  # a worker process does nothing for a while
     KILL = "kill"  # a worker process is killed
     DRAIN = "drain"  # a worker process drains
@@ -175,6 +176,7 @@ def _draw_faults(
         FaultKind.CRASH: random.choice((0, 0, 1, 2)),
         FaultKind.RESTART: random.choice((0, 0, 0, 0, 1)),
         FaultKind.CUT: random.choice((0, 1, 3, 6)),
+        FaultKind.HALF_OPEN: random.choice((0, 0, 1, 3)),
         FaultKind.HANG: random.choice((0, 0, 1, 2)),
         FaultKind.KILL: random.choice((0, 0, 1, 2)),
         FaultKind.DRAIN: random.choice((0, 0, 1)),

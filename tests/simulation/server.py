@@ -26,7 +26,6 @@ from dispatcher.core.events import (
     Event,
     StoreResult,
     WorkerDisconnected,
-    WorkerRegistered,
 )
 from dispatcher.core.jobs import MILLISECOND, SECOND, Nanoseconds
 from protocol.errors import CallboardError, StoreUnavailable
@@ -109,11 +108,13 @@ class Server:
 
     # --- from outside ---
 
+    def accept(self, link: Link) -> None:
+        """A connection was opened."""
+        self._links[link.worker_id] = link
+
     def hear(self, link: Link, frame: Frame, true_epoch: int) -> None:
         """A frame of a worker arrived."""
         event = frame(link.worker_id)
-        if type(event) is WorkerRegistered:
-            self._links[link.worker_id] = link
         self._world.trace.heard(event, link, true_epoch)
         self.submit(event)
 

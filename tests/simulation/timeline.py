@@ -11,7 +11,7 @@ from dispatcher.core.jobs import SECOND, Nanoseconds
 # Not zero: 0 means "not set" in a job's times.
 START: Nanoseconds = 1_000 * SECOND
 
-Action = Callable[..., None]
+Action = Callable[..., object]
 
 
 class Timeline:

@@ -1,0 +1,291 @@
+"""Bugs on purpose, each of which breaks one invariant: they prove the checkers.
+
+A bug is a subclass of the real engine, group commit or store in memory, or alters what goes into
+it or comes out of it. Nothing of the source is patched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from dispatcher.core.board import DeadlineKind
+from dispatcher.core.commit import GroupCommit
+from dispatcher.core.effects import (
+    ClaimJobs,
+    CreateDispatch,
+    DeleteDispatch,
+    Effect,
+    Message,
+    Outcome,
+    RecordMove,
+    Reply,
+    SendAssignment,
+    SendOffer,
+    SendStatusReceipt,
+    SendTermination,
+    SendVerdicts,
+    StoreRequest,
+)
+from dispatcher.core.engine import Engine
+from dispatcher.core.events import (
+    Event,
+    JobReported,
+    StoreRecovered,
+    StoreResult,
+    WorkerRegistered,
+)
+from dispatcher.core.jobs import JobState, JobStatus, Nanoseconds
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.policy import Policy
+from tests.simulation.simulator import Parts
+from tests.support.memory_store import MemoryDatabase
+
+
+class AlteredEngine(Engine):
+    """An engine whose ears and mouth can be tampered with."""
+
+    def heard(self, event: Event) -> Event:
+        """What the engine is told in place of this."""
+        return event
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """What is done in place of these."""
+        return effects
+
+    def handle(self, event: Event, now: Nanoseconds) -> list[Effect]:
+        """As the engine does, altered."""
+        return self.said(super().handle(self.heard(event), now))
+
+    def expire(self, now: Nanoseconds) -> list[Effect]:
+        """As the engine does, altered."""
+        return self.said(super().expire(now))
+
+
+class ForgetsAHeldJob(AlteredEngine):
+    """After a restart one job that a worker held is not looked after."""
+
+    def heard(self, event: Event) -> Event:
+        """Leave the first one out."""
+        if isinstance(event, StoreRecovered):
+            given = [job for job in event.held if job.state.phase is not JobPhase.ORPHANED]
+            return replace(event, held=tuple(job for job in event.held if job not in given[:1]))
+        return event
+
+
+class BelievesOldResults(AlteredEngine):
+    """A result counts whoever tells it, and of whichever epoch."""
+
+    def heard(self, event: Event) -> Event:
+        """Put it in the holder's mouth."""
+        if isinstance(event, JobReported) and event.status is not JobStatus.RUNNING:
+            hand = self.jobs.get(event.job_id)
+            if hand is not None and hand.worker is not None and hand.phase.is_held:
+                return replace(event, worker_id=hand.worker.id, epoch=0)
+        return event
+
+
+class AssignsTwice(AlteredEngine):
+    """An assignment goes to a second worker as well."""
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """Send it again, to another."""
+        doubled = list(effects)
+        for effect in effects:
+            if isinstance(effect, SendAssignment):
+                doubled += [
+                    replace(effect, worker_id=worker.id)
+                    for worker in self.workers.values()
+                    if worker.id != effect.worker_id and effect.job.lane in worker.lanes
+                ][:1]
+        return doubled
+
+
+class OverlooksCaps(AlteredEngine):
+    """A declared cap is not taken in."""
+
+    def heard(self, event: Event) -> Event:
+        """Declare none."""
+        if isinstance(event, WorkerRegistered):
+            return replace(event, registration=replace(event.registration, capacity=None))
+        return event
+
+
+class WritesIntoTheConfig(AlteredEngine):
+    """The number of the attempt is written into the config, where a worker would like to see it."""
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """Add it to each offer of a later attempt."""
+        return [
+            replace(effect, job=replace(effect.job, config=effect.job.config + b"2"))
+            if isinstance(effect, SendOffer) and effect.state.attempt > 1
+            else effect
+            for effect in effects
+        ]
+
+
+class EndsJobsAgain(AlteredEngine):
+    """A late report of a job that has ended is recorded all the same."""
+
+    def __init__(self, policy: Policy, random: Random) -> None:
+        super().__init__(policy, random)
+        self._ended: dict[str, JobState] = {}
+        self._late: list[Effect] = []
+
+    def heard(self, event: Event) -> Event:
+        """Record it."""
+        if isinstance(event, JobReported) and event.job_id in self._ended:
+            state = replace(self._ended[event.job_id], phase=JobPhase.FAILED)
+            self._late.append(RecordMove(event.job_id, state.epoch, JobTrigger.FAILED, state))
+        return event
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """Remember what ended."""
+        late, self._late = self._late, []
+        for effect in effects:
+            if isinstance(effect, RecordMove) and effect.state.phase.is_ended:
+                self._ended[effect.job_id] = effect.state
+        return effects + late
+
+
+class UnguardedDatabase(MemoryDatabase):
+    """A store that lets an ended job move."""
+
+    def _apply(self, request: StoreRequest, now: Nanoseconds, results: list[StoreResult]) -> None:
+        if isinstance(request, RecordMove) and (entry := self._jobs.get(request.job_id)):
+            self._move(entry, request.trigger, request.state, request.detail, now)
+        else:
+            super()._apply(request, now, results)
+
+
+class AnswersTooEarly(AlteredEngine):
+    """A caller is answered before the store has what it asked for."""
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """Answer creations and deletions at once."""
+        early: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, CreateDispatch):
+                early.append(Reply(effect.request, Outcome.CREATED, effect.dispatch.id))
+            elif isinstance(effect, DeleteDispatch):
+                early.append(Reply(effect.request, Outcome.DELETED, effect.dispatch_id))
+        return effects + early
+
+
+class LosesClaims(AlteredEngine):
+    """Every third claim of waiting jobs never reaches the store."""
+
+    _claims = 0
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """Lose it."""
+        kept: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, ClaimJobs):
+                self._claims += 1
+                if self._claims % 3 == 0:
+                    continue
+            kept.append(effect)
+        return kept
+
+
+class EagerCommit(GroupCommit):
+    """Messages of one kind do not wait until what they promise is durable."""
+
+    __slots__ = ("_kind",)
+
+    def __init__(self, kind: type[Message]) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def add(self, effects: Iterable[Effect]) -> list[Message]:
+        """Let them go at once."""
+        effects = list(effects)
+        early = [effect for effect in effects if isinstance(effect, self._kind)]
+        return super().add(effect for effect in effects if effect not in early) + early
+
+
+class ForgetfulCommit(GroupCommit):
+    """Of the messages that a commit releases, every fifth is lost."""
+
+    __slots__ = ("_released",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._released = 0
+
+    def committed(self) -> list[Message]:
+        """Lose it."""
+        kept: list[Message] = []
+        for message in super().committed():
+            self._released += 1
+            if self._released % 5:
+                kept.append(message)
+        return kept
+
+
+def deaf_to(kind: DeadlineKind) -> Callable[[Policy, Random], Engine]:
+    """Make an engine for which deadlines of this kind pass unheard."""
+
+    def make(policy: Policy, random: Random) -> Engine:
+        engine = _DeafEngine(policy, random)
+        engine.plug(kind)
+        return engine
+
+    return make
+
+
+class _DeafEngine(Engine):
+    def plug(self, kind: DeadlineKind) -> None:
+        """Hear no more deadlines of this kind."""
+        self._alarms[kind] = lambda one, two: None
+
+
+def eager(kind: type[Message]) -> Parts:
+    """Release this kind of message too early."""
+    return Parts(commits=lambda: EagerCommit(kind))
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedBug:
+    """A bug, and the checker that has to find it."""
+
+    name: str
+    checker: str
+    parts: Parts
+
+
+PLANTED: Sequence[PlantedBug] = (
+    PlantedBug("forgets a held job", "acknowledged is kept", Parts(engine=ForgetsAHeldJob)),
+    PlantedBug("believes old results", "one holder", Parts(engine=BelievesOldResults)),
+    PlantedBug("assigns twice", "one holder", Parts(engine=AssignsTwice)),
+    PlantedBug("overlooks caps", "cap kept", Parts(engine=OverlooksCaps)),
+    PlantedBug("writes into the config", "config kept", Parts(engine=WritesIntoTheConfig)),
+    PlantedBug(
+        "ends jobs again",
+        "ended stays ended",
+        Parts(engine=EndsJobsAgain, database=UnguardedDatabase),
+    ),
+    PlantedBug("answers too early", "promises are durable", Parts(engine=AnswersTooEarly)),
+    PlantedBug("assigns too early", "promises are durable", eager(SendAssignment)),
+    PlantedBug("judges too early", "promises are durable", eager(SendVerdicts)),
+    PlantedBug("confirms too early", "promises are durable", eager(SendStatusReceipt)),
+    PlantedBug("stops too early", "promises are durable", eager(SendTermination)),
+    PlantedBug("loses claims", "free workers are asked", Parts(engine=LosesClaims)),
+    PlantedBug(
+        "hears no end of a backoff",
+        "free workers are asked",
+        Parts(engine=deaf_to(DeadlineKind.BACKOFF)),
+    ),
+    PlantedBug("hears no lapse", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.OFFER))),
+    PlantedBug(
+        "hears no end of grace", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.GRACE))
+    ),
+    PlantedBug("hears nothing due", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.DUE))),
+    PlantedBug(
+        "hears no end of a contest",
+        "deadlines fire",
+        Parts(engine=deaf_to(DeadlineKind.TAKEOVER)),
+    ),
+)
