@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from tests.integration.cli.callboard import (
@@ -12,21 +13,31 @@ from tests.integration.cli.callboard import (
     callboard_on_terminal,
     eventually,
 )
+from worker_sdk import DispatchClient
 
-UP_SECONDS = '{"seconds": 0.05}'
+SHORT_JOB = '{"seconds": 0.05}'
 
 
-def create(server: Server, room: str, agent: str = "nobody", *more: str) -> str:
-    """Create a dispatch and return its id."""
-    command = ["dispatch", "create", "--room", room, "--agent-name", agent, *more, "--json"]
-    result = callboard(*command, env=server.env)
+def create(server: Server, room: str, agent: str = "nobody", metadata: str = "") -> str:
+    """Create a dispatch, without the command line, and return its id."""
+
+    async def call() -> str:
+        async with DispatchClient(server.env["LIVEKIT_URL"], KEY, SECRET) as client:
+            return (await client.create_dispatch(room, agent, metadata=metadata)).id
+
+    return anyio.run(call)
+
+
+def created(server: Server, *arguments: str) -> str:
+    """Run `dispatch create` and return the dispatch's id."""
+    result = callboard("dispatch", "create", *arguments, "--json", env=server.env)
     assert result.code == 0, result
     dispatch_id: str = result.json["id"]
     return dispatch_id
 
 
 def test_a_dispatch_is_created_listed_and_deleted(server: Server) -> None:
-    made = create(server, "lobby", "nobody", "--metadata", "m", "--attribute", "a=b=c")
+    made = created(server, "-r", "lobby", "-a", "nobody", "--metadata", "m", "--attribute", "a=b=c")
     listed = callboard("dispatch", "list", "lobby", "--json", env=server.env).json
     (dispatch,) = listed["agent_dispatches"]
     assert (dispatch["id"], dispatch["metadata"]) == (made, "m")
@@ -42,12 +53,12 @@ def test_a_dispatch_is_created_listed_and_deleted(server: Server) -> None:
 
 
 def test_the_same_request_id_makes_one_dispatch(server: Server) -> None:
-    first = create(server, "twice", "nobody", "--request-id", "once")
-    assert create(server, "twice", "nobody", "--request-id", "once") == first
+    command = ["-r", "twice", "-a", "nobody", "--request-id", "once"]
+    assert created(server, *command) == created(server, *command)
 
 
 def test_a_restart_policy_reaches_the_server(server: Server) -> None:
-    create(server, "never", "nobody", "--restart", "never")
+    created(server, "-r", "never", "-a", "nobody", "--restart", "never")
     (job,) = callboard("job", "list", "--room", "never", "--json", env=server.env).json["jobs"]
     assert job["restart_policy"] == "JRP_NEVER"
 
@@ -73,7 +84,7 @@ def test_a_list_stops_at_its_limit(server: Server) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_job_is_shown_with_its_timeline(server: Server) -> None:
-    made = create(server, "shown", "demo", "--metadata", UP_SECONDS)
+    made = create(server, "shown", "demo", SHORT_JOB)
     listed = eventually(
         ["job", "list", "--dispatch", made, "--phase", "succeeded", "--json"],
         server.env,
