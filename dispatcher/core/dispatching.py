@@ -197,6 +197,10 @@ class Dispatching:
         deleted = set(event.deletions)
         for held in event.held:
             hand = board.take_held(held)
+            if hand.phase.is_waiting:
+                # It was on offer when its dispatch was deleted.
+                self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+                continue
             self._holding.recovered(hand)
             if held.dispatch_id in deleted:
                 self._holding.cancel(

@@ -119,19 +119,19 @@ class MemoryDatabase:
     def open(self) -> StoreRecovered:
         """Start on what is durable: nothing is held, all that waits is in its queue."""
         self._queues, self._due = {}, []
+        deletions = tuple(
+            d.id for d in self._dispatches.values() if d.deletion_requested_at and not d.deleted_at
+        )
         for entry in self._jobs.values():
-            entry.held = False
+            waits = entry.state.phase.is_waiting
+            entry.held = waits and entry.job.dispatch_id in deletions
             self._enqueue(entry)
         self.is_open = True
         return StoreRecovered(
-            held=tuple(e.held_job for e in self._jobs.values() if e.state.phase.is_held),
+            held=tuple(e.held_job for e in self._jobs.values() if e.held or e.state.phase.is_held),
             waiting={lane: len(queue) for lane, queue in self._queues.items()},
             next_due=self._next_due(),
-            deletions=tuple(
-                d.id
-                for d in self._dispatches.values()
-                if d.deletion_requested_at and not d.deleted_at
-            ),
+            deletions=deletions,
         )
 
     def crash(self) -> None:

@@ -202,6 +202,7 @@ class SqliteDatabase:
         batch = self._batch = Batch(connection)
         batch.number_from(*(self._last_number(connection, *names) for names in NUMBERS))
         self._ended = pruning.count_ended(connection)
+        deletions = {row[0]: None for row in connection.execute(UNFINISHED_DELETIONS)}
         held: list[HeldJob] = []
         lanes: dict[Lane, Lane] = {}  # one object for each, whatever the number of jobs
         for row in connection.execute(LIVE_JOBS):
@@ -218,13 +219,14 @@ class SqliteDatabase:
                 until=until,
                 last_event=last_event,
             )
-            self._index.add(job, hold=False)
-            if job.phase.is_held:
+            # One that was on offer when its dispatch was deleted is for the engine to end.
+            is_deleted = job.phase.is_waiting and job.dispatch_id in deletions
+            self._index.add(job, hold=is_deleted)
+            if is_deleted or job.phase.is_held:
                 held.append(self._held_job(batch, job))
         self._index.keep()
-        deletions = tuple(row[0] for row in connection.execute(UNFINISHED_DELETIONS))
         return StoreRecovered(
-            tuple(held), dict(self._index.waiting()), self._index.next_due(), deletions
+            tuple(held), dict(self._index.waiting()), self._index.next_due(), tuple(deletions)
         )
 
     def _last_number(self, connection: apsw.Connection, name: str, table: str, column: str) -> int:

@@ -18,11 +18,11 @@ from dispatcher.core.effects import (
     Ignored,
     RecordMove,
     SendAssignment,
-    SendOffer,
 )
 from dispatcher.core.engine import Engine
-from dispatcher.core.events import Acceptance, Answer, OfferAnswered, Registration, WorkerRegistered
+from dispatcher.core.events import Answer, Registration, WorkerRegistered
 from dispatcher.core.jobs import SECOND, JobStatus, JobType, RestartPolicy
+from dispatcher.core.lifecycle import JobTrigger
 from dispatcher.core.policy import AgentPolicy, Policy
 from tests.support.engine_bench import PROJECT, START, EngineBench
 from tests.unit.dispatcher.core.board_checks import (
@@ -246,3 +246,86 @@ def test_whatever_peers_do_the_engine_stays_consistent_and_forgets_all_in_the_en
     seed: int,
 ) -> None:
     run_chaos(seed)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_engines_that_are_told_the_same_do_the_same(seed: int) -> None:
+    assert run_chaos(seed).sent == run_chaos(seed).sent
+
+
+def test_a_seed_replays_in_another_process_whatever_its_hashes() -> None:
+    code = (
+        "from tests.unit.dispatcher.core.test_engine import run_chaos\n"
+        "import hashlib\n"
+        "sent = [repr(run_chaos(seed).sent) for seed in range(8)]\n"
+        "print(hashlib.sha256(''.join(sent).encode()).hexdigest())"
+    )
+    root = Path(__file__).parents[4]
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=root,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def test_the_chaos_reaches_every_trigger_of_a_job() -> None:
+    seen = Counter(
+        event.trigger.value for seed in range(40) for event in run_chaos(seed).database._events
+    )
+    unstored = {JobTrigger.OFFERED, JobTrigger.OFFER_WITHDRAWN}
+    assert {t.value for t in set(JobTrigger) - unstored} <= seen.keys()
+
+
+def test_nothing_is_due_when_nothing_happened() -> None:
+    engine = Engine(Policy(), Random(1))
+    assert engine.next_deadline() is None
+    assert engine.expire(START) == []
+
+
+def test_the_next_deadline_is_the_earliest_one() -> None:
+    bench = EngineBench()
+    bench.worker("a")
+    bench.pass_time(1)
+    bench.dispatch("waits", agent="nobody", queue_seconds=50)
+    assert bench.engine.next_deadline() == bench.now + 50 * SECOND
+    bench.dispatch("offered")
+    assert bench.engine.next_deadline() == bench.now + 10 * SECOND
+
+
+def test_expiring_early_does_nothing() -> None:
+    bench = EngineBench()
+    bench.worker("a")
+    bench.dispatch()
+    assert bench.engine.expire(bench.now) == []
+
+
+def test_a_clock_that_goes_back_does_not_take_the_engine_with_it() -> None:
+    bench = EngineBench()
+    bench.worker("a")
+    bench.pass_time(1)
+    bench.report("a")
+    bench.now -= 3600 * SECOND
+    job = bench.dispatch()
+    assert bench.engine.next_deadline() == START + 11 * SECOND
+    assert bench.offered(job) == "a"
+
+
+def test_every_word_of_an_unknown_worker_is_ignored() -> None:
+    bench = EngineBench()
+    bench.report("w")
+    bench.accept("AJ_1", worker="w")
+    bench.job_status("AJ_1", JobStatus.SUCCESS, worker="w")
+    bench.claim("w", "AJ_1")
+    bench.hand_over("w", "AJ_1")
+    bench.simulate("w")
+    assert bench.ignored() == [Ignored.UNKNOWN_WORKER] * 6
+    bench.pong("w")
+    bench.lose("w")
+    assert not bench.engine.jobs

@@ -111,7 +111,7 @@ def test_every_job_phase_waits_or_is_held_or_has_ended() -> None:
     assert [p for p in JobPhase if p.is_ended] == [J.SUCCEEDED, J.FAILED, J.CANCELLED]
 
 
-@pytest.mark.parametrize("phase", sorted(set(JobPhase) - ENDED, key=lambda phase: phase.value))
+@pytest.mark.parametrize("phase", [p for p in JobPhase if p not in ENDED])
 def test_from_every_phase_that_has_not_ended_a_job_can_still_end(phase: JobPhase) -> None:
     reached = {phase}
     while more := {to for p in reached for to in JOB_MOVES[p].values()} - reached:

@@ -1,0 +1,793 @@
+"""Jobs that workers hold: reports, retries, lost workers, claims, contests, hand-overs."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher.core.effects import (
+    DropReason,
+    DropWorker,
+    Ignored,
+    PingWorker,
+    SendOffer,
+    SendStatusReceipt,
+    SendTermination,
+    Verdict,
+)
+from dispatcher.core.events import MoveRefused
+from dispatcher.core.jobs import (
+    AttemptReason,
+    JobStateReason,
+    JobStatus,
+    RestartPolicy,
+    seconds,
+)
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.policy import AgentPolicy, Policy
+from tests.support.engine_bench import EngineBench
+from tests.unit.dispatcher.core.board_checks import board_of, watched
+
+BIG_EPOCH = 2**64 - 1
+
+
+def stops(bench: EngineBench, worker: str) -> list[str]:
+    """Return the jobs that the worker was told to stop."""
+    return [message.job_id for message in bench.of(SendTermination, worker)]
+
+
+# --- reports ---
+
+
+def test_a_job_starts_and_succeeds(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.start(job)
+    assert bench.state(job).phase is JobPhase.RUNNING
+    bench.pass_time(5)
+    bench.succeed(job)
+    state = bench.state(job)
+    assert (state.phase, state.ended_at) == (JobPhase.SUCCEEDED, bench.now)
+    assert [event.trigger for event in bench.events(job)] == [
+        JobTrigger.CREATED,
+        JobTrigger.OFFER_ACCEPTED,
+        JobTrigger.STARTED,
+        JobTrigger.SUCCEEDED,
+    ]
+
+
+def test_a_job_that_never_said_that_it_runs_may_end(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.succeed(job)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_a_worker_may_say_that_its_job_was_cancelled(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.job_status(job, JobStatus.CANCELLED)
+    assert bench.phase(job) is JobPhase.CANCELLED
+
+
+def test_running_told_twice_is_written_once(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.start(job)
+    assert [e.trigger for e in bench.events(job)].count(JobTrigger.STARTED) == 1
+
+
+def test_pending_means_nothing_of_a_job_that_is_held(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.job_status(job, JobStatus.PENDING)
+    assert bench.ignored() == [Ignored.STATUS_WITHOUT_MEANING]
+    assert bench.phase(job) is JobPhase.RUNNING
+
+
+def test_a_status_of_a_job_that_ended_changes_nothing(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.succeed(job)
+    bench.job_status(job, JobStatus.FAILED, worker="a")
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    assert bench.ignored() == [Ignored.UNKNOWN_JOB]
+
+
+def test_who_runs_a_job_that_ended_is_told_to_stop(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.succeed(job)
+    bench.job_status(job, JobStatus.RUNNING, worker="a")
+    assert stops(bench, "a") == [job]
+
+
+def test_another_agents_worker_cannot_end_a_job(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.worker("b", agent="other")
+    bench.job_status(job, JobStatus.SUCCESS, worker="b")
+    assert bench.holder(job) == "a"
+    assert bench.ignored() == [Ignored.NOT_HOLDER]
+
+
+@pytest.mark.parametrize("epoch", [2, BIG_EPOCH])
+def test_a_report_of_another_epoch_does_not_count(bench: EngineBench, epoch: int) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.job_status(job, JobStatus.SUCCESS, epoch=epoch)
+    assert bench.phase(job) is JobPhase.RUNNING
+    assert bench.ignored() == [Ignored.STALE_EPOCH]
+
+
+def test_a_late_report_of_an_older_try_does_not_stop_the_live_one(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.fail(job)
+    bench.pass_time(2)
+    bench.accept(job)
+    bench.job_status(job, JobStatus.RUNNING, epoch=1)
+    assert bench.holder(job) == "a"
+    assert stops(bench, "a") == []
+
+
+def test_each_numbered_report_is_confirmed_after_it_is_durable(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.holds_commits = True
+    bench.job_status(job, JobStatus.SUCCESS, sequence=41)
+    assert not bench.of(SendStatusReceipt)
+    bench.commit()
+    assert bench.of(SendStatusReceipt) == [SendStatusReceipt("a", 41)]
+
+
+def test_a_numbered_report_of_no_consequence_is_confirmed_too(bench: EngineBench) -> None:
+    bench.worker("a")
+    bench.job_status("AJ_none", JobStatus.SUCCESS, worker="a", sequence=7)
+    assert bench.of(SendStatusReceipt) == [SendStatusReceipt("a", 7)]
+
+
+# --- failures and retries ---
+
+
+def test_a_failed_job_is_tried_again_with_the_next_epoch_and_the_same_identity(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.accept(job, identity="me")
+    bench.fail(job, "boom")
+    state = bench.state(job)
+    assert (state.phase, state.epoch, state.attempt) == (JobPhase.DELAYED, 2, 2)
+    assert (state.error, state.reason) == ("boom", JobStateReason.RETRYING)
+    bench.pass_time(1)
+    bench.accept(job, identity="somebody else")
+    assert bench.state(job).participant_identity == "me"
+    assert bench.state(job).attempt_reason is AttemptReason.FAILED
+    assert not bench.of(SendOffer)[-1].resuming
+
+
+def test_the_pause_before_a_retry_doubles_with_half_of_it_at_random() -> None:
+    pauses: list[set[float]] = [set() for _ in range(4)]
+    for seed in range(60):
+        bench = EngineBench(Policy(retry_backoff_max=seconds(6)), seed)
+        bench.worker("a")
+        job = bench.dispatch()
+        for seen in pauses:
+            bench.accept(job)
+            bench.fail(job)
+            seen.add((bench.state(job).until - bench.now) / 1e9)
+            bench.pass_time(6)
+    for seen, longest in zip(pauses, [1, 2, 4, 6], strict=True):
+        assert longest / 2 <= min(seen) < longest * 0.6
+        assert longest * 0.9 < max(seen) <= longest
+
+
+def test_a_job_fails_for_good_at_the_limit_of_attempts(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    for _ in range(5):
+        bench.accept(job)
+        bench.fail(job, "boom")
+        while bench.phase(job) is JobPhase.DELAYED:
+            bench.pass_time(0.5)
+    state = bench.state(job)
+    assert (state.phase, state.attempt, state.error) == (JobPhase.FAILED, 5, "boom")
+    assert len(bench.assignments(job)) == 5
+
+
+def test_a_job_that_is_never_to_be_restarted_fails_at_once(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running(restart=RestartPolicy.NEVER)
+    bench.fail(job, "boom")
+    state = bench.state(job)
+    assert (state.phase, state.error) == (JobPhase.FAILED, "boom")
+    assert state.wire_status is JobStatus.FAILED
+
+
+# --- lost workers ---
+
+
+def test_a_lost_workers_job_is_held_for_its_grace_time(bench: EngineBench) -> None:
+    bench.worker("a")
+    bench.worker("b")
+    job = bench.running()
+    bench.lose(bench.holder(job) or "")
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.pass_time(19.9)
+    assert bench.phase(job) is JobPhase.ORPHANED
+    assert len(bench.offers(job)) == 1
+
+
+def test_after_the_grace_time_another_worker_resumes_it_with_the_next_epoch(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.accept(job, identity="me")
+    bench.lose("a")
+    bench.worker("b")
+    bench.pass_time(20)
+    assert bench.offered(job) == "b"
+    offer = bench.of(SendOffer)[-1]
+    assert offer.resuming
+    assert (offer.state.epoch, offer.state.attempt) == (2, 2)
+    assert offer.state.attempt_reason is AttemptReason.WORKER_LOST
+    bench.accept(job)
+    assert bench.state(job).participant_identity == "me"
+    assert bench.assignments(job)[-1].state.epoch == 2
+
+
+def test_a_lost_job_that_is_never_to_be_restarted_fails_after_the_grace_time(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running(restart=RestartPolicy.NEVER)
+    bench.lose("a")
+    bench.pass_time(20)
+    assert bench.phase(job) is JobPhase.FAILED
+    assert "was lost" in bench.state(job).error
+
+
+def test_a_job_that_loses_every_worker_ends_at_the_limit_of_attempts(
+    bench: EngineBench,
+) -> None:
+    job = bench.dispatch()
+    for n in range(5):
+        bench.worker(f"w{n}")
+        bench.accept(job)
+        bench.lose(f"w{n}")
+        bench.pass_time(20)
+    assert bench.phase(job) is JobPhase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("declared", "configured", "grace_seconds"),
+    [(None, None, 20), (3, None, 3), (3, 7, 7), (None, 7, 7), (1e6, None, 3600)],
+)
+def test_the_grace_time_is_the_agents_setting_else_the_workers_word_else_the_default(
+    declared: float | None, configured: float | None, grace_seconds: float
+) -> None:
+    grace = seconds(configured) if configured is not None else None
+    bench = EngineBench(Policy(agents={"greeter": AgentPolicy(grace=grace)}), watch=watched)
+    bench.worker("a", grace_seconds=declared)
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(grace_seconds - 0.1)
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.pass_time(0.1)
+    assert bench.phase(job) is JobPhase.QUEUED
+
+
+# --- claims ---
+
+
+def test_a_claimed_orphan_is_kept_at_the_same_epoch(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(19)
+    bench.connect("a2")
+    assert bench.claim("a2", job) == {job: Verdict.KEEP}
+    state = bench.state(job)
+    assert (state.phase, state.epoch, state.worker_id) == (JobPhase.RUNNING, 1, "a2")
+    bench.pass_time(100)
+    assert bench.holder(job) == "a2"
+    assert len(bench.offers(job)) == 1
+
+
+def test_a_verdict_goes_out_only_after_it_is_durable(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.holds_commits = True
+    bench.connect("a2")
+    assert bench.claim("a2", job) == {}
+    bench.commit()
+    assert bench.verdicts("a2") == {job: Verdict.KEEP}
+
+
+def test_a_reconnecting_worker_claims_a_hundred_jobs_at_once_and_none_is_restarted(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    jobs = [bench.running(f"r{n}") for n in range(100)]
+    bench.lose("a")
+    bench.connect("a2")
+    assert bench.claim("a2", *jobs) == dict.fromkeys(jobs, Verdict.KEEP)
+    bench.pass_time(100)
+    assert {bench.holder(job) for job in jobs} == {"a2"}
+
+
+def test_each_claimed_job_gets_its_own_verdict(bench: EngineBench) -> None:
+    bench.worker("a")
+    kept, ended = bench.running("kept"), bench.running("ended")
+    bench.succeed(ended)
+    waiting = bench.dispatch("waiting", agent="other")
+    bench.lose("a")
+    bench.connect("a2")
+    assert bench.claim("a2", kept, ended, waiting, "AJ_none") == {
+        kept: Verdict.KEEP,
+        ended: Verdict.STOP_ENDED,
+        waiting: Verdict.STOP_REASSIGNED,
+        "AJ_none": Verdict.STOP_UNKNOWN,
+    }
+
+
+def test_a_claim_of_a_job_that_waits_for_another_worker_is_told_to_stop(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(20)
+    bench.connect("a2")
+    assert bench.claim("a2", job) == {job: Verdict.STOP_REASSIGNED}
+
+
+def test_a_claim_of_a_job_that_is_offered_to_another_worker_is_told_to_stop(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.worker("b")
+    bench.pass_time(20)
+    bench.connect("a2")
+    assert bench.claim("a2", job) == {job: Verdict.STOP_REASSIGNED}
+    assert bench.offered(job) == "b"
+
+
+def test_another_projects_job_is_unknown(bench: EngineBench) -> None:
+    bench.worker("a")
+    held = bench.running("held")
+    waiting = bench.dispatch("waiting", agent="nobody")
+    bench.connect("spy", project="other")
+    verdicts = bench.claim("spy", held, waiting)
+    assert verdicts == dict.fromkeys((held, waiting), Verdict.STOP_UNKNOWN)
+    assert bench.holder(held) == "a"
+
+
+def test_a_claim_by_another_agents_worker_changes_nothing(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.connect("b", agent="other")
+    assert bench.claim("b", job) == {job: Verdict.STOP_REASSIGNED}
+    assert bench.phase(job) is JobPhase.ORPHANED
+
+
+def test_a_claim_by_another_process_does_not_take_an_orphan(bench: EngineBench) -> None:
+    bench.worker("a", instance="one")
+    job = bench.running()
+    bench.lose("a")
+    bench.connect("b", instance="two")
+    assert bench.claim("b", job) == {job: Verdict.STOP_REASSIGNED}
+    bench.connect("a2", instance="one")
+    assert bench.claim("a2", job) == {job: Verdict.KEEP}
+
+
+def test_a_worker_claiming_what_it_holds_keeps_it(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    assert bench.claim("a", job, job) == {job: Verdict.KEEP}
+
+
+def test_a_job_that_a_worker_was_told_to_stop_is_not_offered_to_it_until_it_stopped(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(20)
+    bench.connect("a2")
+    bench.claim("a2", job)
+    bench.report("a2")
+    bench.pass_time(5)
+    bench.report("a2")
+    assert bench.offered(job) is None
+    bench.job_status(job, JobStatus.SUCCESS, worker="a2")
+    assert bench.offered(job) == "a2"
+
+
+def test_a_worker_that_never_says_that_it_stopped_may_be_asked_after_a_time(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(20)
+    bench.connect("a2")
+    bench.claim("a2", job)
+    bench.report("a2")
+    bench.pass_time(30)
+    assert bench.offered(job) == "a2"
+
+
+def test_a_job_behind_one_that_its_only_worker_must_not_get_is_offered(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running("first")
+    bench.lose("a")
+    bench.pass_time(20)
+    bench.connect("a2", capacity=2)
+    bench.claim("a2", job)
+    second = bench.dispatch("second")
+    bench.report("a2")
+    assert (bench.offered(job), bench.offered(second)) == (None, "a2")
+
+
+def test_a_worker_that_claims_a_job_while_that_is_offered_to_it_does_not_get_it_twice(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(20)
+    bench.worker("a2")
+    assert bench.offered(job) == "a2"
+    bench.claim("a2", job)
+    bench.accept(job, worker="a2")
+    assert bench.holder(job) is None
+    assert len(bench.assignments(job)) == 1
+
+
+def test_a_report_on_a_new_connection_claims_the_orphan(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.connect("a2")
+    bench.job_status(job, JobStatus.RUNNING, worker="a2")
+    assert bench.holder(job) == "a2"
+    assert bench.state(job).epoch == 1
+
+
+def test_a_result_on_a_new_connection_ends_the_orphan(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.connect("a2")
+    bench.job_status(job, JobStatus.SUCCESS, worker="a2")
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_a_result_of_an_older_epoch_does_not_end_an_orphan(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.fail(job)
+    bench.pass_time(2)
+    bench.accept(job)
+    bench.lose("a")
+    bench.connect("a2")
+    bench.job_status(job, JobStatus.SUCCESS, worker="a2", epoch=1)
+    assert bench.phase(job) is JobPhase.ORPHANED
+
+
+def test_no_result_counts_of_a_holder_whose_job_was_given_to_another(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="a")
+    job = bench.running()
+    bench.lose("a")
+    bench.worker("b", instance="b")
+    bench.pass_time(20)
+    bench.accept(job)
+    bench.connect("a2", instance="a")
+    bench.job_status(job, JobStatus.SUCCESS, worker="a2")
+    assert bench.holder(job) == "b"
+    bench.job_status(job, JobStatus.RUNNING, worker="a2")
+    assert stops(bench, "a2") == [job]
+
+
+# --- two connections ---
+
+
+def test_the_same_process_on_a_new_connection_takes_over_at_once(bench: EngineBench) -> None:
+    bench.worker("a", instance="one")
+    job = bench.running()
+    bench.connect("a2", instance="one")
+    assert bench.of(DropWorker) == [DropWorker("a", DropReason.TAKEN_OVER)]
+    assert bench.claim("a2", job) == {job: Verdict.KEEP}
+    assert bench.holder(job) == "a2"
+
+
+def test_the_same_instance_id_in_another_project_is_another_process(bench: EngineBench) -> None:
+    bench.worker("a", instance="one")
+    bench.connect("b", instance="one", project="other")
+    assert not bench.of(DropWorker)
+
+
+def test_who_claims_a_live_connections_job_waits_until_that_was_asked(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    assert bench.claim("a2", job) == {}
+    assert bench.of(PingWorker) == [PingWorker("a")]
+    assert bench.holder(job) == "a"
+
+
+def test_an_older_connection_that_answers_keeps_its_jobs(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    bench.claim("a2", job)
+    bench.pass_time(1.9)
+    bench.pong("a")
+    assert bench.verdicts("a2") == {job: Verdict.STOP_REASSIGNED}
+    bench.pass_time(10)
+    assert bench.holder(job) == "a"
+
+
+def test_an_older_connection_that_keeps_silent_loses_its_jobs_to_the_claimant(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    bench.claim("a2", job)
+    bench.pass_time(2)
+    assert bench.verdicts("a2") == {job: Verdict.KEEP}
+    assert bench.holder(job) == "a2"
+    assert bench.state(job).epoch == 1
+    assert stops(bench, "a") == [job]
+
+
+def test_an_older_connection_that_ends_meanwhile_loses_its_jobs_at_once(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    bench.claim("a2", job)
+    bench.lose("a")
+    assert bench.verdicts("a2") == {job: Verdict.KEEP}
+    assert bench.holder(job) == "a2"
+
+
+def test_a_claimant_that_ends_meanwhile_gets_nothing(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    bench.claim("a2", job)
+    bench.lose("a2")
+    bench.pass_time(5)
+    assert bench.holder(job) == "a"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_result_told_beside_a_live_looking_connection_counts_if_that_is_dead(
+    bench: EngineBench, silent: bool
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    bench.job_status(job, JobStatus.RUNNING, worker="a2")
+    bench.job_status(job, JobStatus.SUCCESS, worker="a2")
+    assert stops(bench, "a2") == []
+    if silent:
+        bench.pass_time(2)
+        assert bench.phase(job) is JobPhase.SUCCEEDED
+    else:
+        bench.pong("a")
+        assert bench.holder(job) == "a"
+
+
+def test_who_was_told_to_stop_cannot_claim_the_next_try(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.worker("b")
+    bench.hand_over("a", job)
+    bench.accept(job, worker="b")
+    assert bench.claim("a", job) == {job: Verdict.STOP_REASSIGNED}
+    bench.lose("b")
+    assert bench.claim("a", job) == {job: Verdict.STOP_REASSIGNED}
+    assert bench.phase(job) is JobPhase.ORPHANED
+
+
+def test_a_claimant_is_not_offered_the_job_that_it_claims(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.worker("a2")
+    bench.claim("a2", job)
+    bench.hand_over("a", job)
+    assert bench.offered(job) is None
+
+
+# --- hand-over ---
+
+
+def test_a_job_that_was_handed_over_resumes_on_another_worker_as_the_same_attempt(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.accept(job, identity="me")
+    bench.start(job)
+    bench.worker("b")
+    bench.report("a", draining=True)
+    bench.hand_over("a", job)
+    assert bench.offered(job) == "b"
+    offer = bench.of(SendOffer)[-1]
+    assert (offer.resuming, offer.state.epoch, offer.state.attempt) == (True, 2, 1)
+    assert offer.state.attempt_reason is AttemptReason.HANDED_OVER
+    assert stops(bench, "a") == [job]
+    bench.accept(job)
+    assert bench.state(job).participant_identity == "me"
+
+
+def test_a_hand_over_is_no_failure_even_where_nothing_is_to_be_restarted(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running(restart=RestartPolicy.NEVER)
+    bench.hand_over("a", job)
+    assert bench.phase(job) is JobPhase.QUEUED
+
+
+def test_a_job_that_was_handed_over_does_not_come_back_while_it_still_runs_there(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.hand_over("a", job)
+    assert bench.offered(job) is None
+
+
+def test_what_a_worker_does_not_hold_it_cannot_hand_over(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.worker("b")
+    bench.hand_over("b", job, "AJ_none")
+    assert bench.holder(job) == "a"
+    assert bench.ignored() == [Ignored.NOT_HOLDER, Ignored.NOT_HOLDER]
+
+
+# --- the store has another truth ---
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_job_whose_move_the_store_refused_is_held_no_longer(
+    bench: EngineBench, lost: bool
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    if lost:
+        bench.lose("a")
+    bench.tell(MoveRefused(job, 7))
+    assert job not in bench.engine.jobs
+    if not lost:
+        assert stops(bench, "a") == [job]
+
+
+# --- restart of the server ---
+
+
+def test_running_jobs_survive_a_restart_of_the_server_and_are_kept_when_claimed(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.restart()
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.pass_time(19)
+    bench.connect("a2")
+    assert bench.claim("a2", job) == {job: Verdict.KEEP}
+    assert bench.state(job).epoch == 1
+
+
+def test_running_jobs_that_nobody_claims_after_a_restart_go_to_others(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.restart()
+    bench.worker("b")
+    bench.pass_time(3)
+    assert bench.offered(job) == "b"
+    assert bench.of(SendOffer)[-1].resuming
+
+
+def test_the_grace_time_starts_anew_when_the_server_is_back(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(15)
+    bench.restart()
+    bench.pass_time(15)
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.pass_time(5)
+    assert bench.phase(job) is JobPhase.QUEUED
+
+
+def test_the_queue_survives_a_restart_whole_and_in_order(bench: EngineBench) -> None:
+    jobs = [bench.dispatch(f"r{n}") for n in range(5)]
+    bench.restart()
+    bench.worker("a")
+    assert [message.job.id for message in bench.of(SendOffer)] == jobs
+
+
+def test_deadlines_in_the_queue_survive_a_restart(bench: EngineBench) -> None:
+    job = bench.dispatch(queue_seconds=60)
+    bench.pass_time(30)
+    bench.restart()
+    bench.pass_time(30)
+    assert bench.state(job).reason is JobStateReason.NO_CAPACITY
+
+
+def test_a_retry_that_was_waiting_survives_a_restart(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.fail(job)
+    bench.restart()
+    bench.worker("b")
+    bench.pass_time(1)
+    assert bench.offered(job) == "b"
+
+
+def test_an_offer_that_was_not_answered_before_a_restart_is_made_again(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.restart()
+    bench.worker("b")
+    assert bench.offered(job) == "b"
+    assert bench.state(job).epoch == 1
+
+
+def test_an_acceptance_that_was_not_durable_was_never_promised(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.holds_commits = True
+    bench.accept(job)
+    bench.restart()
+    assert not bench.assignments(job)
+    bench.worker("b")
+    bench.accept(job)
+    assert len(bench.assignments(job)) == 1
+
+
+# --- odds ---
+
+
+def test_a_worker_that_registers_twice_is_registered_once(bench: EngineBench) -> None:
+    bench.worker("a", capacity=1)
+    bench.connect("a", capacity=9)
+    assert bench.ignored() == [Ignored.REGISTERED_TWICE]
+    assert bench.engine.workers["a"].capacity == 1
+
+
+def test_nothing_is_remembered_of_a_worker_that_went(bench: EngineBench) -> None:
+    bench.worker("a", instance="one")
+    job = bench.running()
+    bench.claim("a", "AJ_none")
+    bench.succeed(job)
+    bench.lose("a")
+    board = board_of(bench.engine)
+    assert not board.workers
+    assert not board.instances
+    assert not len(board.deadlines)
