@@ -228,6 +228,11 @@ class CallerSocket(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(ConnectionError(f"the server hung up: {exc}"))
 
+    @property
+    def is_connected(self) -> bool:
+        """Can it call?"""
+        return self._transport is not None
+
     def close(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
@@ -280,6 +285,7 @@ class Driver:
         self.load = Load()
         self._workers: list[WorkerSocket] = []
         self._callers: list[CallerSocket] = []
+        self._callers_count = 0
         self._statuses: asyncio.Task[None] | None = None
         self._rooms = (f"bench-{os.getpid()}-{id(self):x}-{n}" for n in itertools.count())
         # Callers that wait for the end of their job, by its room.
@@ -302,11 +308,8 @@ class Driver:
         async with asyncio.timeout(CONNECT_SECONDS_MAX), asyncio.TaskGroup() as tasks:
             for _ in range(workers):
                 tasks.create_task(connect_worker())
-        for _ in range(callers):
-            _, caller = await loop.create_connection(
-                lambda: CallerSocket(self.load), "127.0.0.1", self._port
-            )
-            self._callers.append(caller)
+        self._callers_count = callers
+        await self._connect_callers()
         self._statuses = asyncio.create_task(self._report_statuses())
 
     async def close(self) -> None:
@@ -321,6 +324,7 @@ class Driver:
 
     async def run_load(self, seconds: float) -> float:
         """A closed loop: each caller calls again when its last job is over. Returns the time."""
+        await self._connect_callers()
         started_at = time.perf_counter()
         stop_at = started_at + seconds
 
@@ -335,9 +339,20 @@ class Driver:
 
     async def run_single(self, jobs: int, pause_seconds: float) -> None:
         """One job after the other, with pauses in which the server is idle."""
+        await self._connect_callers()
         for _ in range(jobs):
             await self._one_job(self._callers[0])
             await asyncio.sleep(pause_seconds)
+
+    async def _connect_callers(self) -> None:
+        """Connect the callers; those that the server has hung up on meanwhile, for idling, too."""
+        loop = asyncio.get_running_loop()
+        self._callers = [caller for caller in self._callers if caller.is_connected]
+        while len(self._callers) < self._callers_count:
+            _, caller = await loop.create_connection(
+                lambda: CallerSocket(self.load), "127.0.0.1", self._port
+            )
+            self._callers.append(caller)
 
     async def _one_job(self, caller: CallerSocket) -> None:
         room = next(self._rooms)
