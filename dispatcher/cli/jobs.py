@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List and show jobs.")
 
 PAGE_ROWS = 500
+METADATA_CHARACTERS_SHOWN = 500
 _PHASES = "delayed, queued, offered, assigned, running, orphaned, succeeded, failed, cancelled"
 
 
@@ -146,7 +147,7 @@ def show(
             .lower()
             .replace("_", "-"),
             "created": f"{clock(record.created_at)} ({ago(record.created_at)})",
-            "metadata": job.metadata or "-",
+            "metadata": _cut(job.metadata) or "-",
             "error": job.state.error or "-",
         }
     )
@@ -175,6 +176,13 @@ def _phase(number: api_pb2.JobPhase) -> str:
 
 def _because(reason: str) -> str:
     return f" ({reason})" if reason else ""
+
+
+def _cut(text: str) -> str:
+    more = len(text) - METADATA_CHARACTERS_SHOWN
+    return (
+        f"{text[:METADATA_CHARACTERS_SHOWN]}... {more} more; --json has all" if more > 0 else text
+    )
 
 
 def _note(record: api_pb2.JobRecord) -> str:

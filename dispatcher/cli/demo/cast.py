@@ -85,13 +85,18 @@ class Cast:
         return f"ws://{HOST}:{self.port}"
 
     @property
+    def data(self) -> Path:
+        """The server's folder."""
+        return self.folder / "data"
+
+    @property
     def record_paths(self) -> list[Path]:
         """The workers' own records."""
         return [self.folder / f"{name}.jsonl" for name in self.workers]
 
     def start_server(self) -> Player:
         """Start the server, on the port and the folder that it had before."""
-        command = ["serve", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
+        command = ["serve", "--port", str(self.port), "--data-dir", str(self.data)]
         self.server = self._start(
             "server",
             ["dispatcher.cli", *command, "--log-format", "json"],
@@ -99,9 +104,14 @@ class Cast:
         )
         return self.server
 
-    def delete_data(self) -> None:
-        """Delete the server's folder, as nobody should."""
-        shutil.rmtree(self.folder / "data")
+    def copy_data(self) -> None:
+        """Copy what the server's folder holds now."""
+        shutil.copytree(self.data, self.folder / "copy")
+
+    def put_data_back(self) -> None:
+        """Put the copy in the place of the server's folder, as nobody should."""
+        shutil.rmtree(self.data)
+        (self.folder / "copy").rename(self.data)
 
     def start_worker(self, name: str) -> Player:
         """Start one more worker."""

@@ -46,7 +46,7 @@ class Sabotage(StrEnum):
 
     NONE = "none"
     SERVER_STAYS_DOWN = "server-stays-down"
-    DATA_DELETED = "data-deleted"
+    OLD_DATA = "old-data"  # as if a disk had forgotten what it had promised to keep
 
 
 @dataclass(slots=True)
@@ -139,6 +139,8 @@ class Run:
         scene = self.scene
         victim = scene.workers[VICTIM]
         await self._until(lambda: victim.running >= 2 and scene.waiting >= 4, seconds_max=9.0)
+        if self.sabotage is Sabotage.OLD_DATA:
+            self.cast.copy_data()
         self.cast.workers[VICTIM].kill()
         victim.state = "killed"
         jobs = victim.running
@@ -167,9 +169,9 @@ class Run:
         if self.sabotage is Sabotage.SERVER_STAYS_DOWN:
             self._say("Sabotage: the server is not started again", Mood.ALARM)
             return
-        if self.sabotage is Sabotage.DATA_DELETED:
-            self.cast.delete_data()
-            self._say("Sabotage: the server starts again without its data", Mood.ALARM)
+        if self.sabotage is Sabotage.OLD_DATA:
+            self.cast.put_data_back()
+            self._say("Sabotage: the server starts again on what its disk held before", Mood.ALARM)
         else:
             self._say("The server starts again, on the same folder")
         self.scene.server = ServerState.STARTING

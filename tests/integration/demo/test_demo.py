@@ -33,14 +33,17 @@ def test_the_demo_kills_worker_and_server_and_loses_nothing(tmp_path: Path) -> N
     assert "http://" not in drawn.replace("http://www.w3.org/2000/svg", "")
 
 
-@pytest.mark.parametrize("sabotage", ["server-stays-down", "data-deleted"])
-def test_a_sabotaged_demo_is_red(sabotage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sabotage", "doubled"), [("server-stays-down", False), ("old-data", True)]
+)
+def test_a_sabotaged_demo_is_red(sabotage: str, doubled: bool, tmp_path: Path) -> None:
     played = callboard("demo", "--sabotage", sabotage, env={"TMPDIR": str(tmp_path)})
     assert played.code == 1
     verdict = played.out.splitlines()[-1]
     counts = re.fullmatch(r"(\d+) rooms, (\d+) jobs, (\d+) lost, (\d+) doubled", verdict)
     assert counts is not None
     assert int(counts[3]) > 0
+    assert (int(counts[4]) > 0) is doubled
     assert "lost: AD_" in played.err
     assert list(tmp_path.glob("callboard-demo-*/server.log"))
 
