@@ -1,0 +1,540 @@
+"""The runtime: nothing is promised before it is durable, and a store in trouble loses nothing.
+
+The store's commits are held back until a test lets them pass, so each test sees both sides of one.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from dispatcher.core.effects import (
+    ClaimJobs,
+    Message,
+    NoteIgnored,
+    Outcome,
+    RecordMove,
+    Reply,
+    SendAssignment,
+    SendOffer,
+    SendStatusReceipt,
+    StoreRequest,
+)
+from dispatcher.core.engine import Engine
+from dispatcher.core.events import (
+    Acceptance,
+    Answer,
+    DispatchRequested,
+    JobReported,
+    OfferAnswered,
+    Registration,
+    StoreRecovered,
+    StoreResult,
+    WorkerDisconnected,
+    WorkerRegistered,
+    WorkerReported,
+)
+from dispatcher.core.jobs import (
+    SECOND,
+    Dispatch,
+    Job,
+    JobStatus,
+    JobType,
+    Lane,
+    Nanoseconds,
+    RestartPolicy,
+)
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.policy import Policy
+from dispatcher.runtime import Overloaded, Runtime, RuntimeLimits
+from dispatcher.store.contract import Retention
+from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
+from tests.support.memory_store import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+RETENTION = Retention(3600 * SECOND, 1000, 3600 * SECOND, 1000)
+LIMITS = RuntimeLimits(
+    ask_timeout_seconds=5,
+    commit_retry_seconds=0.001,
+    commit_retry_seconds_max=0.002,
+    drain_seconds=5,
+    drain_poll_seconds=0.001,
+)
+LANE = Lane("p", "a")
+
+
+class GatedStore(MemoryStore):
+    """A store whose commits wait for the test, or fail as it wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # does every commit pass at once?
+        self.is_open_to_all = False
+        # batches that arrived, and those that were let pass
+        self.arrived: list[list[StoreRequest]] = []
+        self.passed: list[list[StoreRequest]] = []
+        # what each commit raises, while set
+        self.error: StoreError | None = None
+        self.opening_error: StoreError | None = None
+        self.is_closed = False
+        self._tickets = 0
+
+    async def open(self, now: Nanoseconds) -> StoreRecovered:
+        """Open, or fail as the test wants it."""
+        if self.opening_error is not None:
+            raise self.opening_error
+        return await super().open(now)
+
+    async def commit(
+        self, requests: Sequence[StoreRequest], now: Nanoseconds
+    ) -> Sequence[StoreResult]:
+        """Wait to be let pass."""
+        self.arrived.append(list(requests))
+        while not self.is_open_to_all and not self._tickets and self.error is None:
+            await anyio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
+        self._tickets = max(self._tickets - 1, 0)
+        self.passed.append(list(requests))
+        return self.database.apply(requests, now)
+
+    async def close(self) -> None:
+        """Close, and say so."""
+        self.is_closed = True
+        await super().close()
+
+    def let_pass(self, count: int = 1) -> None:
+        """Let so many commits pass."""
+        self._tickets += count
+
+
+class Bench:
+    """A runtime on a gated store; takes down what it delivers and tells."""
+
+    def __init__(self, policy: Policy | None = None, limits: RuntimeLimits = LIMITS) -> None:
+        self.store = GatedStore()
+        self.time: Nanoseconds = 1_000 * SECOND
+        self.sent: list[Message] = []
+        self.recorded_moves: list[RecordMove] = []
+        self.ignored_notes: list[NoteIgnored] = []
+        self.failures: list[StoreError] = []
+        self.recoveries = 0
+        self.runtime = Runtime(
+            Engine(policy or Policy(), Random(1)),
+            self.store,
+            self,
+            lambda: self.time,
+            self,
+            RETENTION,
+            limits,
+        )
+        self._numbers = 0
+
+    # --- what the runtime talks to ---
+
+    def deliver(self, message: Message) -> None:
+        self.sent.append(message)
+
+    def recorded(self, move: RecordMove) -> None:
+        self.recorded_moves.append(move)
+
+    def ignored(self, note: NoteIgnored) -> None:
+        self.ignored_notes.append(note)
+
+    def store_failing(self, error: StoreError) -> None:
+        self.failures.append(error)
+
+    def store_recovered(self) -> None:
+        self.recoveries += 1
+
+    # --- what peers do ---
+
+    def worker(self, worker: str = "w") -> None:
+        """Register a worker that takes jobs at once."""
+        said = Registration("p", "a", "", "", (JobType.ROOM,))
+        self.runtime.submit(WorkerRegistered(worker, said))
+        self.runtime.submit(WorkerReported(worker, 0.0, 0, False, False))
+
+    def order(self) -> Callable[[int], DispatchRequested]:
+        """Return what makes the event of a new dispatch with one job."""
+        self._numbers += 1
+        id_ = f"AD_{self._numbers}"
+        dispatch = Dispatch(id_, "p", "room", "a", "", RestartPolicy.ON_FAILURE, b"", self.time)
+        job = Job(f"AJ_{self._numbers}", id_, LANE, "room", b"", self.time)
+        return lambda request: DispatchRequested(request, dispatch, (job,))
+
+    async def ask(self) -> Reply:
+        """Order a job and wait for the answer."""
+        return await self.runtime.ask(self.order())
+
+    def accept(self, job: str, worker: str = "w") -> None:
+        """Let the worker accept."""
+        self.runtime.submit(OfferAnswered(worker, job, Answer.ACCEPTED, Acceptance()))
+
+    def of(self, kind: type[Message]) -> list[Message]:
+        """Return what was delivered of a kind."""
+        return [message for message in self.sent if isinstance(message, kind)]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until the condition holds."""
+        with anyio.fail_after(5):
+            while not condition():
+                await anyio.lowlevel.checkpoint()
+
+    async def quiet(self) -> None:
+        """Let everything run that can run without another commit."""
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+
+    async def held_order(self) -> str:
+        """Bring a job to be held by worker `w`; return its id."""
+        self.store.is_open_to_all = True
+        self.worker()
+        reply = await self.ask()
+        job = reply.dispatch_id.replace("AD", "AJ")
+        self.accept(job)
+        await self.until(lambda: self.of(SendAssignment))
+        await self.quiet()
+        self.store.is_open_to_all = False
+        return job
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[Bench]:
+    """Run the bench's runtime meanwhile."""
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(bench.runtime.run)
+        yield bench
+        tasks.cancel_scope.cancel()
+
+
+# --- persist, then send ---
+
+
+async def test_a_caller_is_answered_only_after_the_commit() -> None:
+    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+        replies: list[Reply] = []
+
+        async def call() -> None:
+            replies.append(await bench.ask())
+
+        tasks.start_soon(call)
+        await bench.until(lambda: bench.store.arrived)
+        await bench.quiet()
+        assert replies == []
+        bench.store.let_pass()
+        await bench.until(lambda: replies)
+        assert replies[0].outcome is Outcome.CREATED
+
+
+async def test_an_offer_goes_out_beside_the_commit() -> None:
+    async with running(Bench()) as bench:
+        bench.worker()
+        bench.runtime.submit(bench.order()(999))
+        assert len(bench.of(SendOffer)) == 1
+        assert bench.store.passed == []
+
+
+async def test_an_assignment_goes_out_only_after_the_commit() -> None:
+    async with running(Bench()) as bench:
+        bench.worker()
+        bench.runtime.submit(bench.order()(999))
+        bench.store.let_pass()
+        await bench.until(lambda: bench.store.passed)
+        bench.accept("AJ_1")
+        await bench.until(lambda: len(bench.store.arrived) == 2)
+        await bench.quiet()
+        assert not bench.of(SendAssignment)
+        bench.store.let_pass()
+        await bench.until(lambda: bench.of(SendAssignment))
+
+
+async def test_a_receipt_goes_out_only_after_the_commit() -> None:
+    async with running(Bench()) as bench:
+        job = await bench.held_order()
+        bench.runtime.submit(JobReported("w", job, JobStatus.SUCCESS, sequence=5))
+        await bench.quiet()
+        assert not bench.of(SendStatusReceipt)
+        bench.store.let_pass()
+        await bench.until(lambda: bench.of(SendStatusReceipt))
+
+
+async def test_a_move_is_witnessed_only_after_the_commit() -> None:
+    async with running(Bench()) as bench:
+        job = await bench.held_order()
+        before = len(bench.recorded_moves)
+        bench.runtime.submit(JobReported("w", job, JobStatus.SUCCESS))
+        await bench.quiet()
+        assert len(bench.recorded_moves) == before
+        bench.store.let_pass()
+        await bench.until(lambda: len(bench.recorded_moves) > before)
+        assert bench.recorded_moves[-1].trigger is JobTrigger.SUCCEEDED
+
+
+async def test_what_arrives_during_a_commit_makes_one_batch() -> None:
+    async with running(Bench()) as bench:
+        bench.runtime.submit(bench.order()(1))
+        await bench.until(lambda: bench.store.arrived)
+        for request in range(2, 12):
+            bench.runtime.submit(bench.order()(request))
+        bench.store.let_pass(2)
+        await bench.until(lambda: len(bench.store.passed) == 2)
+        assert [len(batch) for batch in bench.store.passed] == [1, 10]
+
+
+async def test_a_result_of_the_store_goes_back_to_the_engine() -> None:
+    async with running(Bench()) as bench:
+        bench.runtime.submit(bench.order()(1))
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: bench.store.passed)
+        bench.worker()
+        await bench.until(lambda: bench.of(SendOffer))
+        assert any(isinstance(r, ClaimJobs) for batch in bench.store.passed for r in batch)
+
+
+async def test_what_was_of_no_consequence_is_told_to_the_witness_and_to_nobody_else() -> None:
+    async with running(Bench()) as bench:
+        bench.accept("AJ_none")
+        assert len(bench.ignored_notes) == 1
+        assert bench.sent == []
+
+
+# --- a store in trouble ---
+
+
+def full() -> StoreFull:
+    """Return what a store without space raises."""
+    return StoreFull("no space left", "here", "make room")
+
+
+async def test_callers_are_refused_with_a_retryable_error_while_the_store_is_full() -> None:
+    async with running(Bench()) as bench:
+        bench.store.error = full()
+        bench.runtime.submit(bench.order()(999))
+        await bench.until(lambda: bench.runtime.failing)
+        with pytest.raises(StoreFull) as refused:
+            await bench.ask()
+        assert refused.value.retryable
+        assert not bench.runtime.ready
+
+
+async def test_workers_go_on_while_the_store_is_full_and_everything_flows_after() -> None:
+    async with running(Bench()) as bench:
+        job = await bench.held_order()
+        bench.store.error = full()
+        bench.runtime.submit(JobReported("w", job, JobStatus.SUCCESS, sequence=1))
+        await bench.until(lambda: len(bench.failures) > 3)
+        bench.worker("late")
+        bench.runtime.submit(WorkerReported("w", 0.5, 1, False, False))
+        assert bench.runtime.engine.workers.keys() == {"w", "late"}
+        assert not bench.of(SendStatusReceipt)
+        bench.store.error = None
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: bench.of(SendStatusReceipt))
+        assert bench.recoveries == 1
+        assert bench.runtime.ready
+        stored = bench.store.database.get_job("p", job)
+        assert stored is not None
+        assert stored.state.phase is JobPhase.SUCCEEDED
+        assert (await bench.ask()).outcome is Outcome.CREATED
+
+
+async def test_a_batch_that_failed_is_committed_once_and_in_order() -> None:
+    async with running(Bench()) as bench:
+        bench.store.error = full()
+        orders = [bench.order()(request) for request in range(1, 6)]
+        for event in orders:
+            bench.runtime.submit(event)
+            await bench.quiet()
+        bench.store.error = None
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: sum(map(len, bench.store.passed)) == 5)
+        committed = [
+            r.request for batch in bench.store.passed for r in batch if hasattr(r, "request")
+        ]
+        assert committed == [1, 2, 3, 4, 5]
+
+
+async def test_a_caller_that_waited_when_the_store_filled_up_is_answered_once_it_can_write() -> (
+    None
+):
+    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+        replies: list[Reply] = []
+
+        async def call() -> None:
+            replies.append(await bench.ask())
+
+        tasks.start_soon(call)
+        await bench.until(lambda: bench.store.arrived)
+        bench.store.error = full()
+        await bench.until(lambda: bench.failures)
+        bench.store.error = None
+        bench.store.let_pass()
+        await bench.until(lambda: replies)
+
+
+async def test_refusing_ten_thousand_callers_gathers_no_memory() -> None:
+    async with running(Bench()) as bench:
+        bench.store.error = error = full()
+        bench.runtime.submit(bench.order()(999))
+        await bench.until(lambda: bench.runtime.failing)
+        for _ in range(50):
+            with pytest.raises(StoreFull):
+                await bench.ask()
+        assert len(traceback.extract_tb(error.__traceback__)) < 10
+
+
+async def test_a_store_that_is_broken_ends_the_run_in_its_own_words() -> None:
+    bench = Bench()
+    bench.store.error = StoreCorrupt("is damaged", "here", "restore it")
+    with anyio.fail_after(5):
+        bench.runtime.submit(bench.order()(1))
+        with pytest.raises(StoreCorrupt):
+            await bench.runtime.run()
+    assert bench.store.is_closed
+    assert not bench.runtime.ready
+
+
+async def test_a_caller_that_waits_when_the_store_breaks_is_told_at_once() -> None:
+    bench = Bench()
+    raised: list[CallboardError] = []
+
+    async def run() -> None:
+        try:
+            await bench.runtime.run()
+        except StoreError as error:
+            raised.append(error)
+
+    async def call() -> None:
+        try:
+            await bench.ask()
+        except CallboardError as error:
+            raised.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        tasks.start_soon(run)
+        await bench.until(lambda: bench.store.arrived)
+        bench.store.error = StoreCorrupt("is damaged", "here", "restore it")
+        await bench.until(lambda: len(raised) == 2)
+    assert sorted(error.retryable for error in raised) == [False, True]
+
+
+async def test_a_store_that_cannot_be_opened_ends_the_run_in_its_own_words() -> None:
+    bench = Bench()
+    bench.store.opening_error = StoreCorrupt("is damaged", "here", "restore it")
+    with pytest.raises(StoreCorrupt):
+        await bench.runtime.run()
+    assert not bench.runtime.ready
+
+
+# --- bounds ---
+
+
+async def test_a_caller_whose_answer_does_not_come_in_time_gets_a_retryable_error() -> None:
+    bench = Bench(limits=RuntimeLimits(ask_timeout_seconds=0.02))
+    async with running(bench):
+        with pytest.raises(Overloaded) as refused:
+            await bench.ask()
+        assert refused.value.retryable
+        # what it asked for is carried out all the same, and its late answer harms nobody
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: bench.store.passed)
+        assert (await bench.ask()).outcome is Outcome.CREATED
+
+
+async def test_callers_are_refused_when_too_much_waits_for_the_store() -> None:
+    bench = Bench(limits=RuntimeLimits(backlog_max=3))
+    async with running(bench):
+        for request in range(100, 104):
+            bench.runtime.submit(bench.order()(request))
+        with pytest.raises(Overloaded):
+            await bench.ask()
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: len(bench.store.passed) > 0)
+        await bench.quiet()
+        assert (await bench.ask()).outcome is Outcome.CREATED
+
+
+async def test_a_caller_that_goes_away_leaves_nothing_behind() -> None:
+    async with running(Bench()) as bench:
+        with anyio.move_on_after(0.01):
+            await bench.ask()
+        assert bench.runtime._callers == {}
+
+
+# --- drain ---
+
+
+async def test_a_drain_returns_when_offers_are_answered_and_all_is_durable() -> None:
+    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+        bench.worker()
+        bench.runtime.submit(bench.order()(1))
+        bench.store.let_pass()
+        await bench.until(lambda: bench.store.passed)
+        drained = anyio.Event()
+
+        async def drain() -> None:
+            await bench.runtime.drain()
+            drained.set()
+
+        tasks.start_soon(drain)
+        await bench.until(lambda: bench.runtime.engine.is_draining)
+        assert not bench.runtime.ready
+        bench.accept("AJ_1")
+        await bench.quiet()
+        assert not drained.is_set()
+        bench.store.let_pass()
+        with anyio.fail_after(5):
+            await drained.wait()
+        assert len(bench.of(SendAssignment)) == 1
+
+
+async def test_a_drain_waits_no_longer_than_its_bound() -> None:
+    bench = Bench(limits=RuntimeLimits(drain_seconds=0.02, drain_poll_seconds=0.001))
+    async with running(bench):
+        bench.worker()
+        bench.runtime.submit(bench.order()(1))
+        with anyio.fail_after(5):
+            await bench.runtime.drain()
+        assert bench.runtime.engine.has_offers
+
+
+# --- timers ---
+
+
+async def test_a_deadline_fires_when_its_time_has_come() -> None:
+    async with running(Bench(Policy(grace=SECOND, settle_time=SECOND // 1000))) as bench:
+        job = await bench.held_order()
+        bench.store.is_open_to_all = True
+        bench.runtime.submit(WorkerDisconnected("w"))
+        await bench.until(lambda: bench.recorded_moves[-1].trigger is JobTrigger.WORKER_LOST)
+        bench.time += 2 * SECOND
+        bench.worker("b")  # any event sets the timer anew by the clock
+        bench.runtime.submit(WorkerReported("b", 0.0, 0, False, False))
+        await bench.until(
+            lambda: any(
+                isinstance(message, SendOffer) and message.state.epoch == 2
+                for message in bench.sent
+            )
+        )
+        assert job in bench.runtime.engine.jobs
+
+
+async def test_a_deadline_on_the_real_clock_fires_by_itself() -> None:
+    bench = Bench(Policy(settle_time=SECOND // 100))
+    bench.runtime.now = lambda: int(anyio.current_time() * SECOND)
+    async with running(bench):
+        bench.store.is_open_to_all = True
+        said = Registration("p", "a", "", "", (JobType.ROOM,))
+        bench.runtime.submit(WorkerRegistered("silent", said))
+        assert (await bench.ask()).outcome is Outcome.CREATED
+        assert not bench.of(SendOffer)
+        await bench.until(lambda: bench.of(SendOffer))
