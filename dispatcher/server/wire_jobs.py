@@ -13,8 +13,6 @@ from dispatcher.core.jobs import (
     Dispatch,
     Job,
     JobState,
-    JobStateReason,
-    JobStatus,
     JobType,
     Lane,
     Nanoseconds,
@@ -189,12 +187,8 @@ def dispatch_message(stored: StoredDispatch) -> wire_pb2.AgentDispatch:
 
 
 def _fill_state(target: wire_pb2.JobState, state: JobState) -> None:
-    status = state.wire_status
-    reason = state.reason
-    if status is JobStatus.PENDING and state.attempt > 1 and reason is JobStateReason.UNSPECIFIED:
-        reason = JobStateReason.RETRYING
-    target.status = cast("wire_pb2.JobStatus", int(status))
-    target.reason = cast("wire_pb2.JobStateReason", int(reason))
+    target.status = cast("wire_pb2.JobStatus", int(state.wire_status))
+    target.reason = cast("wire_pb2.JobStateReason", int(state.reason))
     target.error = state.error
     target.started_at = state.started_at
     target.ended_at = state.ended_at

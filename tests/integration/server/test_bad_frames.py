@@ -113,7 +113,8 @@ async def test_a_message_over_its_limits_is_ignored(
 async def test_one_impossible_id_does_not_spoil_a_claim(worker: RawWorker, api: Caller) -> None:
     await api.dispatch((await api.worker(worker.worker_id))["agent_name"])
     job_id = (await worker.take_job()).job.id
-    await worker.say(migrate_job=wire_pb2.MigrateJobRequest(job_ids=[HUGE_ID, job_id, ""]))
+    await worker.say(migrate_job=wire_pb2.MigrateJobRequest(job_ids=[HUGE_ID, job_id, "", "AJ_1"]))
+    assert (await worker.hear()).termination.job_id == "AJ_1"
     await worker.is_answered()
     await api.job_becomes(job_id, "RUNNING")
 

@@ -9,7 +9,18 @@ import httpx2
 import pytest
 
 from protocol import wire_pb2
-from tests.integration.server.peers import CREATE, DELETE, LIST, LIST_JOBS, Caller, fresh, problem
+from tests.integration.server.peers import (
+    CREATE,
+    DELETE,
+    GET_WORKER,
+    LIST,
+    LIST_JOBS,
+    LIST_WORKERS,
+    Caller,
+    RawWorker,
+    fresh,
+    problem,
+)
 from tests.integration.server.test_upgrades import BAD_TOKENS
 from tests.support.server import (
     KEY,
@@ -205,7 +216,9 @@ async def test_protobuf_is_answered_in_protobuf(api: Caller) -> None:
     assert wire_pb2.AgentDispatch.FromString(response.content).agent_name == request.agent_name
 
 
-async def test_nothing_of_one_project_is_visible_to_another(api: Caller) -> None:
+async def test_nothing_of_one_project_is_visible_to_another(
+    api: Caller, bystander: RawWorker
+) -> None:
     room = fresh("room")
     made = await api.dispatch(fresh("agent"), room)
     job_id = made["state"]["jobs"][0]["id"]
@@ -221,3 +234,8 @@ async def test_nothing_of_one_project_is_visible_to_another(api: Caller) -> None
     assert problem(response) == (404, "not_found")
     listed = await api.ask(LIST_JOBS, {"room": room}, admin_token(OTHER_PROJECT_KEY))
     assert listed["jobs"] == []
+    workers = await api.ask(LIST_WORKERS, {}, admin_token(OTHER_PROJECT_KEY))
+    assert bystander.worker_id not in {worker["id"] for worker in workers["workers"]}
+    body = {"worker_id": bystander.worker_id}
+    response = await api.post(GET_WORKER, body, token=admin_token(OTHER_PROJECT_KEY))
+    assert problem(response) == (404, "not_found")

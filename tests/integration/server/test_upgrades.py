@@ -119,8 +119,11 @@ async def test_an_upgrade_request_of_100_kb_is_refused(server: RunningServer) ->
     assert await refused_status(server, BAD_TOKENS["of 100 kB"]()) == 431
 
 
-async def test_no_token_is_refused(server: RunningServer) -> None:
+async def test_no_token_is_refused_and_no_error_of_ours(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
     assert (await refused(server)).status_code == 401
+    assert not caplog.records
 
 
 async def test_a_header_that_is_no_bearer_token_is_refused(server: RunningServer) -> None:
