@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,9 +160,10 @@ class Cast:
 def _stop(players: list[Player]) -> None:
     for player in players:
         player.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS_MAX
     for player in players:
         try:
-            player.process.wait(STOP_SECONDS_MAX)
+            player.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             player.process.kill()
             player.process.wait()
