@@ -11,7 +11,6 @@ denominator of the benchmark; nobody should run it.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from typing import TYPE_CHECKING, cast
 
@@ -156,7 +155,6 @@ def main() -> None:
     limits = ServerLimits()
     listener = open_listener("127.0.0.1", int(sys.argv[1]), limits.backlog_connections)
     server = uvicorn.Server(settings(BareTransport()))
-    gc.freeze()
     uvloop.run(_serve(server, listener))
 
 
