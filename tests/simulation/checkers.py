@@ -31,7 +31,7 @@ from dispatcher.core.events import (
     JobReported,
     JobsMigrated,
 )
-from dispatcher.core.jobs import MILLISECOND, SECOND, Dispatch, Nanoseconds
+from dispatcher.core.jobs import MILLISECOND, SECOND, Dispatch, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.store.contract import EventRow, StoredDispatch
 from tests.simulation.facts import FINAL, GIVEN, Connection, Facts, JobFacts
@@ -143,6 +143,10 @@ class OneHolder(Checker):
             facts = self.facts.jobs.get(row.job_id)
             if facts is None:
                 continue
+            if row.trigger is JobTrigger.CANCELLED and not (
+                facts.results or row.dispatch_id in self.facts.ever_deleted
+            ):
+                self.blame(f"{row.job_id} is cancelled, and nobody called it off")
             by_report = row.trigger in (JobTrigger.SUCCEEDED, JobTrigger.RETRIED) or (
                 row.trigger is JobTrigger.FAILED and not row.error.startswith("its worker")
             )
@@ -223,6 +227,8 @@ class ConfigKept(Checker):
             facts = self.facts.jobs.get(message.job.id)
             if facts is None or facts.job != message.job:
                 self.blame(f"{type(message).__name__} of {message.job.id} is not what was asked")
+            elif link is not None and facts.job.lane not in self._lanes(link):
+                self.blame(f"{message.job.id} goes to {link}, whose lane it is not")
 
     def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
         """So does the store."""
@@ -237,6 +243,10 @@ class ConfigKept(Checker):
             stored = self.stored_dispatch(asked.id)
             if stored is not None and stored.dispatch.config != asked.config:
                 self.blame(f"the dispatch {asked.id} is not what was asked")
+
+    def _lanes(self, link: Link) -> frozenset[Lane]:
+        connection = self.facts.connections.get(link.worker_id)
+        return connection.lanes if connection is not None else frozenset()
 
     def _look(self, job_id: str) -> None:
         stored = self.world.database.get_job(PROJECT, job_id)

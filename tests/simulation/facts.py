@@ -96,7 +96,9 @@ class Facts(Watcher):
         self._world = world
         self.jobs: dict[str, JobFacts] = {}
         self.connections: dict[str, Connection] = {}
+        # dispatches whose deletion this server process was asked for, and any
         self.deletions_heard: set[str] = set()
+        self.ever_deleted: set[str] = set()
         # connections of workers that say nothing of who they are
         self.stock_ids: set[str] = set()
         self.running: dict[tuple[str, int], list[str]] = {}
@@ -166,6 +168,7 @@ class Facts(Watcher):
                 self.jobs[job.id] = JobFacts(job)
         elif isinstance(event, DispatchDeletionRequested):
             self.deletions_heard.add(event.dispatch_id)
+            self.ever_deleted.add(event.dispatch_id)
 
     def _registered(self, event: WorkerRegistered, link: Link) -> None:
         said = event.registration

@@ -215,7 +215,10 @@ class WorkerProcess:
         status = JobStatus.SUCCESS
         if random.random() < temper.fails:
             status = JobStatus.FAILED
-        self.after(launch + self.think(0, temper.run_max), self.finished, execution, status)
+        lasts = launch + self.think(0, temper.run_max)
+        if status is JobStatus.FAILED and random.random() < 0.3:
+            lasts = launch // 2  # it dies before it is up
+        self.after(lasts, self.finished, execution, status)
         return execution
 
     def launched(self, execution: Execution) -> None:

@@ -130,7 +130,7 @@ def _draw_policy(random: Random) -> Policy:
         retry_backoff_max=3 * SECOND,
         offers_in_flight_max=random.choice((1, 4, 32)),
         claim_max=random.choice((1, 2, 64)),
-        due_max=random.choice((1, 256)),
+        due_max=random.choice((4, 256)),
         stop_timeout=random.choice((3, 30)) * SECOND,
         agents=agents,
     )
@@ -170,7 +170,7 @@ def draw_worker(random: Random, kind: WorkerKind, agent: str, number: int) -> Re
 
 
 def _draw_faults(
-    random: Random, active_time: Nanoseconds
+    random: Random, active_time: Nanoseconds, times: int
 ) -> tuple[tuple[Nanoseconds, FaultKind], ...]:
     most = {
         FaultKind.CRASH: random.choice((0, 0, 1, 2)),
@@ -183,20 +183,23 @@ def _draw_faults(
         FaultKind.SIMULATE: random.choice((0, 0, 1, 3)),
     }
     faults = [
-        (int(random.random() * active_time), kind) for kind, n in most.items() for _ in range(n)
+        (int(random.random() * active_time), kind)
+        for kind, n in most.items()
+        for _ in range(n * times)
     ]
     return tuple(sorted(faults, key=lambda fault: fault[0]))
 
 
 def draw_scenario(random: Random) -> Scenario:
     """Draw one schedule's conditions."""
-    active_time = random.choice((4, 8, 16)) * SECOND
+    is_big = random.random() < 0.25
+    active_time = random.choice((15, 30) if is_big else (4, 8, 16)) * SECOND
     agents = ("a",) if random.random() < 0.6 else ("a", "b")
     kinds = [random.choice((WorkerKind.STOCK, WorkerKind.SDK))] * 3
     if random.random() < 0.4:
         kinds = [WorkerKind.STOCK, WorkerKind.SDK]
     workers: list[WorkerPlan] = []
-    for number in range(random.randint(1, 4)):
+    for number in range(random.randint(1, 7 if is_big else 4)):
         kind = random.choice(kinds)
         starts_at = int(random.random() * active_time / 4)
         registration = draw_worker(random, kind, random.choice(agents), number)
@@ -204,7 +207,7 @@ def draw_scenario(random: Random) -> Scenario:
     if random.random() < 0.25:
         registration = draw_worker(random, WorkerKind.HOSTILE, "a", 100)
         workers.append(WorkerPlan(WorkerKind.HOSTILE, registration, draw_temper(random), 0))
-    count = random.randint(1, 10)
+    count = random.randint(10, 40) if is_big else random.randint(1, 10)
     if random.random() < 0.3:  # all at once
         burst = random.random() * active_time / 2
         dispatches_at = tuple(int(burst + random.random() * SECOND / 20) for _ in range(count))
@@ -215,7 +218,7 @@ def draw_scenario(random: Random) -> Scenario:
         active_time=active_time,
         agents=agents,
         workers=tuple(workers),
-        faults=_draw_faults(random, active_time),
+        faults=_draw_faults(random, active_time, 2 if is_big else 1),
         dispatches_at=tuple(sorted(dispatches_at)),
         repeats=_sometimes(random, 0.5, 0.6),
         deletes=_sometimes(random, 0.4, 0.6),
