@@ -4,8 +4,9 @@
 The engine never waits and never fails for what a peer does. It is single-threaded, and two engines
 that are told the same events at the same times with the same randomness do the same.
 
-Its parts, each on the next one's shoulders: `board` (memory), `offering` (from the queue to a
-worker), `holding` (from the assignment to the end), `dispatching` (orders). A peer's word is
+Its parts, each on the shoulders of those before: `board` (memory), `offering` (from the queue to a
+worker), `holding` (from the assignment to the end), `claiming` (who may speak for a job), `presence`
+(who is here), `dispatching` (orders). A peer's word is
 checked against the board; a move is checked against `lifecycle`.
 
 Cost: each event and each deadline is O(log n) in workers and jobs, or that for each job it names.
@@ -18,6 +19,7 @@ from random import Random
 from typing import Any
 
 from dispatcher.core.board import Board, DeadlineKind, LaneQueue
+from dispatcher.core.claiming import Claiming
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.effects import Effect
 from dispatcher.core.events import (
@@ -46,6 +48,7 @@ from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.core.offering import Offering
 from dispatcher.core.policy import Policy
+from dispatcher.core.presence import Presence
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -56,15 +59,17 @@ class Engine:
         self._board = board = Board(policy, random)
         offering = Offering(board)
         holding = Holding(board, offering)
+        claiming = Claiming(board, offering, holding)
+        presence = Presence(board, offering, claiming)
         dispatching = Dispatching(board, offering, holding)
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            WorkerRegistered: holding.registered,
-            WorkerReported: holding.reported,
-            WorkerPonged: holding.ponged,
-            WorkerDisconnected: holding.disconnected,
+            WorkerRegistered: presence.registered,
+            WorkerReported: presence.reported,
+            WorkerPonged: claiming.ponged,
+            WorkerDisconnected: presence.disconnected,
             OfferAnswered: offering.answered,
-            JobReported: holding.job_reported,
-            JobsMigrated: holding.migrated,
+            JobReported: claiming.job_reported,
+            JobsMigrated: claiming.migrated,
             JobsHandedOver: holding.handed_over,
             JobSimulated: dispatching.simulated,
             DispatchRequested: dispatching.requested,
@@ -75,17 +80,17 @@ class Engine:
             DispatchDeletionRecorded: dispatching.deletion_recorded,
             JobsClaimed: offering.claimed,
             JobsDue: dispatching.became_due,
-            JobsLookedUp: holding.looked_up,
+            JobsLookedUp: claiming.looked_up,
             MoveRefused: holding.refused,
         }
         self._alarms: dict[DeadlineKind, Callable[..., None]] = {
-            DeadlineKind.SETTLE: lambda worker_id, _: holding.settled(worker_id),
+            DeadlineKind.SETTLE: lambda worker_id, _: presence.settled(worker_id),
             DeadlineKind.BACKOFF: lambda worker_id, _: offering.backoff_ended(worker_id),
             DeadlineKind.OFFER: lambda job_id, _: offering.lapsed(job_id),
             DeadlineKind.LATE_ANSWER: lambda job_id, _: offering.late_answer_expired(job_id),
             DeadlineKind.GRACE: lambda job_id, _: holding.grace_expired(job_id),
             DeadlineKind.STOP: holding.stop_timed_out,
-            DeadlineKind.TAKEOVER: holding.takeover_due,
+            DeadlineKind.TAKEOVER: claiming.takeover_due,
             DeadlineKind.DUE: lambda _, __: dispatching.due(),
         }
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 
 from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.claiming import Claiming
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.engine import Engine
-from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import Lane
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.placement import Standing
@@ -177,13 +177,14 @@ def check_nothing_left(engine: Engine) -> None:
         board.lanes,
         board.pools._pools,
         board.pools._places,
+        board.late_answers,
         board.deadlines._live,
     ]
     for part in parts.values():
-        if isinstance(part, Holding):
+        if isinstance(part, Claiming):
             left.append(part._contests)
         if isinstance(part, Dispatching):
             left += [part._creating, part._queueing, part._deleting]
-    assert len(parts) == 3
+    assert len(parts) == 5
     assert not any(left), [what for what in left if what]
     assert board.due_at is None

@@ -1,0 +1,117 @@
+"""The coming and going of workers: registration, status, and the loss of a connection.
+
+A worker that has just registered settles for a moment, because it may be about to claim its jobs. A
+worker whose connection is lost may be back in a moment: its offers go to others at once, its jobs
+are orphaned for its grace time. One process has one connection: when it registers again, the older
+one is dead, whatever it looks like.
+
+Left to others: its jobs' fate (`holding`), its claims (`claiming`).
+"""
+
+from __future__ import annotations
+
+from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.claiming import Claiming
+from dispatcher.core.effects import DropReason, DropWorker, Ignored, SendRegistered
+from dispatcher.core.events import WorkerDisconnected, WorkerRegistered, WorkerReported
+from dispatcher.core.jobs import Lane
+from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
+from dispatcher.core.offering import Offering
+from dispatcher.core.workers import Worker
+
+
+class Presence:
+    """The part of the engine that knows who is here."""
+
+    def __init__(self, board: Board, offering: Offering, claiming: Claiming) -> None:
+        self._board = board
+        self._offering = offering
+        self._claiming = claiming
+
+    def registered(self, event: WorkerRegistered) -> None:
+        """A connection became a worker."""
+        board = self._board
+        said = event.registration
+        if event.worker_id in board.workers:
+            board.ignore(event.worker_id, "", Ignored.REGISTERED_TWICE)
+            return
+        if said.instance_id:
+            older = board.instances.get((said.project, said.instance_id))
+            if older is not None:
+                # The same process on a new connection: the old one is dead, whatever it looks like.
+                self._lose(older, "the same worker process is back on a new connection")
+                board.emit(DropWorker(older.id, DropReason.TAKEN_OVER))
+        agent = board.policy.agent(said.agent_name)
+        capacities = [n for n in (said.capacity, agent.capacity) if n is not None]
+        grace = next(g for g in (agent.grace, said.grace, board.policy.grace) if g is not None)
+        worker = Worker(
+            id=event.worker_id,
+            registration=said,
+            lanes=tuple(
+                Lane(said.project, said.agent_name, said.namespace, job_type, said.deployment)
+                for job_type in dict.fromkeys(said.types)
+            ),
+            capacity=min(capacities, default=None),
+            grace=min(grace, board.policy.grace_max),
+            connected_at=board.now,
+        )
+        board.workers[worker.id] = worker
+        if said.instance_id:
+            board.instances[said.project, said.instance_id] = worker
+        board.schedule(DeadlineKind.SETTLE, board.now + board.policy.settle_time, worker.id)
+        board.emit(SendRegistered(worker.id))
+
+    def settled(self, worker_id: str) -> None:
+        """A new worker has had its time to claim."""
+        worker = self._board.workers[worker_id]
+        if worker.phase is WorkerPhase.SETTLING:
+            worker.advance(WorkerTrigger.SETTLED)
+            self._offering.refresh(worker)
+
+    def reported(self, event: WorkerReported) -> None:
+        """A worker told its status."""
+        board = self._board
+        worker = board.workers.get(event.worker_id)
+        if worker is None:
+            board.ignore(event.worker_id, "", Ignored.UNKNOWN_WORKER)
+            return
+        worker.reported_load = event.load
+        worker.reported_jobs = event.job_count
+        worker.reported_at = board.now
+        worker.unreported_jobs /= 2
+        if event.draining:
+            worker.advance(WorkerTrigger.REPORTED_DRAINING)
+        elif event.full:
+            worker.advance(WorkerTrigger.REPORTED_FULL)
+        else:
+            worker.advance(WorkerTrigger.REPORTED_AVAILABLE)
+        self._offering.refresh(worker)
+
+    def disconnected(self, event: WorkerDisconnected) -> None:
+        """A worker's connection ended."""
+        worker = self._board.workers.get(event.worker_id)
+        if worker is not None:
+            self._lose(worker, "its worker's connection was lost")
+
+    def _lose(self, worker: Worker, detail: str) -> None:
+        board = self._board
+        worker.advance(WorkerTrigger.DISCONNECTED)
+        board.pools.remove(worker)
+        del board.workers[worker.id]
+        said = worker.registration
+        if board.instances.get((said.project, said.instance_id)) is worker:
+            del board.instances[said.project, said.instance_id]
+        board.cancel(DeadlineKind.SETTLE, worker.id)
+        board.cancel(DeadlineKind.BACKOFF, worker.id)
+        for job_id in worker.stopping:
+            board.cancel(DeadlineKind.STOP, worker.id, job_id)
+        worker.stopping.clear()
+        for hand in list(worker.offers.values()):
+            self._offering.withdraw(hand, worker)
+        for hand in worker.jobs.values():
+            until = board.now + hand.state.grace
+            board.move(hand, JobTrigger.WORKER_LOST, detail, until=until)
+            hand.worker = None
+            board.schedule(DeadlineKind.GRACE, until, hand.id)
+        worker.jobs.clear()
+        self._claiming.end_contests(worker)
