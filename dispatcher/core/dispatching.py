@@ -147,7 +147,6 @@ class Dispatching:
         deletion.requests -= 1
         if event.found:
             deletion.is_recorded = True
-            self._cancel_held(key)
             board.finish_deletion(key)
         elif not deletion.requests and not deletion.is_recorded:
             del board.deletions[key]

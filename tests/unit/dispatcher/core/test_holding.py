@@ -297,6 +297,19 @@ def test_a_claimed_orphan_is_kept_at_the_same_epoch(bench: EngineBench) -> None:
     assert len(bench.offers(job)) == 1
 
 
+def test_a_worker_that_is_back_may_declare_another_grace_time(bench: EngineBench) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    bench.connect("a2", grace_seconds=9)
+    bench.claim("a2", job)
+    bench.lose("a2")
+    bench.pass_time(8.9)
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.pass_time(0.1)
+    assert bench.phase(job) is JobPhase.QUEUED
+
+
 def test_a_verdict_goes_out_only_after_it_is_durable(bench: EngineBench) -> None:
     bench.worker("a")
     job = bench.running()

@@ -444,6 +444,7 @@ def test_a_job_that_is_to_stop_still_counts_against_the_cap(bench: EngineBench) 
     job = bench.running("first")
     waiting = bench.dispatch("second")
     bench.delete("AD_first", "first")
+    bench.report("a")
     assert bench.offered(waiting) is None
     bench.job_status(job, JobStatus.SUCCESS, worker="a")
     assert bench.offered(waiting) == "a"
