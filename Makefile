@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Folders that hold Python of ours.
 SOURCES := $(wildcard protocol dispatcher worker_sdk tests bench docs/*.py)
+# Many tests wait for processes: two run at a time, each file's tests one after the other.
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 # The real Node clients of the conformance tests; without npm those tests say that they are skipped.
 NODE := tests/conformance/node
@@ -41,7 +43,7 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	npm ci --prefix $(NODE) --no-audit --no-fund || echo "No Node packages: those tests are skipped." >&2
 
 test: $(VENV)/.dev $(NODE_PACKAGES) ## Run all tests; says what was skipped and why
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: lint types test ## Check format, lint, types and tests: the one command
 

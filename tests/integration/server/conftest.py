@@ -34,11 +34,11 @@ POLICY = Policy(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def server(
     anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RunningServer]:
-    """A server that lasts as long as the session."""
+    """A server that lasts as long as the tests of this folder."""
     folder = tmp_path_factory.mktemp("server") / "data"
     async with running_server(folder, limits=LIMITS, policy=POLICY) as running:
         yield running
@@ -46,7 +46,7 @@ async def server(
 
 @pytest.fixture
 async def api(server: RunningServer) -> AsyncIterator[Caller]:
-    """A caller of the session's server."""
+    """A caller of the shared server."""
     async with httpx2.AsyncClient(timeout=20) as client:
         yield Caller(server, client)
 
