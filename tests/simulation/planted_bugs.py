@@ -77,13 +77,22 @@ class ForgetsAHeldJob(AlteredEngine):
 class BelievesOldResults(AlteredEngine):
     """A result counts whoever tells it, and of whichever epoch."""
 
+    _receipts: Sequence[Effect] = ()
+
     def heard(self, event: Event) -> Event:
         """Put it in the holder's mouth."""
         if isinstance(event, JobReported) and event.status is not JobStatus.RUNNING:
             hand = self.jobs.get(event.job_id)
             if hand is not None and hand.worker is not None and hand.phase.is_held:
-                return replace(event, worker_id=hand.worker.id, epoch=0)
+                if event.sequence:
+                    self._receipts = (SendStatusReceipt(event.worker_id, event.sequence),)
+                return replace(event, worker_id=hand.worker.id, epoch=0, sequence=0)
         return event
+
+    def said(self, effects: list[Effect]) -> list[Effect]:
+        """Confirm it to whoever told it."""
+        receipts, self._receipts = self._receipts, ()
+        return [*effects, *receipts]
 
 
 class AssignsTwice(AlteredEngine):
@@ -195,8 +204,8 @@ class EagerCommit(GroupCommit):
 
     __slots__ = ("_kind",)
 
-    def __init__(self, kind: type[Message]) -> None:
-        super().__init__()
+    def __init__(self, batch_max: int, kind: type[Message]) -> None:
+        super().__init__(batch_max)
         self._kind = kind
 
     def add(self, effects: Iterable[Effect]) -> list[Message]:
@@ -209,11 +218,7 @@ class EagerCommit(GroupCommit):
 class ForgetfulCommit(GroupCommit):
     """Of the messages that a commit releases, every fifth is lost."""
 
-    __slots__ = ("_released",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._released = 0
+    _released = 0
 
     def committed(self) -> list[Message]:
         """Lose it."""
@@ -244,7 +249,7 @@ class _DeafEngine(Engine):
 
 def eager(kind: type[Message]) -> Parts:
     """Release this kind of message too early."""
-    return Parts(commits=lambda: EagerCommit(kind))
+    return Parts(commits=lambda batch_max: EagerCommit(batch_max, kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +283,7 @@ PLANTED: Sequence[PlantedBug] = (
         "free workers are asked",
         Parts(engine=deaf_to(DeadlineKind.BACKOFF)),
     ),
+    PlantedBug("loses released messages", "deadlines fire", Parts(commits=ForgetfulCommit)),
     PlantedBug("hears no lapse", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.OFFER))),
     PlantedBug(
         "hears no end of grace", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.GRACE))

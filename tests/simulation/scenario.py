@@ -66,6 +66,7 @@ class FaultKind(Enum):
     HANG = "hang"  # a worker process does nothing for a while
     KILL = "kill"  # a worker process is killed
     DRAIN = "drain"  # a worker process drains
+    OUTAGE = "outage"  # the store cannot write for a while
     SIMULATE = "simulate"  # a worker asks for a job for itself
 
 
@@ -91,6 +92,7 @@ class Scenario:
     commit_max: Nanoseconds
     slow_commits: float
     commit_failures: float
+    batch_max: int
     # how long a loss goes unnoticed by those who do not notice it at once
     unnoticed: float
     notice_max: Nanoseconds
@@ -180,6 +182,7 @@ def _draw_faults(
         FaultKind.HANG: random.choice((0, 0, 1, 2)),
         FaultKind.KILL: random.choice((0, 0, 1, 2)),
         FaultKind.DRAIN: random.choice((0, 0, 1)),
+        FaultKind.OUTAGE: random.choice((0, 0, 0, 1)),
         FaultKind.SIMULATE: random.choice((0, 0, 1, 3)),
     }
     faults = [
@@ -229,6 +232,7 @@ def draw_scenario(random: Random) -> Scenario:
         commit_max=random.choice((1, 5, 100)) * MILLISECOND,
         slow_commits=_sometimes(random, 0.2, 0.1),
         commit_failures=_sometimes(random, 0.15, 0.2),
+        batch_max=random.choice((3, 4096)),
         unnoticed=_sometimes(random, 0.5, 1.0),
         notice_max=20 * SECOND,
     )

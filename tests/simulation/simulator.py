@@ -55,7 +55,7 @@ class Parts:
     """What a schedule is played with: the real things, or ones with a planted bug."""
 
     engine: Callable[[Policy, Random], Engine] = Engine
-    commits: Callable[[], GroupCommit] = GroupCommit
+    commits: Callable[[int], GroupCommit] = GroupCommit
     database: Callable[[], MemoryDatabase] = MemoryDatabase
 
 
@@ -87,6 +87,7 @@ class World:
         for checker in CHECKERS:
             self.trace.watch(checker(self, self.facts))
         self.is_healed = False
+        self._outage_until: Nanoseconds = 0
         self._numbers = 0
         # every job id that a caller's request was given
         self.job_ids: list[str] = []
@@ -105,7 +106,7 @@ class World:
 
     def make_commits(self) -> GroupCommit:
         """Make the group commit of a new server process."""
-        return self._parts.commits()
+        return self._parts.commits(self.scenario.batch_max)
 
     def new_number(self) -> int:
         """Return a number that was not there before."""
@@ -125,7 +126,11 @@ class World:
 
     def commit_fails(self) -> bool:
         """Does the store fail to write now?"""
-        return not self.is_healed and self.random.random() < self.scenario.commit_failures
+        if self.is_healed:
+            return False
+        if self.timeline.now < self._outage_until:
+            return True
+        return self.random.random() < self.scenario.commit_failures
 
     # --- workers ---
 
@@ -178,6 +183,10 @@ class World:
                 self.timeline.after(
                     int(random.random() * 3 * SECOND), self._stop, self.server.incarnation
                 )
+            return
+        if kind is FaultKind.OUTAGE:
+            self.trace.fault("the store cannot write")
+            self._outage_until = self.timeline.now + int(random.random() * 6 * SECOND)
             return
         victim = self._victim()
         if victim is None:
