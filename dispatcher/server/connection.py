@@ -128,6 +128,8 @@ class WorkerConnection(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         if self._unread:
             self._unread += data
+            # An application that has not set `on_frame` yet may have resumed reading.
+            self.transport.pause_reading()
             return
         if len(data) > self.read_turn_bytes_max:
             self._unread = data[self.read_turn_bytes_max :]
@@ -137,6 +139,10 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         self._take_in(data)
 
     def _take_turn(self) -> None:
+        if self.conn.parser_exc is not None:
+            self._unread = b""  # the connection has failed: nothing more is read
+        if not self._unread:
+            return
         data = self._unread[: self.read_turn_bytes_max]
         self._unread = self._unread[self.read_turn_bytes_max :]
         if self._unread:

