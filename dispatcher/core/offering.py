@@ -203,6 +203,8 @@ class Offering:
     def _give_to_late(self, hand: JobInHand) -> bool:
         """Assign the job to the worker that accepted it late, if there is one that can take it."""
         board = self._board
+        if not hand.is_confirmed:
+            return False
         event = board.late_answers.pop(hand.id, None)
         if event is None:
             return False

@@ -124,6 +124,21 @@ def test_whatever_a_worker_says_to_an_offer_that_was_void_nothing_is_assigned(
     assert bench.stored(again.id) is None
 
 
+def test_a_late_acceptance_of_an_offer_that_was_void_assigns_nothing(bench: EngineBench) -> None:
+    bench.worker("a")
+    first = bench.dispatch(dispatch_id="AD_1")
+    bench.accept(first)
+    bench.holds_commits = True
+    again = bench.new_job(dispatch_id="AD_1")
+    bench.request("AD_1", again)
+    bench.worker("b")
+    bench.pass_time(10)  # the store is slow, and so is the worker
+    bench.accept(again.id, worker="a")
+    bench.decline(again.id, worker="b")
+    bench.release_commits()
+    assert [message.job.id for message in bench.of(SendAssignment)] == [first]
+
+
 def test_an_acceptance_that_is_quicker_than_the_store_counts(bench: EngineBench) -> None:
     bench.worker("a")
     bench.holds_commits = True
