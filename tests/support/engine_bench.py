@@ -24,6 +24,7 @@ from dispatcher.core.effects import (
     Reply,
     SendAssignment,
     SendOffer,
+    SendTermination,
     SendVerdicts,
     StoreRequest,
     Verdict,
@@ -427,6 +428,10 @@ class EngineBench:
     def assignments(self, job: str) -> list[SendAssignment]:
         """Return all assignments of the job that went out."""
         return [message for message in self.of(SendAssignment) if message.job.id == job]
+
+    def stops(self, worker: str) -> list[str]:
+        """Return the jobs that the worker was told to stop, verdicts aside."""
+        return [message.job_id for message in self.of(SendTermination, worker)]
 
     def stored(self, job: str, project: str = PROJECT) -> StoredJob | None:
         """Return the job as the store has it."""
