@@ -5,6 +5,7 @@ What goes as it should is logged at debug, so that a busy server's log is about 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
 import structlog
@@ -35,10 +36,10 @@ class LogWitness:
 
     def recorded(self, move: RecordMove) -> None:
         """A move of a job is durable."""
-        if move.trigger in _EXPECTED:
-            _log.debug("job_moved", **self._told(move))
-        else:
+        if move.trigger not in _EXPECTED:
             _log.info("job_moved", **self._told(move))
+        elif _log.is_enabled_for(logging.DEBUG):  # three times a job, and mostly not wanted
+            _log.debug("job_moved", **self._told(move))
 
     def _told(self, move: RecordMove) -> dict[str, object]:
         state = move.state
