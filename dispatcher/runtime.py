@@ -22,9 +22,16 @@ import anyio
 import anyio.abc
 
 from dispatcher.core.commit import GroupCommit
-from dispatcher.core.effects import Effect, Message, NoteIgnored, RecordMove, Reply
+from dispatcher.core.effects import (
+    Effect,
+    Message,
+    NoteIgnored,
+    RecordMove,
+    Reply,
+    SendAssignment,
+)
 from dispatcher.core.engine import Engine
-from dispatcher.core.events import DrainStarted, Event
+from dispatcher.core.events import AssignmentExpired, DrainStarted, Event
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.store.contract import Retention, Store
 from protocol.errors import CallboardError, StoreError
@@ -273,5 +280,7 @@ class Runtime:
                 caller.set_result(message)
         elif type(message) is NoteIgnored:
             self._witness.ignored(message)
+        elif type(message) is SendAssignment and message.expires_at < self.now():
+            self.submit(AssignmentExpired(message.job.id, message.state.epoch))
         else:
             self._delivery.deliver(message)

@@ -193,6 +193,10 @@ OPTIONS: tuple[Option, ...] = (
     _duration(
         "late_answer_time", "A job is still given, by then, to a worker that accepted it too late."
     ),
+    _duration(
+        "assignment_time",
+        "An assignment that is not on disk by then is not sent, and the job goes to another.",
+    ),
     _duration("queue_time", "A job that found no worker by then fails: no capacity."),
     _policy("attempts_max", "Tries of one job, the first one included.", 1_000_000),
     _duration("retry_backoff_min", "Wait before a failed job is tried again; doubles each time."),

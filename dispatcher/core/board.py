@@ -119,8 +119,8 @@ class Board:
         # ids of the jobs in hand of each dispatch, in order (a set has another in each process)
         self.dispatches: dict[DispatchKey, dict[str, None]] = {}
         self.deletions: dict[DispatchKey, Deletion] = {}
-        # acceptances that came after their offer had lapsed, by job, while their workers wait
-        self.late_answers: dict[str, OfferAnswered] = {}
+        # acceptances that came after their offer had lapsed, and when, by job
+        self.late_answers: dict[str, tuple[OfferAnswered, Nanoseconds]] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
         # this server makes no more offers
         self.is_draining = False

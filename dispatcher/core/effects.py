@@ -146,12 +146,17 @@ class SendOffer:
 
 @dataclass(frozen=True, slots=True)
 class SendAssignment:
-    """Give the worker the job, with a token for the room (JobAssignment)."""
+    """Give the worker the job, with a token for the room (JobAssignment).
+
+    If it can go out only after `expires_at`, it is not sent, and AssignmentExpired is the answer:
+    its worker waits for it no longer.
+    """
 
     worker_id: str
     job: Job
     state: JobState
     acceptance: Acceptance
+    expires_at: Nanoseconds
 
 
 @dataclass(frozen=True, slots=True)

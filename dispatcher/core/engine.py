@@ -23,6 +23,7 @@ from dispatcher.core.claiming import Claiming
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.effects import Effect
 from dispatcher.core.events import (
+    AssignmentExpired,
     DispatchCreated,
     DispatchDeletionRecorded,
     DispatchDeletionRequested,
@@ -71,6 +72,7 @@ class Engine:
             JobReported: claiming.job_reported,
             JobsMigrated: claiming.migrated,
             JobsHandedOver: holding.handed_over,
+            AssignmentExpired: holding.assignment_expired,
             JobSimulated: dispatching.simulated,
             DispatchRequested: dispatching.requested,
             DispatchDeletionRequested: dispatching.deletion_requested,

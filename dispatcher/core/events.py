@@ -120,6 +120,14 @@ class JobsHandedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class AssignmentExpired:
+    """A SendAssignment could go out only after it had expired, and was not sent."""
+
+    job_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobSimulated:
     """A worker asked for a job for itself (LiveKit's SimulateJobRequest)."""
 
@@ -278,6 +286,7 @@ Event = (
     | JobReported
     | JobsMigrated
     | JobsHandedOver
+    | AssignmentExpired
     | JobSimulated
     | WorkerPonged
     | WorkerDisconnected

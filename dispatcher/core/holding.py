@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from dispatcher.core.board import Board, DeadlineKind, StateChange
 from dispatcher.core.effects import Ignored
-from dispatcher.core.events import JobReported, JobsHandedOver, MoveRefused
+from dispatcher.core.events import AssignmentExpired, JobReported, JobsHandedOver, MoveRefused
 from dispatcher.core.jobs import (
     AttemptReason,
     JobStateReason,
@@ -168,10 +168,9 @@ class Holding:
         self, hand: JobInHand, reason: AttemptReason, until: Nanoseconds, error: str = ""
     ) -> StateChange:
         """The fields of the state with which a job that was given up goes on."""
-        another = 0 if reason is AttemptReason.HANDED_OVER else 1
         return {
             "epoch": hand.state.epoch + 1,
-            "attempt": hand.state.attempt + another,
+            "attempt": hand.state.attempt + (1 if reason.counts else 0),
             "attempt_reason": reason,
             "until": until,
             "error": error,
@@ -206,6 +205,17 @@ class Holding:
             ended_at=board.now,
         )
         board.let_go(hand)
+
+    def assignment_expired(self, event: AssignmentExpired) -> None:
+        """A worker accepted, and was never given the job: the store took too long."""
+        hand = self._board.jobs.get(event.job_id)
+        if hand is None or hand.phase is not JobPhase.ASSIGNED or hand.state.epoch != event.epoch:
+            return
+        worker = hand.worker
+        self._requeue(hand, JobTrigger.ASSIGNMENT_EXPIRED, AttemptReason.NOT_DELIVERED)
+        if worker is not None:
+            del worker.jobs[hand.id]
+            self._offering.refresh(worker)
 
     def handed_over(self, event: JobsHandedOver) -> None:
         """A worker gives jobs up for another to resume."""

@@ -67,6 +67,12 @@ class AttemptReason(StrEnum):
     FAILED = "failed"
     WORKER_LOST = "worker_lost"
     HANDED_OVER = "handed_over"
+    NOT_DELIVERED = "not_delivered"
+
+    @property
+    def counts(self) -> bool:
+        """Was the job tried? A hand-over goes on with the same attempt."""
+        return self in (AttemptReason.FAILED, AttemptReason.WORKER_LOST)
 
     @property
     def is_resuming(self) -> bool:

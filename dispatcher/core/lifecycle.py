@@ -66,6 +66,7 @@ class JobTrigger(Enum):
     OFFER_WITHDRAWN = "offer_withdrawn"  # declined, lapsed, or its worker was lost
     OFFER_ACCEPTED = "assigned"
     OFFER_TERMINATED = "terminated_by_worker"  # the answer said: do not run this job at all
+    ASSIGNMENT_EXPIRED = "assignment_expired"  # accepted, and the store was slower than it waits
     STARTED = "started"
     WORKER_LOST = "orphaned"
     CLAIMED = "claimed"
@@ -95,6 +96,7 @@ JOB_MOVES: dict[JobPhase, dict[JobTrigger, JobPhase]] = {
         JobTrigger.OFFER_TERMINATED: JobPhase.SUCCEEDED,
     },
     JobPhase.ASSIGNED: {
+        JobTrigger.ASSIGNMENT_EXPIRED: JobPhase.QUEUED,
         JobTrigger.STARTED: JobPhase.RUNNING,
         JobTrigger.WORKER_LOST: JobPhase.ORPHANED,
         JobTrigger.CLAIMED: JobPhase.RUNNING,

@@ -167,11 +167,18 @@ class Offering:
         if event.answer is Answer.ACCEPTED and not hand.is_confirmed:
             # Perhaps the caller repeated itself, and there is no such job to be assigned.
             hand.early_answer = event
+            hand.answered_at = board.now
             return
+        self._take_answer(hand, worker, event, board.now)
+
+    def _take_answer(
+        self, hand: JobInHand, worker: Worker, event: OfferAnswered, answered_at: Nanoseconds
+    ) -> None:
+        board = self._board
         if board.is_deleted(hand) and event.answer is not Answer.TERMINATED:
             self.withdraw(hand, worker)  # and no fault of the worker's
         elif event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
-            self._assign(hand, worker, event.acceptance)
+            self._assign(hand, worker, event.acceptance, answered_at)
         elif event.answer is Answer.TERMINATED:
             self._detach(hand, worker)
             board.move(hand, JobTrigger.OFFER_TERMINATED, "rejected", ended_at=board.now)
@@ -188,7 +195,7 @@ class Offering:
         Else a handler that always takes longer than an offer may would never get a job.
         """
         board = self._board
-        board.late_answers[event.job_id] = event
+        board.late_answers[event.job_id] = (event, board.now)
         board.schedule(
             DeadlineKind.LATE_ANSWER, board.now + board.policy.late_answer_time, event.job_id
         )
@@ -205,9 +212,10 @@ class Offering:
         board = self._board
         if not hand.is_confirmed:
             return False
-        event = board.late_answers.pop(hand.id, None)
-        if event is None:
+        found = board.late_answers.pop(hand.id, None)
+        if found is None:
             return False
+        event, answered_at = found
         board.cancel(DeadlineKind.LATE_ANSWER, hand.id)
         worker = board.workers.get(event.worker_id)
         if worker is None or not worker.room(board.policy) or worker.may_run(hand.id):
@@ -215,22 +223,24 @@ class Offering:
         board.shift(hand, JobTrigger.OFFERED)
         hand.worker = worker
         worker.offers[hand.id] = hand
-        self._assign(hand, worker, event.acceptance)
+        self._assign(hand, worker, event.acceptance, answered_at)
         self.refresh(worker)
         return True
 
     def confirmed(self, hand: JobInHand) -> None:
         """The store has the job: what its worker said meanwhile counts."""
         hand.is_confirmed = True
-        if hand.early_answer is not None:
-            self.answered(hand.early_answer)
+        if hand.early_answer is not None and hand.worker is not None:
+            self._take_answer(hand, hand.worker, hand.early_answer, hand.answered_at)
 
     def _is_refused(self, hand: JobInHand, worker: Worker) -> bool:
         """Is an accepted offer not to be honoured? What the worker claimed since may forbid it."""
         is_full = worker.capacity is not None and worker.jobs_count >= worker.capacity
         return is_full or worker.may_run(hand.id)
 
-    def _assign(self, hand: JobInHand, worker: Worker, acceptance: Acceptance) -> None:
+    def _assign(
+        self, hand: JobInHand, worker: Worker, acceptance: Acceptance, answered_at: Nanoseconds
+    ) -> None:
         board = self._board
         job = hand.job
         assert job is not None, "a job that is offered has its config in hand"
@@ -254,7 +264,8 @@ class Offering:
         worker.jobs[hand.id] = hand
         worker.unreported_jobs += 1
         worker.refusals = 0
-        board.emit(SendAssignment(worker.id, job, hand.state, acceptance))
+        expires_at = answered_at + board.policy.assignment_time
+        board.emit(SendAssignment(worker.id, job, hand.state, acceptance, expires_at))
 
     def _detach(self, hand: JobInHand, worker: Worker) -> None:
         """The offer is over."""

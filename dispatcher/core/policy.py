@@ -44,6 +44,9 @@ class Policy:
     # A worker that let an offer lapse is left alone for as long as it takes to lapse, at least.
     silence_backoff_min: Nanoseconds = 10 * SECOND
     silence_backoff_max: Nanoseconds = 60 * SECOND
+    # An assignment that is not durable so long after its acceptance is not sent: the Python SDK
+    # waits for 7.5 s, and then drops it without a word.
+    assignment_time: Nanoseconds = 6 * SECOND
     # Who accepts after its offer has lapsed gets the job, if it still waits and can be assigned
     # within this (the Python SDK waits for 7.5 s for what it accepted).
     late_answer_time: Nanoseconds = 5 * SECOND

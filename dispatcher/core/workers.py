@@ -39,6 +39,7 @@ class JobInHand:
     is_confirmed: bool = True
     # an acceptance that came before that
     early_answer: OfferAnswered | None = None
+    answered_at: Nanoseconds = 0
 
     @property
     def id(self) -> str:
