@@ -33,6 +33,7 @@ from dispatcher.core.engine import Engine
 from dispatcher.core.events import (
     Acceptance,
     Answer,
+    AssignmentExpired,
     DispatchDeletionRequested,
     DispatchRequested,
     DrainStarted,
@@ -109,7 +110,7 @@ class EngineBench:
 
     def _carry_out(self, effects: Iterable[Effect]) -> list[Effect]:
         effects = list(effects)
-        self.sent += self.commits.add(effects)
+        self._release(self.commits.add(effects))
         if self._watch is not None:
             self._watch(self)
         if not self.holds_commits:
@@ -123,12 +124,22 @@ class EngineBench:
             return False
         self.batches.append(list(batch))
         results = self.database.apply(batch, self.now)
-        self.sent += self.commits.committed()
+        self._release(self.commits.committed())
         for result in results:
-            self.sent += self.commits.add(self.engine.handle(result, self.now))
-            if self._watch is not None:
-                self._watch(self)
+            self._turn(result)
         return True
+
+    def _turn(self, event: Event) -> None:
+        self._release(self.commits.add(self.engine.handle(event, self.now)))
+        if self._watch is not None:
+            self._watch(self)
+
+    def _release(self, messages: list[Message]) -> None:
+        for message in messages:
+            if isinstance(message, SendAssignment) and message.expires_at < self.now:
+                self._turn(AssignmentExpired(message.job.id, message.state.epoch))
+            else:
+                self.sent.append(message)
 
     def settle(self) -> None:
         """Commit until nothing is left to commit."""

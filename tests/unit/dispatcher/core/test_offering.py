@@ -491,3 +491,20 @@ def test_the_assignment_goes_out_only_after_the_move_is_durable(bench: EngineBen
     bench.commit()
     assert isinstance(bench.batches[-1][-1], RecordMove)
     assert len(bench.assignments(job)) == 1
+
+
+def test_an_assignment_that_its_worker_waits_for_no_longer_is_offered_again_instead(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.holds_commits = True
+    bench.accept(job)
+    bench.pass_time(60)  # the store is slow
+    bench.release_commits()
+    assert not bench.assignments(job)
+    assert bench.offered(job) == "a"
+    bench.accept(job)
+    state = bench.state(job)
+    assert (state.epoch, state.attempt) == (2, 1)
+    assert len(bench.assignments(job)) == 1
