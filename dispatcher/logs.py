@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EVENTS: Mapping[str, str] = {
     "job_moved": "A job's state changed, durably; `kind` says how, as in the event log."
     " What happens to every job when all is well is logged at debug.",
+    "engine_failed": "A bug of ours: the server ends rather than go on with what it cannot trust.",
     "store_cannot_write": "A commit failed and is tried again; callers are refused meanwhile.",
     "store_writes_again": "Commits pass again; nothing was lost.",
     "worker_word_ignored": "A worker said something of no consequence; `reason` says why.",

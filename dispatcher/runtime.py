@@ -6,7 +6,8 @@ gives the results back to the engine as events. The timer wakes at the engine's 
 
 A store that cannot write for now (a full disk) stops the commits, not the server: the batch is
 tried again until it passes, workers stay connected, callers are refused with a retryable error,
-and nothing that was promised is lost. A store that is broken ends the process with its one line.
+and nothing that was promised is lost. A store that is broken ends the process with its one line, and
+so does an engine that contradicts itself: what is on disk is whole, and a restart goes on from there.
 
 Left to others: what to do (`core`), frames and sockets (`server`), rows (`store`).
 """
@@ -45,6 +46,10 @@ class Overloaded(CallboardError):
     retryable = True
 
 
+class EngineFailed(CallboardError):
+    """The engine raised: a bug of ours, after which it is not to be trusted."""
+
+
 class Delivery(Protocol):
     """Takes messages to workers. Called on the event loop."""
 
@@ -62,6 +67,10 @@ class Witness(Protocol):
 
     def ignored(self, note: NoteIgnored) -> None:
         """Something that a worker said was of no consequence."""
+        ...
+
+    def engine_failed(self, error: Exception) -> None:
+        """The engine raised, and the server ends."""
         ...
 
     def store_failing(self, error: StoreError) -> None:
@@ -123,6 +132,8 @@ class Runtime:
         self._timer_at: Nanoseconds = 0
         # why the store cannot write now; None while it can
         self._failing: StoreError | None = None
+        # what the engine raised: nothing more is decided after that
+        self._broken: Exception | None = None
         self._is_open = False
 
     # --- what others may ask ---
@@ -139,7 +150,7 @@ class Runtime:
 
     def submit(self, event: Event) -> None:
         """Tell the engine what happened, and have its effects carried out."""
-        self._carry_out(self.engine.handle(event, self.now()))
+        self._turn(lambda: self.engine.handle(event, self.now()))
 
     async def ask(self, make_event: Callable[[int], Event]) -> Reply:
         """Submit a caller's request, made with the number given to it; return its answer.
@@ -184,7 +195,7 @@ class Runtime:
                 task_status.started()
                 await self._commit()
         except ExceptionGroup as group:
-            broken = [error for error in group.exceptions if isinstance(error, StoreError)]
+            broken = [error for error in group.exceptions if isinstance(error, CallboardError)]
             if len(broken) < len(group.exceptions):
                 raise
             raise broken[0] from None
@@ -210,6 +221,11 @@ class Runtime:
         """Commit batches for ever, one at a time."""
         pause = self._limits.commit_retry_seconds
         while True:
+            if self._broken is not None:
+                raise EngineFailed(
+                    f"the engine failed ({type(self._broken).__name__}: {self._broken}); nothing that"
+                    " was acknowledged is lost: start the server again, and report this with its log"
+                ) from self._broken
             batch = self._commits.take()
             if not batch:
                 self._work.clear()
@@ -271,7 +287,20 @@ class Runtime:
 
     def _expire(self) -> None:
         self._timer = None
-        self._carry_out(self.engine.expire(self.now()))
+        self._turn(lambda: self.engine.expire(self.now()))
+
+    def _turn(self, decide: Callable[[], list[Effect]]) -> None:
+        """Let the engine decide, and carry that out; a turn that fails is its last."""
+        if self._broken is not None:
+            return
+        try:
+            effects = decide()
+        except Exception as error:  # noqa: BLE001 (nothing that it may be leaves the engine whole)
+            self._broken = error
+            self._witness.engine_failed(error)
+            self._work.set()
+        else:
+            self._carry_out(effects)
 
     def _send(self, message: Message) -> None:
         if type(message) is Reply:

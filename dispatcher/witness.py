@@ -63,6 +63,10 @@ class LogWitness:
             reason=note.why.value,
         )
 
+    def engine_failed(self, error: Exception) -> None:
+        """The engine raised, and the server ends."""
+        _log.error("engine_failed", exc_info=error)
+
     def store_failing(self, error: StoreError) -> None:
         """A commit failed and will be tried again."""
         _log.error("store_cannot_write", error=str(error))

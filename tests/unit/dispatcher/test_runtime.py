@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -31,6 +32,7 @@ from dispatcher.core.events import (
     Acceptance,
     Answer,
     DispatchRequested,
+    Event,
     JobReported,
     OfferAnswered,
     Registration,
@@ -52,7 +54,7 @@ from dispatcher.core.jobs import (
 )
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.policy import Policy
-from dispatcher.runtime import Overloaded, Runtime, RuntimeLimits
+from dispatcher.runtime import EngineFailed, Overloaded, Runtime, RuntimeLimits
 from dispatcher.store.contract import Retention
 from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
 from tests.support.memory_store import MemoryStore
@@ -125,6 +127,7 @@ class Bench:
         self.recorded_moves: list[RecordMove] = []
         self.ignored_notes: list[NoteIgnored] = []
         self.failures: list[StoreError] = []
+        self.engine_errors: list[Exception] = []
         self.recoveries = 0
         self.runtime = Runtime(
             Engine(policy or Policy(), Random(1)),
@@ -147,6 +150,9 @@ class Bench:
 
     def ignored(self, note: NoteIgnored) -> None:
         self.ignored_notes.append(note)
+
+    def engine_failed(self, error: Exception) -> None:
+        self.engine_errors.append(error)
 
     def store_failing(self, error: StoreError) -> None:
         self.failures.append(error)
@@ -400,6 +406,19 @@ async def test_a_store_that_is_broken_ends_the_run_in_its_own_words() -> None:
             await bench.runtime.run()
     assert bench.store.is_closed
     assert not bench.runtime.ready
+
+
+async def test_an_engine_that_fails_ends_the_run_and_decides_nothing_more() -> None:
+    bench = Bench()
+    bench.store.is_open_to_all = True
+    bench.runtime.submit(cast("Event", "no event that the engine knows"))
+    sent = len(bench.sent)
+    bench.worker()
+    assert len(bench.sent) == sent
+    with anyio.fail_after(5), pytest.raises(EngineFailed, match="start the server again"):
+        await bench.runtime.run()
+    assert len(bench.engine_errors) == 1
+    assert bench.store.is_closed
 
 
 async def test_a_caller_that_waits_when_the_store_breaks_is_told_at_once() -> None:
