@@ -67,6 +67,7 @@ QUICK = Plan(
 )
 
 LATENCY_PAUSE_SECONDS = 0.005
+SYNCED_WRITES = 300
 # After its workers have registered, a server is left alone for a moment.
 SETTLE_SECONDS = 2.0
 
@@ -110,6 +111,7 @@ class Results:
 async def measure(plan: Plan, folder: Path) -> Results:
     """Measure everything; data and logs of the servers go below `folder`."""
     results = Results(environment=_environment(), plan=plan)
+    results.environment["synced write before"] = _synced_write(folder)
     _say(f"ratio: {WORKERS} workers, {CALLERS} callers, {plan.ratio_rounds} rounds in turns")
     await _measure_ratio(plan, folder / "ratio", results)
     _say("latency on an idle server")
@@ -126,6 +128,7 @@ async def measure(plan: Plan, folder: Path) -> Results:
                 f" idle {sample.idle_cpu_seconds:.1%}, {sample.jobs} jobs"
             )
         results.fleets[workers] = by_kind
+    results.environment["synced write after"] = _synced_write(folder)
     results.environment["load average after"] = _load_average()
     return results
 
@@ -222,6 +225,19 @@ def _environment() -> dict[str, str]:
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in packages),
         "load average before": _load_average(),
     }
+
+
+def _synced_write(folder: Path) -> str:
+    """What the disk itself takes for a write that lasts: no commit can be faster."""
+    taken: list[float] = []
+    with (folder / "synced-write").open("wb", buffering=0) as file:
+        for _ in range(SYNCED_WRITES):
+            started_at = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - started_at)
+    quantiles = statistics.quantiles(taken, n=100)
+    return f"4 KiB: p50 {1e3 * quantiles[49]:.2f} ms, p99 {1e3 * quantiles[98]:.2f} ms"
 
 
 def _load_average() -> str:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 import uvloop
 
-from dispatcher.app import open_listener
-from dispatcher.server.connection import EXTENSION, WorkerConnection, bounded_connection
+from dispatcher.app import network_settings, open_listener
+from dispatcher.server.connection import EXTENSION, WorkerConnection
 from dispatcher.server.limits import ServerLimits
 from protocol import wire_pb2
 
@@ -128,33 +128,11 @@ class BareTransport:
         connection.write_frame(answer.SerializeToString())
 
 
-def settings(app: BareTransport) -> uvicorn.Config:
-    """The network settings of the real server (`dispatcher.app`)."""
-    limits = ServerLimits()
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws=bounded_connection(limits),
-        ws_max_size=limits.wire.frame_bytes_max,
-        ws_ping_interval=limits.wire.ping_interval_seconds,
-        ws_ping_timeout=limits.wire.ping_timeout_seconds,
-        ws_per_message_deflate=False,
-        interface="asgi3",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=limits.backlog_connections,
-        timeout_keep_alive=limits.keep_alive_seconds,
-    )
-
-
 def main() -> None:
     """Serve on the loopback port that the command line names, until a signal."""
     limits = ServerLimits()
     listener = open_listener("127.0.0.1", int(sys.argv[1]), limits.backlog_connections)
-    server = uvicorn.Server(settings(BareTransport()))
+    server = uvicorn.Server(network_settings(limits, BareTransport()))
     uvloop.run(_serve(server, listener))
 
 

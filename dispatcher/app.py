@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import dataclass
 from random import Random, SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.abc
@@ -44,6 +44,12 @@ from dispatcher.store.sqlite import SqliteStore
 from dispatcher.witness import LogWitness
 from protocol import wire_pb2
 from protocol.errors import CallboardError, ConfigError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+    from uvicorn._types import ASGI3Application
+
+    from dispatcher.server.limits import ServerLimits
 
 log = structlog.get_logger()
 
@@ -200,10 +206,11 @@ def open_listener(bind: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
-def _network_server(config: Config, app: HttpApp) -> uvicorn.Server:
-    limits = config.limits
-    settings = uvicorn.Config(
-        app,
+def network_settings(limits: ServerLimits, app: ASGIApp) -> uvicorn.Config:
+    """Return how the network is served; the benchmark's bare transport is served the same way."""
+    return uvicorn.Config(
+        # Starlette's type of an application and uvicorn's differ in how they write the same.
+        cast("ASGI3Application", app),
         http=bounded_http(limits),
         ws=bounded_connection(limits),
         ws_max_size=limits.wire.frame_bytes_max,
@@ -222,6 +229,10 @@ def _network_server(config: Config, app: HttpApp) -> uvicorn.Server:
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=limits.stop_timeout_seconds,
     )
+
+
+def _network_server(config: Config, app: HttpApp) -> uvicorn.Server:
+    settings = network_settings(config.limits, app)
     # uvicorn tells of each connection at info, with the query: tokens may be in it.
     network_log = logging.getLogger("uvicorn.error")
     network_log.setLevel(logging.ERROR)
