@@ -92,6 +92,7 @@ class Claiming:
         project = worker.registration.project
         verdicts: dict[str, Verdict] = {}
         unknown: list[str] = []
+        offered: list[JobInHand] = []
         for job_id in dict.fromkeys(event.job_ids):
             hand = board.jobs.get(job_id)
             if hand is None or hand.lane.project != project:
@@ -105,7 +106,12 @@ class Claiming:
                 self._contest(hand, hand.worker, worker).setdefault(job_id, None)
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED
+                if hand.worker is worker:
+                    offered.append(hand)
         self._pronounce(worker, verdicts)
+        for hand in offered:
+            # The claim was slow, and it was offered a job of which it still runs an older try.
+            self._offering.withdraw(hand, worker)
         if unknown:
             # Meanwhile it runs them, so they are not to be offered to it.
             for job_id in unknown:
