@@ -56,6 +56,7 @@ class Claiming:
         elif event.epoch and event.epoch != hand.state.epoch:
             if hand.id in worker.jobs and hand.instance_id is None:
                 self._holding.disown(hand, worker)
+            self._drop_claim(worker, hand.id)
             self._refuse_report(worker, event, Ignored.STALE_EPOCH)
         elif hand.id in worker.jobs:
             if event.epoch:
@@ -185,6 +186,12 @@ class Claiming:
             board.schedule(DeadlineKind.TAKEOVER, until, *pair)
             board.emit(PingWorker(older.id))
         return self._contests[pair]
+
+    def _drop_claim(self, claimant: Worker, job_id: str) -> None:
+        """The claimant named another epoch: whoever holds the job, it does not."""
+        for pair, contest in claimant.contests.items():
+            if pair[1] == claimant.id:
+                contest.pop(job_id, None)
 
     def ponged(self, event: WorkerPonged) -> None:
         """The older connection lives: who claims its jobs is told to stop them."""
