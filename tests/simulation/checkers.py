@@ -167,7 +167,10 @@ class OneHolder(Checker):
         # A stock worker names neither itself nor an epoch: it is believed when it claims an orphan,
         # and is the holder from then on.
         return worker_id in self.facts.stock_ids and any(
-            row.worker_id == worker_id for row in facts.rows
+            row.worker_id == worker_id
+            and row.epoch == epoch
+            and (row.trigger is JobTrigger.CLAIMED or not honest)
+            for row in facts.rows
         )
 
 
@@ -484,6 +487,8 @@ class DeadlinesFire(Checker):
         if isinstance(message, SendVerdicts):
             for job_id in message.verdicts:
                 self._claims.pop((message.worker_id, job_id), None)
+        elif isinstance(message, SendTermination):
+            self._claims.pop((message.worker_id, message.job_id), None)
         elif isinstance(message, SendStatusReceipt):
             self._receipts.pop((message.worker_id, message.sequence), None)
         elif isinstance(message, Reply):

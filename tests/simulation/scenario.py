@@ -122,8 +122,10 @@ def _draw_policy(random: Random) -> Policy:
         agents["a"] = AgentPolicy(capacity=random.choice((1, 3)))
     return Policy(
         offer_timeout=offer_timeout,
-        grace=random.choice((2, 5, 20)) * SECOND,
+        grace=random.choice((1, 2, 5, 20)) * SECOND,
         grace_max=30 * SECOND,
+        # A claim may come later than this, where the network is slow.
+        settle_time=random.choice((50, 500, 500)) * MILLISECOND,
         silence_backoff_min=offer_timeout,
         silence_backoff_max=2 * offer_timeout,
         decline_backoff_max=random.choice((1, 4)) * SECOND,
@@ -131,9 +133,9 @@ def _draw_policy(random: Random) -> Policy:
         retry_backoff_min=random.choice((200, 1000)) * MILLISECOND,
         retry_backoff_max=3 * SECOND,
         offers_in_flight_max=random.choice((1, 4, 32)),
-        claim_max=random.choice((1, 2, 64)),
+        claim_max=random.choice((16, 64)),
         due_max=random.choice((4, 256)),
-        stop_timeout=random.choice((3, 30)) * SECOND,
+        stop_timeout=random.choice((8, 30)) * SECOND,
         agents=agents,
     )
 
@@ -147,7 +149,7 @@ def draw_temper(random: Random) -> Temper:
         late=_sometimes(random, 0.2, 0.6),
         fails=_sometimes(random, 0.3, 0.6),
         launch_max=random.choice((10, 500, 1500)) * MILLISECOND,
-        run_max=random.choice((1, 4, 8)) * SECOND,
+        run_max=random.choice((1, 4, 8, 20)) * SECOND,
         stop_max=random.choice((50, 1000, 5000)) * MILLISECOND,
         full_at=random.choice((1, 2, 1000)),
     )
@@ -226,7 +228,7 @@ def draw_scenario(random: Random) -> Scenario:
         repeats=_sometimes(random, 0.5, 0.6),
         deletes=_sometimes(random, 0.4, 0.6),
         queue_times=random.choice(((seconds(300),), (seconds(30),), (seconds(3), seconds(12)))),
-        latency_max=random.choice((1, 20, 150)) * MILLISECOND,
+        latency_max=random.choice((1, 20, 200)) * MILLISECOND,
         stalls=_sometimes(random, 0.2, 0.05),
         stall_max=3 * SECOND,
         commit_max=random.choice((1, 5, 100)) * MILLISECOND,
