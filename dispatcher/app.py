@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import importlib.metadata
 import logging
 import signal
@@ -117,6 +118,7 @@ async def serve(config: Config) -> None:
     stop = anyio.Event()
     forced = False
     _raise_open_files_limit()
+    _calm_garbage_collector()
     async with anyio.create_task_group() as tasks:
 
         async def watch_signals() -> None:
@@ -292,6 +294,16 @@ def _raise_open_files_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError) as error:
             log.warning("open_files_limit_kept", limit=soft, error=str(error))
+
+
+def _calm_garbage_collector() -> None:
+    """Let Python look for cycles rarely: a job makes none, and thousands of workers are many objects.
+
+    With the defaults, a server with 5,000 workers spent a quarter of its time in looking, and stood
+    still for up to half a second while it did.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ Left to others: what to do (`core`), frames and sockets (`server`), rows (`store
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,14 +30,16 @@ from dispatcher.core.effects import (
     RecordMove,
     Reply,
     SendAssignment,
+    StoreRequest,
 )
 from dispatcher.core.engine import Engine
-from dispatcher.core.events import AssignmentExpired, DrainStarted, Event
+from dispatcher.core.events import AssignmentExpired, DrainStarted, Event, StoreResult
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.store.contract import Retention, Store
 from protocol.errors import CallboardError, StoreError
 
 Clock = Callable[[], Nanoseconds]
+_Underway = tuple[Sequence[StoreRequest], Awaitable[Sequence[StoreResult]]]
 
 
 class Overloaded(CallboardError):
@@ -122,7 +124,9 @@ class Runtime:
         self._retention = retention
         self._limits = limits or RuntimeLimits()
         self._commits = GroupCommit()
-        # set when there may be something to commit
+        # the batch that the store is at, and its answer to come
+        self._underway: _Underway | None = None
+        # set when there is one, or the engine has failed
         self._work = asyncio.Event()
         # callers that wait for a Reply, by request number, and the last number given
         self._callers: dict[int, asyncio.Future[Reply]] = {}
@@ -165,18 +169,23 @@ class Runtime:
             raise Overloaded("too many requests wait for the store; try again in a moment")
         self._requests += 1
         request = self._requests
-        caller: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        caller: asyncio.Future[Reply] = loop.create_future()
         self._callers[request] = caller
+        # (leaner than asyncio.timeout, which costs a caller 10 µs)
+        timer = loop.call_later(self._limits.ask_timeout_seconds, self._give_up, caller)
         try:
             self.submit(make_event(request))
-            async with asyncio.timeout(self._limits.ask_timeout_seconds):
-                return await caller
-        except TimeoutError:
-            raise Overloaded(
-                f"the store did not answer within {self._limits.ask_timeout_seconds:g} s"
-            ) from None
+            return await caller
         finally:
+            timer.cancel()
             del self._callers[request]
+
+    def _give_up(self, caller: asyncio.Future[Reply]) -> None:
+        """A caller has waited for long enough."""
+        if not caller.done():
+            seconds = self._limits.ask_timeout_seconds
+            caller.set_exception(Overloaded(f"the store did not answer within {seconds:g} s"))
 
     # --- running ---
 
@@ -190,6 +199,7 @@ class Runtime:
         try:
             self.submit(await self.store.open(self.now()))
             self._is_open = True
+            self._begin_commit()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._prune)
                 task_status.started()
@@ -217,8 +227,14 @@ class Runtime:
             while len(self._commits) or self.engine.has_offers:  # noqa: ASYNC110
                 await anyio.sleep(limits.drain_poll_seconds)
 
+    def _begin_commit(self) -> None:
+        """Hand the store what waits, if it is not at work."""
+        if self._is_open and self._underway is None and (batch := self._commits.take()):
+            self._underway = batch, self.store.commit(batch, self.now())
+            self._work.set()
+
     async def _commit(self) -> None:
-        """Commit batches for ever, one at a time."""
+        """Finish one commit after the other, for ever."""
         pause = self._limits.commit_retry_seconds
         while True:
             if self._broken is not None:
@@ -226,21 +242,23 @@ class Runtime:
                     f"the engine failed ({type(self._broken).__name__}: {self._broken}); nothing that"
                     " was acknowledged is lost: start the server again, and report this with its log"
                 ) from self._broken
-            batch = self._commits.take()
-            if not batch:
+            if self._underway is None:
                 self._work.clear()
                 await self._work.wait()
                 continue
+            batch, commit = self._underway
             try:
-                results = await self.store.commit(batch, self.now())
+                results = await commit
             except StoreError as error:
                 if not error.retryable:
                     raise
-                self._commits.failed()
                 self._failing = error
                 self._witness.store_failing(error)
                 await anyio.sleep(pause)
                 pause = min(pause * 2, self._limits.commit_retry_seconds_max)
+                self._underway = None
+                self._commits.failed()
+                self._begin_commit()
                 continue
             if self._failing is not None:
                 self._failing = None
@@ -253,6 +271,9 @@ class Runtime:
                     self._witness.recorded(request)
             for result in results:
                 self.submit(result)
+            # Not earlier: what follows from the results belongs to the next batch.
+            self._underway = None
+            self._begin_commit()
 
     async def _prune(self) -> None:
         """Delete what is past its retention, in small slices."""
@@ -270,9 +291,11 @@ class Runtime:
                     raise
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
-        for message in self._commits.add(effects):
+        at_once = self._commits.add(effects)
+        # The disk is slower than the wire: it starts first.
+        self._begin_commit()
+        for message in at_once:
             self._send(message)
-        self._work.set()
         at = self.engine.next_deadline()
         # A timer that is early does no harm, and is cheaper than one that is moved all the time.
         if at is not None and (self._timer is None or at < self._timer_at):

@@ -43,6 +43,15 @@ _REQUEST_TOO_LARGE = (
 )
 
 
+def binary_head(size_bytes: int) -> bytes:
+    """Return the head of an unmasked, unfragmented binary frame (RFC 6455, section 5.2)."""
+    if size_bytes < 126:
+        return bytes((0x82, size_bytes))
+    if size_bytes < 65536:
+        return b"\x82\x7e" + size_bytes.to_bytes(2, "big")
+    return b"\x82\x7f" + size_bytes.to_bytes(8, "big")
+
+
 class WorkerConnection(WebSocketsSansIOProtocol):
     """A websocket with immediate frames both ways, a bounded backlog, pings and a hard close."""
 
@@ -79,12 +88,15 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         """Write several frames at once."""
         if not self.is_open:
             return
+        output: list[bytes] = []
         for frame in frames:
             if isinstance(frame, str):
                 self.conn.send_text(frame.encode())
+                output += self.conn.data_to_send()
             else:
-                self.conn.send_binary(frame)
-        self._flush()
+                # a whole message, never masked, in no extension: its head and itself
+                output += (binary_head(len(frame)), frame)
+        self.transport.write(b"".join(output))
         if not self.writable.is_set():
             self._bound_backlog(len(frames))
 

@@ -29,7 +29,7 @@ Every implementation passes tests/conformance/store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,10 +107,13 @@ class Store(Protocol):
         """Open it, migrate it, and tell what was there. Raises StoreError in one clear line."""
         ...
 
-    async def commit(
+    def commit(
         self, requests: Sequence[StoreRequest], now: Nanoseconds
-    ) -> Sequence[StoreResult]:
-        """Apply the requests in order, durably; return the results of those that have one."""
+    ) -> Awaitable[Sequence[StoreResult]]:
+        """Apply the requests in order, durably; return the results of those that have one.
+
+        A store may begin when it is called, and need not wait to be awaited.
+        """
         ...
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ it is under way is carried out nevertheless, and its result dropped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 import anyio
@@ -42,11 +42,11 @@ class SqliteStore:
             await self.close()
             raise
 
-    async def commit(
+    def commit(
         self, requests: Sequence[StoreRequest], now: Nanoseconds
-    ) -> Sequence[StoreResult]:
+    ) -> Awaitable[Sequence[StoreResult]]:
         """Apply the requests in order, durably; return the results of those that have one."""
-        return await self._writer.call(self._database.apply, requests, now)
+        return self._writer.call(self._database.apply, requests, now)
 
     async def close(self) -> None:
         """Finish what is under way and let go. Idempotent."""

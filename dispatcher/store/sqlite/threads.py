@@ -29,13 +29,13 @@ class CallThread:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    async def call(
+    def call(
         self,
         function: Callable[Arguments, Result],
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
-    ) -> Result:
-        """Run the function on the thread; return or raise what it does.
+    ) -> asyncio.Future[Result]:
+        """Hand the function to the thread, now; return what it will return or raise.
 
         A caller that is cancelled does not stop it: what was begun is finished.
         """
@@ -46,7 +46,7 @@ class CallThread:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._calls.put((lambda: function(*args, **kwargs), future, loop))
-        return await future
+        return future
 
     async def stop(self, last: Callable[[], None]) -> None:
         """Run all that was asked for, then `last`, and end the thread. Idempotent."""

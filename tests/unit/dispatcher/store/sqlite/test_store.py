@@ -43,11 +43,10 @@ async def test_a_cancelled_commit_is_finished_and_the_store_goes_on(tmp_path: Pa
 async def test_closing_finishes_what_was_asked_for_before(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     await store.open(NOW)
-    async with anyio.create_task_group() as tasks:
-        for name in "12345":
-            tasks.start_soon(store.commit, [create_job(name)], NOW)
-        await anyio.lowlevel.checkpoint()
-        await store.close()
+    commits = [store.commit([create_job(name)], NOW) for name in "12345"]
+    await store.close()
+    for commit in commits:
+        await commit
     again = SqliteStore(tmp_path)
     await again.open(NOW)
     assert len(await again.list_jobs(JobFilter("project"), 9)) == 5
@@ -85,9 +84,9 @@ async def test_an_open_that_fails_leaves_no_thread(
 async def test_commits_at_the_same_time_are_all_done_in_order(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     await store.open(NOW)
-    async with anyio.create_task_group() as tasks:
-        for number in range(50):
-            tasks.start_soon(store.commit, [create_job(f"{number:02}")], NOW)
+    commits = [store.commit([create_job(f"{number:02}")], NOW) for number in range(50)]
+    for commit in commits:
+        await commit
     expected = [f"{number:02}" for number in range(50)]
     assert claimed_names(await store.commit([claim()], NOW)) == expected
     await store.close()
