@@ -12,7 +12,7 @@ has a deadline.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from random import Random
 from typing import TypedDict, Unpack
 
@@ -40,7 +40,7 @@ from dispatcher.core.policy import Policy
 from dispatcher.core.workers import JobInHand, Worker
 
 
-class DeadlineKind(Enum):
+class DeadlineKind(StrEnum):
     """What a deadline is for. With the ids that follow it, the key of the deadline."""
 
     SETTLE = "settle"  # worker

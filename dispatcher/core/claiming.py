@@ -68,6 +68,11 @@ class Claiming:
         elif hand.worker is not None and self._may_contest(hand, worker):
             # Stock workers report what they could not report before they claim.
             self._contest(hand, hand.worker, worker)[hand.id] = event
+        elif hand.worker is worker and event.status is JobStatus.RUNNING:
+            # It is offered a job of which an older try was not yet up there when it claimed.
+            board.ignore(worker.id, hand.id, Ignored.NOT_HOLDER)
+            board.stop(worker, hand.id)
+            self._offering.withdraw(hand, worker)
         else:
             self._refuse_report(worker, event, Ignored.NOT_HOLDER)
         if event.sequence:

@@ -16,10 +16,12 @@ from enum import Enum
 from dispatcher.core.events import Acceptance
 from dispatcher.core.jobs import Dispatch, Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger
+from dispatcher.core.values import quick
 
 # --- to the store ----------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CreateDispatch:
     """Create the dispatch and its jobs, if that id is not there. Result: DispatchCreated.
@@ -33,6 +35,7 @@ class CreateDispatch:
     hold: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CreateJob:
     """Create a job that belongs to no dispatch."""
@@ -42,6 +45,7 @@ class CreateJob:
     hold: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RecordMove:
     """Write a job's new state, and a row of the event log. Result, if refused: MoveRefused.
@@ -58,6 +62,7 @@ class RecordMove:
     detail: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ReleaseJobs:
     """Give held jobs back to their queues, at their old places. Nothing durable changes."""
@@ -65,6 +70,7 @@ class ReleaseJobs:
     job_ids: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ClaimJobs:
     """Hold the first `limit` queued jobs of the lane. Result: JobsClaimed, always."""
@@ -73,6 +79,7 @@ class ClaimJobs:
     limit: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ClaimDue:
     """Hold at most `limit` waiting jobs whose `until` is not after `now`. Result: JobsDue."""
@@ -81,6 +88,7 @@ class ClaimDue:
     limit: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DeleteDispatch:
     """Mark the dispatch, and cancel those of its jobs that wait and that no node holds.
@@ -95,6 +103,7 @@ class DeleteDispatch:
     now: Nanoseconds
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class FinishDeletion:
     """Set the dispatch's `deleted_at`: the last of its jobs has ended."""
@@ -103,6 +112,7 @@ class FinishDeletion:
     deleted_at: Nanoseconds
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LookUpJobs:
     """Tell the phases of these jobs of this project. Result: JobsLookedUp."""
@@ -127,6 +137,7 @@ StoreRequest = (
 # --- to workers ------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendRegistered:
     """Tell the worker that it is registered (RegisterWorkerResponse)."""
@@ -134,6 +145,7 @@ class SendRegistered:
     worker_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendOffer:
     """Ask the worker whether it takes the job (AvailabilityRequest)."""
@@ -144,6 +156,7 @@ class SendOffer:
     resuming: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendAssignment:
     """Give the worker the job, with a token for the room (JobAssignment).
@@ -159,6 +172,7 @@ class SendAssignment:
     expires_at: Nanoseconds
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendTermination:
     """Tell the worker to stop the job (JobTermination)."""
@@ -176,6 +190,7 @@ class Verdict(Enum):
     STOP_ENDED = 3
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendVerdicts:
     """Answer a claim, all jobs in one message. A stock worker gets a termination for each stop."""
@@ -184,6 +199,7 @@ class SendVerdicts:
     verdicts: Mapping[str, Verdict]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendStatusReceipt:
     """Confirm that the status of this sequence number is durable, or of no consequence."""
@@ -192,6 +208,7 @@ class SendStatusReceipt:
     sequence: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PingWorker:
     """Ask the worker's connection for a sign of life. Answer: WorkerPonged."""
@@ -205,6 +222,7 @@ class DropReason(Enum):
     TAKEN_OVER = "taken_over"  # another connection of the same worker is here
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DropWorker:
     """Close the worker's connection. The engine has forgotten it already."""
@@ -225,6 +243,7 @@ class Outcome(Enum):
     NOT_FOUND = "not_found"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reply:
     """Answer the caller's request."""
@@ -246,6 +265,7 @@ class Ignored(Enum):
     STATUS_WITHOUT_MEANING = "status_without_meaning"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NoteIgnored:
     """Count and log what was ignored."""

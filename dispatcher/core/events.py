@@ -22,10 +22,12 @@ from dispatcher.core.jobs import (
     RestartPolicy,
 )
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.values import quick
 
 # --- workers ---------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Registration:
     """What a worker says of itself once (LiveKit's RegisterWorkerRequest).
@@ -44,6 +46,7 @@ class Registration:
     instance_id: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WorkerRegistered:
     """A connection became a worker. `worker_id` names this connection; a reconnect gets another."""
@@ -52,6 +55,7 @@ class WorkerRegistered:
     registration: Registration
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WorkerReported:
     """A worker told its status. `load` is 0 to 1 for most; `job_count` counts running jobs."""
@@ -71,6 +75,7 @@ class Answer(Enum):
     TERMINATED = "terminated"  # declined, and the job shall not run at all
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """The participant that the accepting worker wants its job to be."""
@@ -81,6 +86,7 @@ class Acceptance:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OfferAnswered:
     """A worker answered an offer (LiveKit's AvailabilityResponse)."""
@@ -91,6 +97,7 @@ class OfferAnswered:
     acceptance: Acceptance
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobReported:
     """A worker told a job's status. `epoch` and `sequence` are 0 where it sends none (stock)."""
@@ -103,6 +110,7 @@ class JobReported:
     sequence: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobsMigrated:
     """A worker claims the jobs that it still runs (LiveKit's MigrateJobRequest)."""
@@ -111,6 +119,7 @@ class JobsMigrated:
     job_ids: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobsHandedOver:
     """A worker gives jobs up, for another worker to resume them."""
@@ -119,6 +128,7 @@ class JobsHandedOver:
     job_ids: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AssignmentExpired:
     """A SendAssignment could go out only after it had expired, and was not sent."""
@@ -127,6 +137,7 @@ class AssignmentExpired:
     epoch: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobSimulated:
     """A worker asked for a job for itself (LiveKit's SimulateJobRequest)."""
@@ -135,6 +146,7 @@ class JobSimulated:
     job: Job
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WorkerPonged:
     """A worker answered the ping that `PingWorker` sent."""
@@ -142,6 +154,7 @@ class WorkerPonged:
     worker_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WorkerDisconnected:
     """A worker's connection ended, for whatever reason."""
@@ -152,6 +165,7 @@ class WorkerDisconnected:
 # --- API callers -----------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DispatchRequested:
     """A caller asks for a dispatch. `jobs` are the jobs that it makes at once.
@@ -165,6 +179,7 @@ class DispatchRequested:
     jobs: tuple[Job, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DispatchDeletionRequested:
     """A caller deletes a dispatch of this project and room."""
@@ -183,6 +198,7 @@ class DrainStarted:
 # --- the store's results ---------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HeldJob:
     """A job that a worker holds: what the engine must know of it meanwhile."""
@@ -196,6 +212,7 @@ class HeldJob:
     state: JobState
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StoreRecovered:
     """The store was opened: what was there. Comes first, once.
@@ -212,6 +229,7 @@ class StoreRecovered:
     deletions: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DispatchCreated:
     """Result of CreateDispatch. `created` is False where that id existed already."""
@@ -221,6 +239,7 @@ class DispatchCreated:
     created: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobsClaimed:
     """Result of ClaimJobs: the first jobs of the lane, now held by this node.
@@ -233,6 +252,7 @@ class JobsClaimed:
     waiting: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobsDue:
     """Result of ClaimDue: jobs whose `until` has passed, delayed or queued, now held by this node.
@@ -244,6 +264,7 @@ class JobsDue:
     next_due: Nanoseconds | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DispatchDeletionRecorded:
     """Result of DeleteDispatch. Jobs that waited and were not held are cancelled with it.
@@ -258,6 +279,7 @@ class DispatchDeletionRecorded:
     cancelled_by_lane: Mapping[Lane, int]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class MoveRefused:
     """Result of a RecordMove whose guard failed: the job has another epoch there, or has ended."""
@@ -266,6 +288,7 @@ class MoveRefused:
     epoch: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobsLookedUp:
     """Result of LookUpJobs: the phases of those that are known; the others are absent."""

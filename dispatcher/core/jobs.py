@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.values import quick
 
 Nanoseconds = int
 SECOND: Nanoseconds = 1_000_000_000
@@ -93,6 +94,7 @@ WIRE_STATUS: dict[JobPhase, JobStatus] = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Lane:
     """The jobs that the same workers can take; its pending jobs form one queue.
@@ -107,7 +109,12 @@ class Lane:
     job_type: JobType = JobType.ROOM
     deployment: str = ""
 
+    def __hash__(self) -> int:
+        # What tells most lanes apart; strings remember their hash, tuples do not.
+        return hash((self.agent_name, self.project))
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """A standing order, one agent name in one room (LiveKit's AgentDispatch).
@@ -128,6 +135,7 @@ class Dispatch:
     deleted_at: Nanoseconds = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Job:
     """What was asked of a worker: written once, never changed.
@@ -149,6 +157,7 @@ class Job:
     queue_time: Nanoseconds = 300 * SECOND
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JobState:
     """What became of a job. Each durable move writes a new one.

@@ -14,7 +14,7 @@ Left to others: when a trigger happens (`engine`), what is written for it (`effe
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from protocol.errors import CallboardError
 
@@ -23,7 +23,7 @@ class LifecycleError(CallboardError):
     """A move that no lifecycle has: a bug of the dispatcher, never a peer's fault."""
 
 
-class JobPhase(Enum):
+class JobPhase(StrEnum):
     """Where a job is in its life. The value is what the store and the event log keep."""
 
     DELAYED = "delayed"  # waits for a time: a delay that was asked for, or a retry's backoff
@@ -57,7 +57,7 @@ HELD = frozenset({JobPhase.ASSIGNED, JobPhase.RUNNING, JobPhase.ORPHANED})
 ENDED = frozenset({JobPhase.SUCCEEDED, JobPhase.FAILED, JobPhase.CANCELLED})
 
 
-class JobTrigger(Enum):
+class JobTrigger(StrEnum):
     """What moves a job. The value is the kind of its row in the event log."""
 
     CREATED = "created"  # the first row of a job; not a move
@@ -135,7 +135,7 @@ def advance_job(phase: JobPhase, trigger: JobTrigger) -> JobPhase:
         raise LifecycleError(f"a job that is {phase.value} cannot be {trigger.value}") from None
 
 
-class WorkerPhase(Enum):
+class WorkerPhase(StrEnum):
     """Whether a connected worker may be offered a job, and if not, why."""
 
     SETTLING = "settling"  # registered; may still be about to claim its jobs
@@ -146,7 +146,7 @@ class WorkerPhase(Enum):
     GONE = "gone"
 
 
-class WorkerTrigger(Enum):
+class WorkerTrigger(StrEnum):
     """What moves a worker."""
 
     SETTLED = "settled"

@@ -1,0 +1,48 @@
+"""A quick value is made as the dataclass that it is would be made."""
+
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from dispatcher.core.values import quick
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Thing:
+    name: str
+    count: int = 3
+    more: Mapping[str, int] = field(default_factory=dict)
+
+
+def test_a_quick_value_takes_arguments_by_place_and_by_name() -> None:
+    assert Thing("a", 1, {"b": 2}) == Thing(more={"b": 2}, count=1, name="a")
+
+
+def test_a_quick_value_has_its_defaults() -> None:
+    assert (Thing("a").count, Thing("a").more) == (3, {})
+
+
+def test_each_quick_value_has_a_default_of_its_own() -> None:
+    assert Thing("a").more is not Thing("a").more
+
+
+def test_a_quick_value_wants_what_has_no_default() -> None:
+    with pytest.raises(TypeError, match="name"):
+        cast(Any, Thing)()
+
+
+def test_a_quick_value_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(TypeError, match="other"):
+        cast(Any, Thing)("a", other=1)
+
+
+def test_a_quick_value_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        cast(Any, Thing("a")).name = "b"
+
+
+def test_a_quick_value_can_be_replaced() -> None:
+    assert replace(Thing("a", 1), count=2) == Thing("a", 2)
