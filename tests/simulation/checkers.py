@@ -166,6 +166,8 @@ class OneHolder(Checker):
             return True
         # A stock worker names neither itself nor an epoch: it is believed when it claims an orphan,
         # and is the holder from then on.
+        if (worker_id, facts.job.id) in self.world.unclaimed:
+            return True
         return worker_id in self.facts.stock_ids and any(
             row.worker_id == worker_id
             and row.epoch == epoch

@@ -94,6 +94,9 @@ class World:
         # (job id, epoch) of assignments that a stock worker dropped without a word: the server can
         # only learn of it by what features.md leaves to a later issue (B7)
         self.dropped: set[tuple[str, int]] = set()
+        # (worker id, job id) of what a stock worker was launching when it claimed: it left it out,
+        # so that the server may come to give it the same job again
+        self.unclaimed: set[tuple[str, str]] = set()
         self.server = Server(self)
         self.callers = Callers(self)
         self.workers: list[tuple[WorkerPlan, WorkerProcess]] = []

@@ -50,9 +50,11 @@ class StockWorker(WorkerProcess):
             for job_id, executions in self.executions.items()
             if any(execution.is_launched for execution in executions)
         )
+        assert self.link is not None
+        worker_id = self.link.worker_id
+        self.world.unclaimed |= {(worker_id, id_) for id_ in self.executions if id_ not in active}
         if active:
             self.say(lambda worker_id: JobsMigrated(worker_id, active))
-        assert self.link is not None
         self._tell_status(self.link)
 
     def _tell_status(self, link: Link) -> None:
