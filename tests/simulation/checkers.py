@@ -361,9 +361,20 @@ class PromisesAreDurable(Checker):
             case Verdict.STOP_UNKNOWN:
                 is_true = last is None
             case Verdict.STOP_REASSIGNED:
-                is_true = not self._is_holder(worker_id, job_id)
+                is_true = not self._is_holder(worker_id, job_id) or self._is_news(worker_id, job_id)
         if not is_true:
             self.blame(f"{verdict.name} of {job_id} for {worker_id} is not true in the store")
+
+    def _is_news(self, worker_id: str, job_id: str) -> bool:
+        """Is the job given to the worker anew, and its assignment still to be sent?"""
+        facts, connection = self.facts.jobs[job_id], self.facts.connections.get(worker_id)
+        last = facts.last
+        return (
+            last is not None
+            and last.phase is JobPhase.ASSIGNED
+            and connection is not None
+            and connection.link.process.name not in facts.assigned.get(last.epoch, ())
+        )
 
     def _confirmed(self, receipt: SendStatusReceipt) -> None:
         report = self._reports.pop((receipt.worker_id, receipt.sequence), None)

@@ -22,6 +22,7 @@ from dispatcher.core.effects import (
 )
 from dispatcher.core.events import (
     Answer,
+    AssignmentExpired,
     DispatchDeletionRequested,
     DispatchRequested,
     Event,
@@ -155,6 +156,8 @@ class Facts(Watcher):
                 for job_id in event.job_ids:
                     if job_id in self.jobs:
                         self.jobs[job_id].ended_by.add(link.worker_id)
+            case AssignmentExpired():
+                self.jobs[event.job_id].ended_by.add(link.worker_id)
             case JobSimulated():
                 self.jobs[event.job.id] = JobFacts(event.job)
             case WorkerDisconnected():

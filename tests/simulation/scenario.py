@@ -124,6 +124,7 @@ def _draw_policy(random: Random) -> Policy:
         offer_timeout=offer_timeout,
         grace=random.choice((1, 2, 5, 20)) * SECOND,
         grace_max=30 * SECOND,
+        assignment_time=random.choice((1, 6)) * SECOND,
         # A claim may come later than this, where the network is slow.
         settle_time=random.choice((50, 500, 500)) * MILLISECOND,
         silence_backoff_min=offer_timeout,

@@ -18,10 +18,12 @@ from dispatcher.core.effects import (
     Message,
     NoteIgnored,
     Reply,
+    SendAssignment,
     StoreRequest,
 )
 from dispatcher.core.engine import Engine
 from dispatcher.core.events import (
+    AssignmentExpired,
     DrainStarted,
     Event,
     StoreResult,
@@ -223,6 +225,11 @@ class Server:
         if isinstance(message, Reply):
             world.trace.sent(message, None)
             world.callers.replied(message)
+            return
+        if isinstance(message, SendAssignment) and message.expires_at < world.timeline.now:
+            expired = AssignmentExpired(message.job.id, message.state.epoch)
+            world.trace.heard(expired, self._links.get(message.worker_id), 0)
+            self.submit(expired)
             return
         link = self._links.get(message.worker_id)
         if link is None:

@@ -189,7 +189,7 @@ class World:
             return
         if kind is FaultKind.OUTAGE:
             self.trace.fault("the store cannot write")
-            self._outage_until = self.timeline.now + int(random.random() * 6 * SECOND)
+            self._outage_until = self.timeline.now + int(random.random() * 15 * SECOND)
             return
         victim = self._victim()
         if victim is None:
