@@ -120,3 +120,16 @@ async def test_deleting_the_dispatch_ends_the_job_of_a_node_worker(
     call(server, ["deleteDispatch", dispatch.id, dispatch.room])
 
     await eventually("the end of the job", lambda: worker.records("ended", job.job_id))
+
+
+async def test_worker_is_back_after_the_server_was_killed_and_takes_jobs_again(
+    own_server: Server, own_caller: Caller, start_worker: StartWorker
+) -> None:
+    worker = start_worker(own_server, "node-back", script="worker.mjs", mode="start")
+    await worker.registered()
+
+    own_server.kill()
+    await own_server.start()
+    dispatch = await own_caller.create("node-back")
+
+    assert (await worker.job_started(seconds=30)).text("dispatch_id") == dispatch.id
