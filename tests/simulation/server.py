@@ -205,9 +205,12 @@ class Server:
     ) -> None:
         if incarnation != self.incarnation:
             return
-        now = self._world.timeline.now
+        world = self._world
+        now = world.timeline.now
         if not self.is_draining and (self.steady_since is None or now - begun > SLOW_COMMIT):
             self.steady_since = now
+        if self.steady_since is not None and len(self._commits) > 2 * world.scenario.batch_max:
+            self.steady_since = now  # an outage has left more than one commit's worth
         self._commit_begun = None
         self._is_handing_in = True
         for message in self._commits.committed():
