@@ -56,7 +56,8 @@ class Claiming:
         elif event.epoch and event.epoch != hand.state.epoch:
             if hand.id in worker.jobs and hand.instance_id is None:
                 self._holding.disown(hand, worker)
-            self._drop_claim(worker, hand.id)
+            if event.status is not JobStatus.PENDING:  # which says nothing, and gets no answer
+                self._drop_claim(worker, hand.id)
             self._refuse_report(worker, event, Ignored.STALE_EPOCH)
         elif hand.id in worker.jobs:
             if event.epoch:
