@@ -29,6 +29,7 @@ from dispatcher.core.events import (
     JobReported,
     JobsHandedOver,
     JobSimulated,
+    JobsMigrated,
     OfferAnswered,
     Registration,
     WorkerDisconnected,
@@ -144,7 +145,12 @@ class Facts(Watcher):
                 connection.job_count = event.job_count
             case OfferAnswered():
                 self._answered(event, connection)
+            case JobsMigrated():
+                for job_id in event.job_ids:
+                    self._taken_back(connection, job_id)
             case JobReported():
+                if event.status is JobStatus.RUNNING:
+                    self._taken_back(connection, event.job_id)
                 if event.status in FINAL:
                     connection.stops.pop(event.job_id, None)
                     facts = self.jobs.get(event.job_id)
@@ -231,6 +237,11 @@ class Facts(Watcher):
                         connection.stops[job_id] = self.now
             case _:
                 pass
+
+    def _taken_back(self, connection: Connection, job_id: str) -> None:
+        """It runs the job already: an offer of it is over."""
+        if connection.offers.pop(job_id, None) is not None and job_id in self.jobs:
+            self.jobs[job_id].offered_at = self.now
 
     def _gone(self, connection: Connection) -> None:
         del self.connections[connection.link.worker_id]
