@@ -80,12 +80,13 @@ def dispatch_id_for(
     """
     if not request_id:
         raise ValueError("request_id is empty")
-    digest = hashlib.sha256(b"callboard dispatch id 1")
-    for part in (project, request_id, room, agent_name, deployment):
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    bits = int.from_bytes(digest.digest(), "big") >> (256 - _BODY_CHARACTERS * 5)
+    # Each part with its length, so that no two calls read the same.
+    parts = (
+        f"{len(project)}:{project}{len(request_id)}:{request_id}{len(room)}:{room}"
+        f"{len(agent_name)}:{agent_name}{len(deployment)}:{deployment}"
+    )
+    digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).digest()
+    bits = int.from_bytes(digest, "big") >> (256 - _BODY_CHARACTERS * 5)
     return DISPATCH_PREFIX + _encode(bits)
 
 

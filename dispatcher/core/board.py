@@ -11,7 +11,7 @@ has a deadline.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import TypedDict, Unpack
@@ -37,6 +37,7 @@ from dispatcher.core.jobs import (
 from dispatcher.core.lifecycle import JobTrigger, advance_job
 from dispatcher.core.placement import Pools
 from dispatcher.core.policy import Policy
+from dispatcher.core.values import changed
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -211,7 +212,7 @@ class Board:
         """Move a job, durably, with these changes of its state."""
         before = hand.state
         hand.phase = advance_job(hand.phase, trigger)
-        hand.state = replace(before, phase=hand.phase, updated_at=self.now, **change)
+        hand.state = changed(before, phase=hand.phase, updated_at=self.now, **change)
         self.effects.append(RecordMove(hand.id, before.epoch, trigger, hand.state, detail))
 
     def is_deleted(self, hand: JobInHand) -> bool:

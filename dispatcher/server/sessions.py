@@ -50,6 +50,10 @@ class EventSink(Protocol):
         ...
 
 
+def _write_nothing() -> None:
+    """The worker is gone."""
+
+
 class Sessions:
     """The connected workers, by worker id."""
 
@@ -78,7 +82,6 @@ class Sessions:
         self._deliver: Mapping[type[Any], Callable[[WorkerSession, Any], None]] = {
             SendRegistered: self._send_registered,
             SendOffer: WorkerSession.send_offer,
-            SendAssignment: WorkerSession.send_assignment,
             SendTermination: lambda session, message: session.send(
                 worker_messages.termination_message(message.job_id)
             ),
@@ -103,6 +106,11 @@ class Sessions:
         session = self._by_worker.get(message.worker_id)
         if session is not None:
             self._deliver[type(message)](session, message)
+
+    def prepare(self, assignment: SendAssignment) -> Callable[[], None]:
+        """Make an assignment ready; return what writes it to its worker."""
+        session = self._by_worker.get(assignment.worker_id)
+        return session.prepare_assignment(assignment) if session is not None else _write_nothing
 
     # --- the sessions' side ---
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -160,26 +161,27 @@ class WorkerSession:
 
     def send(self, message: wire_pb2.ServerMessage) -> None:
         """Write one message now. Does nothing when the connection is going."""
+        self._connection.write_frame(self._frame(message))
+
+    def _frame(self, message: wire_pb2.ServerMessage) -> bytes | str:
         if self._format is FrameFormat.BINARY:
-            self._connection.write_frame(message.SerializeToString())
-        else:
-            self._connection.write_frame(encode_server_message(message, self._format))
+            return message.SerializeToString()
+        return encode_server_message(message, self._format)
 
     def send_offer(self, offer: SendOffer) -> None:
         """Ask the worker to take a job."""
         self.send(worker_messages.offer_message(offer))
 
-    def send_assignment(self, assignment: SendAssignment) -> None:
-        """Give the worker a job."""
-        self.send(
-            worker_messages.assignment_message(
-                assignment,
-                self._room_access,
-                self._permissions,
-                self._sessions.now(),
-                self._limits.wire,
-            )
+    def prepare_assignment(self, assignment: SendAssignment) -> Callable[[], None]:
+        """Make ready what gives the worker a job; return what writes it."""
+        message = worker_messages.assignment_message(
+            assignment,
+            self._room_access,
+            self._permissions,
+            self._sessions.now(),
+            self._limits.wire,
         )
+        return partial(self._connection.write_frame, self._frame(message))
 
     def send_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
         """Answer a claim; a stock worker is told what to stop, and nothing else."""

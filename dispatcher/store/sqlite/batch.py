@@ -6,6 +6,8 @@ costs more than the row. What is read in the middle of a batch is written first 
 
 from __future__ import annotations
 
+from itertools import chain
+
 import apsw
 
 from dispatcher.core.jobs import Dispatch, Job, JobState, Nanoseconds
@@ -19,15 +21,14 @@ INSERT_DISPATCH = (
     " deletion_requested_at, deleted_at, config, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO NOTHING"
 )
-INSERT_JOB = (
+_INSERT_JOB = (
     "INSERT INTO job (number, id, dispatch, project, agent_name, namespace, job_type, deployment,"
-    " room, priority, created_at, restart_policy, queue_time, config)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " room, priority, created_at, restart_policy, queue_time, config) VALUES "
 )
-INSERT_STATE = (
+_INSERT_STATE = (
     "INSERT INTO job_state (phase, attempt, attempt_reason, until, worker_id,"
     " participant_identity, grace, reason, error, started_at, ended_at, updated_at, last_event,"
-    " epoch, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " epoch, job) VALUES "
 )
 # `ended` is left alone here, so that SQLite leaves its indices alone.
 _SET_STATE = (
@@ -38,11 +39,23 @@ _REST_OF_STATE = "updated_at = ?, last_event = ?, epoch = ?"
 _GUARD = "WHERE job = ? AND epoch = ? AND ended = 0"
 MOVE_STATE = f"UPDATE job_state SET {_SET_STATE} ended_at = ?, {_REST_OF_STATE} {_GUARD}"  # noqa: S608
 END_STATE = f"UPDATE job_state SET {_SET_STATE} ended_at = ?, {_REST_OF_STATE}, ended = 1 {_GUARD}"  # noqa: S608
-INSERT_EVENT = (
+_INSERT_EVENT = (
     "INSERT INTO event (sequence, previous, at, project, job_id, dispatch_id, trigger, phase,"
-    " epoch, attempt, worker_id, reason, error, detail)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " epoch, attempt, worker_id, reason, error, detail) VALUES "
 )
+# Rows that one statement inserts: few texts, so that all stay prepared.
+INSERT_SIZES = (16, 4, 1)
+
+
+def _inserts(head: str, columns: int) -> tuple[tuple[int, str], ...]:
+    """Return the statements that insert so many rows at once, the largest first."""
+    row = f"({', '.join('?' * columns)})"
+    return tuple((size, head + ", ".join([row] * size)) for size in INSERT_SIZES)
+
+
+INSERT_JOBS = _inserts(_INSERT_JOB, 14)
+INSERT_STATES = _inserts(_INSERT_STATE, 15)
+INSERT_EVENTS = _inserts(_INSERT_EVENT, 14)
 
 
 class Batch:
@@ -174,8 +187,8 @@ class Batch:
         self.begin()
         if not self._events:  # every row of the others comes with one of these
             return
-        self._write(INSERT_JOB, self._jobs)
-        self._write(INSERT_STATE, self._states)
+        self._insert(INSERT_JOBS, self._jobs)
+        self._insert(INSERT_STATES, self._states)
         before = self.connection.total_changes()
         updates = len(self._moves) + len(self._ends)
         self._write(MOVE_STATE, self._moves)
@@ -186,7 +199,7 @@ class Batch:
                 self.connection.filename,
                 "report this as a bug, and start again: nothing was changed",
             )
-        self._write(INSERT_EVENT, self._events)
+        self._insert(INSERT_EVENTS, self._events)
 
     def commit(self) -> None:
         """Make all of it durable. Nothing to do where nothing was written."""
@@ -205,6 +218,16 @@ class Batch:
         self._begun = False
         if self.connection.in_transaction:
             self.cursor.execute("ROLLBACK")
+
+    def _insert(self, statements: tuple[tuple[int, str], ...], rows: list[Row]) -> None:
+        """Write the rows with as few statements as there are texts for."""
+        begin = 0
+        for size, sql in statements:
+            while len(rows) - begin >= size:
+                part = rows[begin : begin + size]
+                self.cursor.execute(sql, tuple(chain.from_iterable(part)))
+                begin += size
+        rows.clear()
 
     def _write(self, sql: str, rows: list[Row]) -> None:
         if rows:

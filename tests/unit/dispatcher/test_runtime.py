@@ -145,6 +145,9 @@ class Bench:
     def deliver(self, message: Message) -> None:
         self.sent.append(message)
 
+    def prepare(self, assignment: SendAssignment) -> Callable[[], None]:
+        return lambda: self.sent.append(assignment)
+
     def recorded(self, move: RecordMove) -> None:
         self.recorded_moves.append(move)
 
@@ -458,7 +461,7 @@ async def test_a_store_that_cannot_be_opened_ends_the_run_in_its_own_words() -> 
 
 
 async def test_a_caller_whose_answer_does_not_come_in_time_gets_a_retryable_error() -> None:
-    bench = Bench(limits=RuntimeLimits(ask_timeout_seconds=0.02))
+    bench = Bench(limits=RuntimeLimits(ask_timeout_seconds=0.02, ask_poll_seconds=0.01))
     async with running(bench):
         with pytest.raises(Overloaded) as refused:
             await bench.ask()

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from dispatcher.core.values import quick
+from dispatcher.core.values import changed, quick
 
 
 @quick
@@ -42,6 +42,17 @@ def test_a_quick_value_refuses_what_it_does_not_know() -> None:
 def test_a_quick_value_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         cast(Any, Thing("a")).name = "b"
+
+
+def test_a_quick_value_can_be_made_anew_with_some_fields_changed() -> None:
+    thing = Thing("a", 1, {"b": 2})
+    assert changed(thing, count=2) == Thing("a", 2, {"b": 2})
+    assert thing == Thing("a", 1, {"b": 2})
+
+
+def test_a_quick_value_is_not_made_anew_with_a_field_that_it_has_not() -> None:
+    with pytest.raises(TypeError, match="other"):
+        changed(Thing("a"), other=1)
 
 
 def test_a_quick_value_can_be_replaced() -> None:

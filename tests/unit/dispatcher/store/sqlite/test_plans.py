@@ -16,8 +16,13 @@ STATEMENTS = {
     for module in (batch, database, pruning, reads)
     for name, text in vars(module).items()
     if name.isupper()
+    and not name.startswith("_")
     and isinstance(text, str)
     and text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
+} | {
+    f"batch.{name} of {size}": text
+    for name in ("INSERT_JOBS", "INSERT_STATES", "INSERT_EVENTS")
+    for size, text in getattr(batch, name)
 }
 # It counts through the index, once at the start: as long as an index of small numbers takes.
 WALKS = {"pruning.COUNT_ENDED"}
@@ -46,7 +51,7 @@ def test_a_statement_finds_its_rows_through_an_index(
 ) -> None:
     for step in plan(connection, STATEMENTS[name]):
         # the events of one job, gathered by the chain through them
-        if step in {"SCAN chain", "SCAN CONSTANT ROW"}:
+        if step in {"SCAN chain", "SCAN CONSTANT ROW"} or step.endswith("-ROW VALUES CLAUSE"):
             continue
         # a partial index that holds just the rows that are wanted
         if step.startswith("SCAN") and "job_state_live" in step and name == "database.LIVE_JOBS":
@@ -83,5 +88,5 @@ def test_a_list_of_jobs_is_read_in_its_order_and_stops_at_its_limit(
 
 
 def test_every_statement_is_found() -> None:
-    assert {"batch.INSERT_EVENT", "database.ONE_JOB", "reads.GET_JOB"} <= STATEMENTS.keys()
+    assert {"batch.INSERT_EVENTS of 16", "database.ONE_JOB", "reads.GET_JOB"} <= STATEMENTS.keys()
     assert len(STATEMENTS) > 20
