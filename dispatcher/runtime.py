@@ -17,8 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 import anyio
 import anyio.abc
@@ -38,6 +37,8 @@ from dispatcher.core.events import AssignmentExpired, DrainStarted, Event, Store
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.store.contract import Retention, Store
 from protocol.errors import CallboardError, StoreError
+
+Arguments = ParamSpec("Arguments")
 
 Clock = Callable[[], Nanoseconds]
 _Underway = tuple[Sequence[StoreRequest], Awaitable[Sequence[StoreResult]]]
@@ -170,7 +171,7 @@ class Runtime:
 
     def submit(self, event: Event) -> None:
         """Tell the engine what happened, and have its effects carried out."""
-        self._carry_out(self._turn(lambda: self.engine.handle(event, self.now())))
+        self._carry_out(self._turn(self.engine.handle, event, self.now()))
 
     async def ask(self, make_event: Callable[[int], Event]) -> Reply:
         """Submit a caller's request, made with the number given to it; return its answer.
@@ -289,7 +290,7 @@ class Runtime:
                     self._witness.recorded(request)
             effects: list[Effect] = []
             for result in results:
-                effects += self._turn(partial(self.engine.handle, result, self.now()))
+                effects += self._turn(self.engine.handle, result, self.now())
             self._underway = None
             if len(batch) >= self._limits.crowded_batch:
                 loop = asyncio.get_running_loop()
@@ -334,7 +335,8 @@ class Runtime:
         for message in at_once:
             self._send(message)
         for effect in effects:
-            if type(effect) is SendAssignment and not any(effect is sent for sent in at_once):
+            # Never among those at once: the move that it tells comes right before it.
+            if type(effect) is SendAssignment:
                 self._prepared[effect.job.id] = self._delivery.prepare(effect)
         at = self.engine.next_deadline()
         # A timer that is early does no harm, and is cheaper than one that is moved all the time.
@@ -350,14 +352,19 @@ class Runtime:
 
     def _expire(self) -> None:
         self._timer = None
-        self._carry_out(self._turn(lambda: self.engine.expire(self.now())))
+        self._carry_out(self._turn(self.engine.expire, self.now()))
 
-    def _turn(self, decide: Callable[[], list[Effect]]) -> list[Effect]:
+    def _turn(
+        self,
+        decide: Callable[Arguments, list[Effect]],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> list[Effect]:
         """Let the engine decide; a turn that fails is its last."""
         if self._broken is not None:
             return []
         try:
-            return decide()
+            return decide(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 (nothing that it may be leaves the engine whole)
             self._broken = error
             self._witness.engine_failed(error)

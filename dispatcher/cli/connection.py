@@ -23,6 +23,9 @@ T = TypeVar("T")
 CALL_TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS_MAX = 2.0
 
+# Rows that a list asks for at once.
+PAGE_ROWS = 500
+
 SERVER_PANEL = "The server"
 DEV_URL = "ws://127.0.0.1:7880"
 
@@ -106,6 +109,20 @@ def access(url: str | None, api_key: str | None, api_secret: str | None, dev: bo
     if missing:
         raise ConfigError(f"missing {', '.join(missing)}; --dev is for a server run with --dev")
     return Access(*chosen)
+
+
+async def all_pages(
+    fetch: Callable[[int, str], Awaitable[tuple[Iterable[T], str]]], limit: int
+) -> list[T]:
+    """Return at most `limit` rows. `fetch` takes a page's size and token, and tells the next one."""
+    rows: list[T] = []
+    token = ""
+    while len(rows) < limit:
+        page, token = await fetch(min(PAGE_ROWS, limit - len(rows)), token)
+        rows.extend(page)
+        if not token:
+            break
+    return rows[:limit]
 
 
 def ask(

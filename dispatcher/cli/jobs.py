@@ -12,6 +12,7 @@ from dispatcher.cli.connection import (
     KeyOption,
     SecretOption,
     UrlOption,
+    all_pages,
     ask,
     phases_named,
 )
@@ -20,12 +21,13 @@ from dispatcher.cli.output import ago, as_json, clock, print_fields, print_json,
 from protocol.errors import TwirpCode, TwirpError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from protocol import api_pb2
     from worker_sdk.client import DispatchClient
 
 app = typer.Typer(help="List and show jobs.")
 
-PAGE_ROWS = 500
 METADATA_CHARACTERS_SHOWN = 500
 _PHASES = "delayed, queued, offered, assigned, running, orphaned, succeeded, failed, cancelled"
 
@@ -63,23 +65,19 @@ def list_(
     phases = phases_named("--phase", api_pb2.JobPhase.items(), phase or [])
 
     async def call(client: DispatchClient) -> list[api_pb2.JobRecord]:
-        jobs: list[api_pb2.JobRecord] = []
-        token = ""
-        while len(jobs) < limit:
+        async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.JobRecord], str]:
             page = await client.list_jobs(
                 phases=phases,
                 agent_name=agent_name,
                 room=room,
                 worker_id=worker,
                 dispatch_id=dispatch,
-                page_size=min(PAGE_ROWS, limit - len(jobs)),
+                page_size=size,
                 page_token=token,
             )
-            jobs.extend(page.jobs)
-            token = page.next_page_token
-            if not token:
-                break
-        return jobs[:limit]
+            return page.jobs, page.next_page_token
+
+        return await all_pages(fetch, limit)
 
     jobs = ask(call, url, api_key, api_secret, dev)
     if json:

@@ -12,18 +12,20 @@ from dispatcher.cli.connection import (
     KeyOption,
     SecretOption,
     UrlOption,
+    all_pages,
     ask,
     phases_named,
 )
 from dispatcher.cli.output import ago, as_json, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from protocol import api_pb2, wire_pb2
     from worker_sdk.client import DispatchClient
 
 app = typer.Typer(help="List connected workers.")
 
-PAGE_ROWS = 500
 _PHASES = "connecting, available, full, backed_off, draining, stale"
 
 
@@ -56,20 +58,13 @@ def list_(
     phases = phases_named("--phase", api_pb2.WorkerPhase.items(), phase or [])
 
     async def call(client: DispatchClient) -> list[api_pb2.WorkerRecord]:
-        workers: list[api_pb2.WorkerRecord] = []
-        token = ""
-        while len(workers) < limit:
+        async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.WorkerRecord], str]:
             page = await client.list_workers(
-                phases=phases,
-                agent_name=agent_name,
-                page_size=min(PAGE_ROWS, limit - len(workers)),
-                page_token=token,
+                phases=phases, agent_name=agent_name, page_size=size, page_token=token
             )
-            workers.extend(page.workers)
-            token = page.next_page_token
-            if not token:
-                break
-        return workers[:limit]
+            return page.workers, page.next_page_token
+
+        return await all_pages(fetch, limit)
 
     workers = ask(call, url, api_key, api_secret, dev)
     if json:

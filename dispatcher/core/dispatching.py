@@ -168,13 +168,11 @@ class Dispatching:
             hand = board.take_held(held)
             if hand.phase is JobPhase.QUEUED:
                 board.queue(hand.lane).waiting -= 1
-                if board.is_deleted(hand):
-                    self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
-                else:
-                    self._offering.fail_waiting(hand)
                 board.tidy(hand.lane)
-            elif board.is_deleted(hand):
+            if board.is_deleted(hand):
                 self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+            elif hand.phase is JobPhase.QUEUED:
+                self._offering.fail_waiting(hand)
             else:
                 until = board.now + held.queue_time
                 board.move(hand, JobTrigger.BECAME_DUE, until=until)
