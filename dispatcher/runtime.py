@@ -22,7 +22,7 @@ from typing import ParamSpec, Protocol
 import anyio
 import anyio.abc
 
-from dispatcher.core.commit import GroupCommit
+from dispatcher.core.commit import GroupCommit, void_jobs
 from dispatcher.core.effects import (
     Effect,
     Message,
@@ -283,10 +283,13 @@ class Runtime:
                 self._failing = None
                 self._witness.store_recovered()
                 pause = self._limits.commit_retry_seconds
-            for message in self._commits.committed():
+            void = void_jobs(batch, results)
+            for message in self._commits.committed(void):
                 self._send(message)
+            for job_id in void:
+                self._prepared.pop(job_id, None)
             for request in batch:
-                if type(request) is RecordMove:
+                if type(request) is RecordMove and request.job_id not in void:
                     self._witness.recorded(request)
             effects: list[Effect] = []
             for result in results:
@@ -332,12 +335,11 @@ class Runtime:
         at_once = self._commits.add(effects)
         # The disk is slower than the wire: it starts first.
         self._begin_commit()
-        for message in at_once:
-            self._send(message)
         for effect in effects:
-            # Never among those at once: the move that it tells comes right before it.
             if type(effect) is SendAssignment:
                 self._prepared[effect.job.id] = self._delivery.prepare(effect)
+        for message in at_once:
+            self._send(message)
         at = self.engine.next_deadline()
         # A timer that is early does no harm, and is cheaper than one that is moved all the time.
         if at is not None and (self._timer is None or at < self._timer_at):
@@ -379,7 +381,7 @@ class Runtime:
         elif type(message) is NoteIgnored:
             self._witness.ignored(message)
         elif type(message) is SendAssignment:
-            send = self._prepared.pop(message.job.id, None) or self._delivery.prepare(message)
+            send = self._prepared.pop(message.job.id)
             if message.expires_at < self.now():
                 self.submit(AssignmentExpired(message.job.id, message.state.epoch))
             else:

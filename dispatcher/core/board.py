@@ -206,14 +206,20 @@ class Board:
         """Move a job in memory alone: between queued and offered."""
         hand.phase = advance_job(hand.phase, trigger)
 
+    def advance(
+        self, hand: JobInHand, trigger: JobTrigger, detail: str = "", **change: Unpack[StateChange]
+    ) -> RecordMove:
+        """Move a job with these changes of its state; return what makes it durable."""
+        before = hand.state
+        hand.phase = advance_job(hand.phase, trigger)
+        hand.state = changed(before, phase=hand.phase, updated_at=self.now, **change)
+        return RecordMove(hand.id, before.epoch, trigger, hand.state, detail)
+
     def move(
         self, hand: JobInHand, trigger: JobTrigger, detail: str = "", **change: Unpack[StateChange]
     ) -> None:
         """Move a job, durably, with these changes of its state."""
-        before = hand.state
-        hand.phase = advance_job(hand.phase, trigger)
-        hand.state = changed(before, phase=hand.phase, updated_at=self.now, **change)
-        self.effects.append(RecordMove(hand.id, before.epoch, trigger, hand.state, detail))
+        self.effects.append(self.advance(hand, trigger, detail, **change))
 
     def is_deleted(self, hand: JobInHand) -> bool:
         """Has a caller deleted the dispatch of this job?"""

@@ -5,20 +5,60 @@ many jobs, and an idle server commits at once (there is no timer). A message tha
 something carries a mark, the number of requests that were made before it, and is released when so
 many are durable.
 
-Invariant: requests are committed in the order in which they were made; a batch that could not be
-committed is tried again as it is before anything else (a commit that failed changed nothing).
+Invariants: requests are committed in the order in which they were made; a batch that could not be
+committed is tried again as it is before anything else (a commit that failed changed nothing). A
+job that the store did not create, or did not move, is given to nobody: the engine was ahead of the
+store, and wrong.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast, get_args
 
-from dispatcher.core.effects import SENT_AT_ONCE, Effect, Message, StoreRequest
+from dispatcher.core.effects import (
+    SENT_AT_ONCE,
+    CreateDispatch,
+    Effect,
+    Message,
+    SendAssignment,
+    SendVerdicts,
+    StoreRequest,
+    Verdict,
+)
+from dispatcher.core.events import DispatchCreated, MoveRefused, StoreResult
 
 _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
+_NONE: frozenset[str] = frozenset()
+
+
+def void_jobs(batch: Iterable[StoreRequest], results: Iterable[StoreResult]) -> frozenset[str]:
+    """Return the jobs that the batch did not create, because their dispatch existed, or move."""
+    void: set[str] = set()
+    existed: set[int] = set()
+    for result in results:
+        if type(result) is MoveRefused:
+            void.add(result.job_id)
+        elif type(result) is DispatchCreated and not result.created:
+            existed.add(result.request)
+    if existed:
+        for request in batch:
+            if type(request) is CreateDispatch and request.request in existed:
+                void.update(job.id for job, _ in request.jobs)
+    return frozenset(void)
+
+
+def _without(message: Message, void: frozenset[str]) -> Message | None:
+    """Return what is true of the message when nobody was given these jobs; None for nothing."""
+    if type(message) is SendAssignment:
+        return None if message.job.id in void else message
+    if type(message) is SendVerdicts and not void.isdisjoint(message.verdicts):
+        stops = dict.fromkeys(void & message.verdicts.keys(), Verdict.STOP_REASSIGNED)
+        return replace(message, verdicts={**message.verdicts, **stops})
+    return message
 
 
 class GroupCommit:
@@ -67,10 +107,20 @@ class GroupCommit:
             del self._waiting[: self._batch_max]
         return self._underway
 
-    def committed(self) -> list[Message]:
-        """The batch under way is durable; return the messages that go out now."""
+    def committed(self, void: frozenset[str] = _NONE) -> list[Message]:
+        """The batch under way is durable; return the messages that go out now.
+
+        `void` are the jobs that it did not create or move (`void_jobs`).
+        """
         self._durable += len(self._underway)
         self._underway = []
+        if void:
+            # All there will ever be of them: the engine learns of it with the results.
+            self._gated = deque(
+                (mark, true)
+                for mark, message in self._gated
+                if (true := _without(message, void)) is not None
+            )
         released: list[Message] = []
         gated = self._gated
         while gated and gated[0][0] <= self._durable:

@@ -1,11 +1,13 @@
 """Where jobs come from, and how they are called off: dispatches, deletions, and what is due.
 
-A new job is offered at once if nobody waits before it and somebody has room, while the store still
-commits it (an offer promises nothing); else it waits in the store. A deletion cancels what waits
+A new job is reserved for a worker and offered to it at once, while the store still commits it, if
+nobody waits before it and somebody has room; else it waits in the store. A deletion cancels what waits
 and what is held, lets offers in flight be answered first, and is finished when the last job ended.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from dispatcher.core.board import Board, Deletion, DispatchKey
 from dispatcher.core.effects import (
@@ -40,59 +42,42 @@ class Dispatching:
         self._board = board
         self._offering = offering
         self._holding = holding
-        # jobs of creations that the store has not confirmed, by request: offered, and queued
-        self._creating: dict[int, tuple[Job, ...]] = {}
-        self._queueing: dict[int, tuple[Job, ...]] = {}
+        # jobs that the store has not confirmed to be created, by request
+        self._creating: dict[int, tuple[tuple[Job, JobState], ...]] = {}
         # deletions that the store has not answered, by request
         self._deleting: dict[int, DispatchDeletionRequested] = {}
 
     # --- new jobs ---
 
-    def _new_state(self, job: Job) -> JobState:
-        now = self._board.now
-        return JobState(JobPhase.QUEUED, until=now + job.queue_time, updated_at=now)
-
     def requested(self, event: DispatchRequested) -> None:
         """A caller asks for a dispatch."""
-        board = self._board
-        jobs = tuple((job, self._new_state(job)) for job in event.jobs)
-        hold = all(self._offering.may_offer_now(job.lane) for job in event.jobs)
-        board.emit(CreateDispatch(event.request, event.dispatch, jobs, hold))
-        if not hold:
-            self._queueing[event.request] = event.jobs
-            for job, state in jobs:
-                self._offering.enqueued(job.lane, state)
-            for job in event.jobs:  # after all are counted: the store has them all by then
-                self._offering.pull(job.lane)
-            return
-        self._creating[event.request] = event.jobs
-        for job, state in jobs:
-            self._offer_new(job, state)
+        offering = self._offering
+        jobs = tuple((job, offering.reserve(job, offering.draw_for_new(job))) for job in event.jobs)
+        self._creating[event.request] = jobs
+        self._board.emit(CreateDispatch(event.request, event.dispatch, jobs))
+        self._queue_new(jobs)
 
-    def _offer_new(self, job: Job, state: JobState) -> None:
-        """Offer a job that is created held; release it if another took the last room."""
-        board = self._board
-        hand = board.take(job, state)
-        hand.is_confirmed = False
-        if not self._offering.offer(hand):
-            self._offering.release(job.lane, [job.id])
+    def _queue_new(self, jobs: Iterable[tuple[Job, JobState]]) -> None:
+        """Count those that wait among new jobs."""
+        waiting = [(job, state) for job, state in jobs if state.phase is JobPhase.QUEUED]
+        for job, state in waiting:
+            self._offering.enqueued(job.lane, state)
+        for job, _ in waiting:  # after all are counted: the store has them all by then
+            self._offering.pull(job.lane)
 
     def created(self, event: DispatchCreated) -> None:
         """The store has the dispatch, durably."""
         board = self._board
-        for job in self._queueing.pop(event.request, ()):
-            if not event.created:
-                board.queue(job.lane).waiting -= 1
-                board.tidy(job.lane)
-        for job in self._creating.pop(event.request, ()):
-            hand = board.jobs.get(job.id)
-            if hand is None or hand.is_confirmed:
-                continue
-            if event.created:
-                self._offering.confirmed(hand)
-            else:
-                # The caller repeated itself: what is in hand for this request was never there.
-                self._offering.forget(hand)
+        jobs = self._creating.pop(event.request)
+        if not event.created:
+            # The caller repeated itself: what was made for this request was never there.
+            for job, state in jobs:
+                hand = board.jobs.get(job.id)
+                if hand is not None:
+                    self._offering.forget(hand)
+                elif state.phase is JobPhase.QUEUED:
+                    board.queue(job.lane).waiting -= 1
+                    board.tidy(job.lane)
         outcome = Outcome.CREATED if event.created else Outcome.EXISTED
         board.emit(Reply(event.request, outcome, event.dispatch_id))
 
@@ -103,14 +88,10 @@ class Dispatching:
         if worker is None:
             board.ignore(event.worker_id, event.job.id, Ignored.UNKNOWN_WORKER)
             return
-        job, state = event.job, self._new_state(event.job)
-        hold = worker.room(board.policy) > 0 and not board.is_draining
-        board.emit(CreateJob(job, state, hold))
-        if hold:
-            self._offering.offer_to(board.take(job, state), worker)
-        else:
-            self._offering.enqueued(job.lane, state)
-            self._offering.pull(job.lane)
+        has_room = worker.room(board.policy) > 0 and not board.is_draining
+        state = self._offering.reserve(event.job, worker if has_room else None)
+        board.emit(CreateJob(event.job, state))
+        self._queue_new([(event.job, state)])
 
     # --- deletions ---
 
@@ -194,8 +175,8 @@ class Dispatching:
         deleted = set(event.deletions)
         for held in event.held:
             hand = board.take_held(held)
-            if hand.phase.is_waiting:
-                # It was on offer when its dispatch was deleted.
+            if hand.phase is JobPhase.QUEUED or hand.phase is JobPhase.DELAYED:
+                # It was in hand when its dispatch was deleted.
                 self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
                 continue
             self._holding.recovered(hand)

@@ -26,13 +26,12 @@ from dispatcher.core.values import quick
 class CreateDispatch:
     """Create the dispatch and its jobs, if that id is not there. Result: DispatchCreated.
 
-    With `hold` the new jobs are held by this node from the start (it is offering them already).
+    A new job that is OFFERED is reserved: held by this node, for the worker that its state names.
     """
 
     request: int
     dispatch: Dispatch
     jobs: tuple[tuple[Job, JobState], ...]
-    hold: bool
 
 
 @quick
@@ -42,7 +41,6 @@ class CreateJob:
 
     job: Job
     state: JobState
-    hold: bool
 
 
 @quick

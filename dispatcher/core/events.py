@@ -217,8 +217,8 @@ class HeldJob:
 class StoreRecovered:
     """The store was opened: what was there. Comes first, once.
 
-    `held` are all jobs that are assigned, running or orphaned, and those that wait though their
-    dispatch was deleted (they were on offer then): this node holds them. `waiting` counts the other
+    `held` are all jobs that are offered, assigned, running or orphaned, and those that wait though
+    their dispatch was deleted (they were in hand then): this node holds them. `waiting` counts the other
     queued jobs of each lane; `next_due` is the earliest `until` of a delayed or queued job of
     these; `deletions` are the dispatches whose deletion was asked for and is not finished.
     """

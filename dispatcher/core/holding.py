@@ -47,8 +47,17 @@ class Holding:
     def adopt(self, hand: JobInHand, worker: Worker, detail: str) -> None:
         """The job's worker is back: it keeps the job, at the same epoch."""
         board = self._board
+        state = hand.state
         board.move(
-            hand, JobTrigger.CLAIMED, detail, worker_id=worker.id, grace=worker.grace, until=0
+            hand,
+            JobTrigger.CLAIMED,
+            detail,
+            worker_id=worker.id,
+            grace=worker.grace,
+            until=0,
+            # Of a job that was only known to be offered it is learned here that it runs.
+            participant_identity=state.participant_identity or f"agent-{hand.id}",
+            started_at=state.started_at or board.now,
         )
         board.cancel(DeadlineKind.GRACE, hand.id)
         hand.worker = worker
@@ -194,6 +203,10 @@ class Holding:
         """An orphan's worker did not come back in time."""
         board = self._board
         hand = board.jobs[job_id]
+        if not hand.state.participant_identity:
+            # It was on offer when the server ended, and nobody says that it got it.
+            self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.NOT_DELIVERED)
+            return
         if self._may_retry(hand):
             self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.WORKER_LOST)
             return
@@ -235,7 +248,7 @@ class Holding:
     # --- a server that starts ---
 
     def recovered(self, hand: JobInHand) -> None:
-        """A job was held when the server ended: its worker has the grace time to claim it."""
+        """A job was held, or reserved, when the server ended: its worker has the grace to claim it."""
         board = self._board
         hand.instance_id = None
         until = board.now + (hand.state.grace or board.policy.grace)

@@ -6,8 +6,10 @@ them for a reason, and goes. Every move is an entry of a table: (phase, trigger)
 that has no entry is a bug of ours and raises `LifecycleError`; what a peer may send at the wrong
 moment is refused before it comes here.
 
-Two phases live in the engine's memory alone: a job that is OFFERED is still QUEUED in the store
-(an offer promises nothing), and all phases of a worker are gone with its connection.
+A new job is stored OFFERED when a worker had room for it: it is reserved for that worker, which may
+hold it from then on, whatever the store hears last. A job that is offered from the queue is OFFERED
+in the engine's memory alone, and still QUEUED in the store (an offer promises nothing). All phases
+of a worker are in memory, and gone with its connection.
 
 Left to others: when a trigger happens (`engine`), what is written for it (`effects`).
 """
@@ -94,6 +96,8 @@ JOB_MOVES: dict[JobPhase, dict[JobTrigger, JobPhase]] = {
         JobTrigger.OFFER_WITHDRAWN: JobPhase.QUEUED,
         JobTrigger.OFFER_ACCEPTED: JobPhase.ASSIGNED,
         JobTrigger.OFFER_TERMINATED: JobPhase.SUCCEEDED,
+        JobTrigger.WORKER_LOST: JobPhase.ORPHANED,  # the server ended, and may have assigned it
+        JobTrigger.CANCELLED: JobPhase.CANCELLED,
     },
     JobPhase.ASSIGNED: {
         JobTrigger.ASSIGNMENT_EXPIRED: JobPhase.QUEUED,

@@ -19,8 +19,8 @@ from dispatcher.core.effects import (
     SendOffer,
 )
 from dispatcher.core.events import Acceptance, Answer, JobsClaimed, OfferAnswered
-from dispatcher.core.jobs import JobState, JobStateReason, Lane, Nanoseconds
-from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
+from dispatcher.core.jobs import Job, JobState, JobStateReason, Lane, Nanoseconds
+from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase, WorkerTrigger
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -66,16 +66,6 @@ class Offering:
             self.pull(event.lane)
         board.tidy(event.lane)
 
-    def may_offer_now(self, lane: Lane) -> bool:
-        """May a new job of this lane be offered at once, because nobody waits before it?"""
-        board = self._board
-        queue = board.lanes.get(lane)
-        return (
-            (queue is None or (queue.waiting <= 0 and not queue.is_claiming))
-            and not board.is_draining
-            and board.pools.room(lane) > 0
-        )
-
     def enqueued(self, lane: Lane, state: JobState) -> None:
         """A job of the lane waits in the store from now on."""
         queue = self._board.queue(lane)
@@ -119,7 +109,7 @@ class Offering:
         board.let_go(hand)
 
     def cancel_waiting(self, hand: JobInHand, reason: JobStateReason) -> None:
-        """End a queued or delayed job that was cancelled."""
+        """End a job that no worker holds and that was cancelled."""
         self._board.move(hand, JobTrigger.CANCELLED, reason=reason, ended_at=self._board.now)
         self._board.let_go(hand)
 
@@ -138,9 +128,37 @@ class Offering:
 
     def offer_to(self, hand: JobInHand, worker: Worker) -> None:
         """Offer a queued job to this worker, which has room."""
+        self._board.shift(hand, JobTrigger.OFFERED)
+        self._send_offer(hand, worker)
+
+    def reserve(self, job: Job, worker: Worker | None) -> JobState:
+        """Return the state of a new job: offered to this worker, which has room, or queued."""
+        board = self._board
+        now = board.now
+        until = now + job.queue_time
+        if worker is None:
+            return JobState(JobPhase.QUEUED, until=until, updated_at=now)
+        state = JobState(
+            JobPhase.OFFERED,
+            until=until,
+            worker_id=worker.id,
+            grace=worker.grace,
+            updated_at=now,
+        )
+        self._send_offer(board.take(job, state), worker)
+        return state
+
+    def draw_for_new(self, job: Job) -> Worker | None:
+        """Choose a worker for a new job; None if it has to wait."""
+        board = self._board
+        queue = board.lanes.get(job.lane)
+        if board.is_draining or (queue is not None and (queue.waiting > 0 or queue.is_claiming)):
+            return None  # others wait before it
+        return board.pools.draw(job.lane, job.id, board.random)
+
+    def _send_offer(self, hand: JobInHand, worker: Worker) -> None:
         board = self._board
         assert hand.job is not None, "a job that is offered has its config in hand"
-        board.shift(hand, JobTrigger.OFFERED)
         hand.worker = worker
         hand.offered_at = board.now
         worker.offers[hand.id] = hand
@@ -164,21 +182,10 @@ class Offering:
             else:
                 board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
             return
-        if event.answer is Answer.ACCEPTED and not hand.is_confirmed:
-            # Perhaps the caller repeated itself, and there is no such job to be assigned.
-            hand.early_answer = event
-            hand.answered_at = board.now
-            return
-        self._take_answer(hand, worker, event, board.now)
-
-    def _take_answer(
-        self, hand: JobInHand, worker: Worker, event: OfferAnswered, answered_at: Nanoseconds
-    ) -> None:
-        board = self._board
         if board.is_deleted(hand) and event.answer is not Answer.TERMINATED:
             self.withdraw(hand, worker)  # and no fault of the worker's
         elif event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
-            self._assign(hand, worker, event.acceptance, answered_at)
+            self._assign(hand, worker, event.acceptance, board.now)
         elif event.answer is Answer.TERMINATED:
             self._detach(hand, worker)
             board.move(hand, JobTrigger.OFFER_TERMINATED, "rejected", ended_at=board.now)
@@ -210,8 +217,6 @@ class Offering:
     def _give_to_late(self, hand: JobInHand) -> bool:
         """Assign the job to the worker that accepted it late, if there is one that can take it."""
         board = self._board
-        if not hand.is_confirmed:
-            return False
         found = board.late_answers.pop(hand.id, None)
         if found is None:
             return False
@@ -227,12 +232,6 @@ class Offering:
         self.refresh(worker)
         return True
 
-    def confirmed(self, hand: JobInHand) -> None:
-        """The store has the job: what its worker said meanwhile counts."""
-        hand.is_confirmed = True
-        if hand.early_answer is not None and hand.worker is not None:
-            self._take_answer(hand, hand.worker, hand.early_answer, hand.answered_at)
-
     def _is_refused(self, hand: JobInHand, worker: Worker) -> bool:
         """Is an accepted offer not to be honoured? What the worker claimed since may forbid it."""
         is_full = worker.capacity is not None and worker.jobs_count >= worker.capacity
@@ -247,7 +246,8 @@ class Offering:
         self._detach(hand, worker)
         # The participant keeps its identity through all attempts.
         identity = hand.state.participant_identity or acceptance.identity or f"agent-{hand.id}"
-        board.move(
+        is_reserved = hand.is_reserved
+        move = board.advance(
             hand,
             JobTrigger.OFFER_ACCEPTED,
             worker_id=worker.id,
@@ -265,14 +265,16 @@ class Offering:
         worker.unreported_jobs += 1
         worker.refusals = 0
         expires_at = answered_at + board.policy.assignment_time
-        board.emit(SendAssignment(worker.id, job, hand.state, acceptance, expires_at))
+        assignment = SendAssignment(worker.id, job, hand.state, acceptance, expires_at)
+        # Of a job that is reserved for this worker, the store knows enough: after a crash it is an
+        # orphan of this worker's. So the assignment need not wait for one more commit.
+        board.effects += (assignment, move) if is_reserved else (move, assignment)
 
     def _detach(self, hand: JobInHand, worker: Worker) -> None:
         """The offer is over."""
         del worker.offers[hand.id]
         worker.unreported_jobs = max(worker.unreported_jobs - 1, 0)
         hand.worker = None
-        hand.early_answer = None
         self._board.cancel(DeadlineKind.OFFER, hand.id)
 
     def withdraw(self, hand: JobInHand, worker: Worker) -> None:
@@ -280,16 +282,38 @@ class Offering:
         board = self._board
         self._detach(hand, worker)
         board.pools.place(worker)
+        if hand.is_reserved:
+            self._end_reservation(hand)
+            return
         board.shift(hand, JobTrigger.OFFER_WITHDRAWN)
         if not self._pass_on(hand):
             self.release(hand.lane, [hand.id])
 
+    def _end_reservation(self, hand: JobInHand) -> None:
+        """Queue the job for anybody, durably: who had it on offer will not hold it."""
+        board = self._board
+        if board.is_deleted(hand):
+            self.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+            return
+        detail = f"was offered to {hand.state.worker_id}"
+        board.move(hand, JobTrigger.OFFER_WITHDRAWN, detail, worker_id="", grace=0)
+        board.let_go(hand)
+        self.enqueued(hand.lane, hand.state)
+        self.pull(hand.lane)
+
     def forget(self, hand: JobInHand) -> None:
-        """The job that is being offered was never there: void the offer, without a trace."""
+        """The job in hand was never there: void its offer or its assignment, without a trace.
+
+        The store refuses its moves, so nobody was told of them.
+        """
+        board = self._board
         worker = hand.worker
-        if worker is not None:
+        if worker is not None and hand.id in worker.offers:
             self._detach(hand, worker)
-        self._board.let_go(hand)
+        elif worker is not None:
+            del worker.jobs[hand.id]
+        board.cancel(DeadlineKind.GRACE, hand.id)
+        board.let_go(hand)
         if worker is not None:
             self.refresh(worker)
 
@@ -300,11 +324,10 @@ class Offering:
         worker = hand.worker
         assert worker is not None, "an offer that can lapse has a worker"
         policy = board.policy
-        if hand.early_answer is None:  # else the store was slow, not the worker
-            self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
-            worker.lapsed[job_id] = True
-            while len(worker.lapsed) > policy.offers_in_flight_max:
-                del worker.lapsed[next(iter(worker.lapsed))]
+        self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
+        worker.lapsed[job_id] = True
+        while len(worker.lapsed) > policy.offers_in_flight_max:
+            del worker.lapsed[next(iter(worker.lapsed))]
         self.withdraw(hand, worker)
         self.refresh(worker)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dispatcher.core.events import HeldJob, JobReported, OfferAnswered, Registration
+from dispatcher.core.events import HeldJob, JobReported, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
@@ -25,7 +25,7 @@ class JobInHand:
     held: HeldJob  # what never changes of it; its `state` is the one it came with
     # its last durable state
     state: JobState
-    # its phase now: OFFERED is in memory alone, and QUEUED in `state`
+    # its phase now: a job that is OFFERED from the queue is QUEUED in `state`
     phase: JobPhase
     # the whole config: there only while the job waits to be offered or answered
     job: Job | None = None
@@ -35,11 +35,6 @@ class JobInHand:
     # the process that holds it, empty where that did not say who it is; None: not known, because
     # the server was restarted and no holder has named the epoch since
     instance_id: str | None = ""
-    # has the store confirmed that there is such a job?
-    is_confirmed: bool = True
-    # an acceptance that came before that
-    early_answer: OfferAnswered | None = None
-    answered_at: Nanoseconds = 0
 
     @property
     def id(self) -> str:
@@ -50,6 +45,11 @@ class JobInHand:
     def lane(self) -> Lane:
         """The job's lane."""
         return self.held.lane
+
+    @property
+    def is_reserved(self) -> bool:
+        """Does the store know to whom it is offered? Then that worker may hold it at once."""
+        return self.state.phase is JobPhase.OFFERED
 
 
 @dataclass(slots=True, eq=False)

@@ -49,12 +49,8 @@ class JobService:
         for field in ("agent_name", "room", "worker_id", "dispatch_id"):
             check_text(field, getattr(request, field), self._limits.label_bytes_max)
         wanted = frozenset(_phase_of(number) for number in request.phases)
-        # The store does not know OFFERED: there such a job is queued.
-        stored_phases = (
-            (wanted - {JobPhase.OFFERED}) | {JobPhase.QUEUED}
-            if JobPhase.OFFERED in wanted
-            else wanted
-        )
+        # A job that is offered from the queue is QUEUED in the store.
+        stored_phases = wanted | {JobPhase.QUEUED} if JobPhase.OFFERED in wanted else wanted
         where = JobFilter(
             project=call.project,
             phases=stored_phases,
@@ -68,7 +64,7 @@ class JobService:
         found = await self._runtime.store.list_jobs(where, size + 1, before)
         response = api_pb2.ListJobsResponse()
         for stored in found[:size]:
-            if not wanted or self._phase(stored) in wanted:
+            if not wanted or self._now(stored)[0] in wanted:
                 self._fill(response.jobs.add(), stored)
         if len(found) > size:
             response.next_page_token = str(found[size - 1].number)
@@ -87,19 +83,18 @@ class JobService:
             _fill_event(response.job.timeline.add(), row)
         return response
 
-    def _phase(self, stored: StoredJob) -> JobPhase:
-        in_hand = self._runtime.engine.jobs.get(stored.job.id)
-        if (
-            stored.state.phase is JobPhase.QUEUED
-            and in_hand is not None
-            and in_hand.phase is JobPhase.OFFERED
-        ):
-            return JobPhase.OFFERED
-        return stored.state.phase
+    def _now(self, stored: StoredJob) -> tuple[JobPhase, str]:
+        """Return the job's phase, and the worker that has it, is offered it, or had it last."""
+        state = stored.state
+        if state.phase is JobPhase.QUEUED:
+            in_hand = self._runtime.engine.jobs.get(stored.job.id)
+            if in_hand is not None and in_hand.phase is JobPhase.OFFERED and in_hand.worker:
+                return JobPhase.OFFERED, in_hand.worker.id
+        return state.phase, state.worker_id
 
     def _fill(self, record: api_pb2.JobRecord, stored: StoredJob) -> None:
         job, state = stored.job, stored.state
-        phase = self._phase(stored)
+        phase, record.worker_id = self._now(stored)
         fill_job(record.job, job, state)
         record.phase = _PHASE_NUMBERS[phase]
         record.epoch = state.epoch
@@ -107,13 +102,11 @@ class JobService:
         record.attempt_reason = state.attempt_reason
         record.priority = job.priority
         record.created_at = job.created_at
-        if state.phase is JobPhase.QUEUED:
+        if state.phase in (JobPhase.QUEUED, JobPhase.OFFERED):
             record.queue_deadline_at = state.until
         elif not state.phase.is_ended:
             record.until_at = state.until
         record.updated_at = state.updated_at
-        if state.phase.is_held:
-            record.worker_id = state.worker_id
         record.namespace = job.lane.namespace
         record.deployment = job.lane.deployment
         record.restart_policy = cast("wire_pb2.JobRestartPolicy", int(job.restart_policy))

@@ -20,8 +20,10 @@ holds included, and may be tried again as it is. Any other StoreError is final: 
 end with its one line; what the last batch did is known when the store is opened anew. A `commit`
 whose caller is cancelled is carried out or not, as a whole.
 
-What is stored is delayed, queued, held by a worker, or ended: nothing is created ended, and OFFERED
-is never written (LifecycleError, and nothing of the batch is applied). A delayed job is due at its
+What is stored is delayed, queued, offered, held by a worker, or ended. Nothing is created ended, and
+nothing is moved to OFFERED (LifecycleError, and nothing of the batch is applied): a job that is
+created so is reserved for one worker, held by its node until it is moved, also when the store is
+opened anew. A delayed job is due at its
 `until`, a queued one too if it is not 0. Jobs that are due at the same time come in any order.
 
 Every implementation passes tests/conformance/store.

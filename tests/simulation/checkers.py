@@ -313,8 +313,10 @@ class PromisesAreDurable(Checker):
                 facts = self.facts.jobs.get(message.job.id)
                 given = (message.state.epoch, message.worker_id)
                 rows = facts.rows if facts is not None else []
+                # A new job may be durably reserved for the worker before it has answered.
                 if not any(
-                    row.phase is JobPhase.ASSIGNED and (row.epoch, row.worker_id) == given
+                    row.phase in (JobPhase.OFFERED, JobPhase.ASSIGNED)
+                    and (row.epoch, row.worker_id) == given
                     for row in rows
                 ):
                     self.blame(f"{message.job.id} is assigned to {link} before it is durable")
@@ -546,7 +548,7 @@ class DeadlinesFire(Checker):
             stored = self.world.database.get_job(PROJECT, job_id)
             assert stored is not None
             until = stored.state.until
-            if last.phase is JobPhase.QUEUED:
+            if last.phase in (JobPhase.QUEUED, JobPhase.OFFERED):
                 # It may be in an offer, made just before its time ran out.
                 until += policy.offer_timeout
             elif last.phase is JobPhase.ORPHANED:

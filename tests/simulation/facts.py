@@ -90,6 +90,12 @@ class JobFacts:
         """Its last durable row."""
         return self.rows[-1] if self.rows else None
 
+    @property
+    def is_sent_ahead(self) -> bool:
+        """Has the worker that it is reserved for its assignment, and the store not heard of it?"""
+        last = self.last
+        return last is not None and last.phase is JobPhase.OFFERED and last.epoch in self.assigned
+
 
 class Facts(Watcher):
     """Everything that was observed. Watches first, before the checkers."""
@@ -111,12 +117,12 @@ class Facts(Watcher):
         return self._world.timeline.now
 
     def jobs_given_to(self, worker_id: str) -> list[str]:
-        """Jobs that the worker durably holds and whose end nobody has told."""
+        """Jobs that the worker durably holds, or has been sent, and whose end nobody has told."""
         return [
             job_id
             for job_id, facts in self.jobs.items()
             if (last := facts.last) is not None
-            and last.phase in GIVEN
+            and (last.phase in GIVEN or facts.is_sent_ahead)
             and last.worker_id == worker_id
             and worker_id not in facts.ended_by
             and last.dispatch_id not in self.deletions_heard
@@ -264,10 +270,10 @@ class Facts(Watcher):
         for row in rows:
             facts = self.jobs.get(row.job_id)
             if facts is not None:
-                facts.rows.append(row)
-                if row.phase is JobPhase.ASSIGNED:
+                if row.phase is JobPhase.ASSIGNED and not facts.is_sent_ahead:
                     facts.ended_by = set()
-                elif row.phase is JobPhase.QUEUED:
+                facts.rows.append(row)
+                if row.phase is JobPhase.QUEUED:
                     facts.queued_at = self.now
 
     def probe(self) -> None:

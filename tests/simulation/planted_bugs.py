@@ -220,14 +220,33 @@ class ForgetfulCommit(GroupCommit):
 
     _released = 0
 
-    def committed(self) -> list[Message]:
+    def committed(self, void: frozenset[str] = frozenset()) -> list[Message]:
         """Lose it."""
         kept: list[Message] = []
-        for message in super().committed():
+        for message in super().committed(void):
             self._released += 1
             if self._released % 5:
                 kept.append(message)
         return kept
+
+
+class CredulousCommit(GroupCommit):
+    """An assignment goes out though the store refused what it tells."""
+
+    def committed(self, void: frozenset[str] = frozenset()) -> list[Message]:
+        """Overlook it."""
+        return super().committed()
+
+
+class ForgetsReservations(MemoryDatabase):
+    """What was reserved for a worker is anybody's after a crash, at the same epoch."""
+
+    def open(self) -> StoreRecovered:
+        """Queue it."""
+        for entry in self._jobs.values():
+            if entry.state.phase is JobPhase.OFFERED:
+                entry.state = replace(entry.state, phase=JobPhase.QUEUED, worker_id="")
+        return super().open()
 
 
 def deaf_to(kind: DeadlineKind) -> Callable[[Policy, Random], Engine]:
@@ -265,6 +284,7 @@ PLANTED: Sequence[PlantedBug] = (
     PlantedBug("forgets a held job", "acknowledged is kept", Parts(engine=ForgetsAHeldJob)),
     PlantedBug("believes old results", "one holder", Parts(engine=BelievesOldResults)),
     PlantedBug("assigns twice", "one holder", Parts(engine=AssignsTwice)),
+    PlantedBug("forgets reservations", "one holder", Parts(database=ForgetsReservations)),
     PlantedBug("overlooks caps", "cap kept", Parts(engine=OverlooksCaps)),
     PlantedBug("writes into the config", "config kept", Parts(engine=WritesIntoTheConfig)),
     PlantedBug(
@@ -274,6 +294,7 @@ PLANTED: Sequence[PlantedBug] = (
     ),
     PlantedBug("answers too early", "promises are durable", Parts(engine=AnswersTooEarly)),
     PlantedBug("assigns too early", "promises are durable", eager(SendAssignment)),
+    PlantedBug("assigns what never was", "promises are durable", Parts(commits=CredulousCommit)),
     PlantedBug("judges too early", "promises are durable", eager(SendVerdicts)),
     PlantedBug("confirms too early", "promises are durable", eager(SendStatusReceipt)),
     PlantedBug("stops too early", "promises are durable", eager(SendTermination)),

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher.core.commit import GroupCommit
+from dispatcher.core.commit import GroupCommit, void_jobs
 from dispatcher.core.effects import (
     DropWorker,
     Effect,
@@ -194,14 +194,18 @@ class Server:
         world.trace.committed(batch)
         # The answer takes a moment: who crashes in it has committed without knowing.
         answer = world.random.randrange(MILLISECOND)
-        world.timeline.after(answer, self._committed, incarnation, begun, results)
+        world.timeline.after(answer, self._committed, incarnation, batch, begun, results)
 
     def _retry(self, incarnation: int) -> None:
         if incarnation == self.incarnation:
             self._commit()
 
     def _committed(
-        self, incarnation: int, begun: Nanoseconds, results: Sequence[StoreResult]
+        self,
+        incarnation: int,
+        batch: Sequence[StoreRequest],
+        begun: Nanoseconds,
+        results: Sequence[StoreResult],
     ) -> None:
         if incarnation != self.incarnation:
             return
@@ -213,7 +217,7 @@ class Server:
             self.steady_since = now  # an outage has left more than one commit's worth
         self._commit_begun = None
         self._is_handing_in = True
-        for message in self._commits.committed():
+        for message in self._commits.committed(void_jobs(batch, results)):
             self._send(message)
         for result in results:
             self.submit(result)

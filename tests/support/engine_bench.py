@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import TypeVar
 
-from dispatcher.core.commit import GroupCommit
+from dispatcher.core.commit import GroupCommit, void_jobs
 from dispatcher.core.effects import (
     Effect,
     Ignored,
@@ -124,7 +124,7 @@ class EngineBench:
             return False
         self.batches.append(list(batch))
         results = self.database.apply(batch, self.now)
-        self._release(self.commits.committed())
+        self._release(self.commits.committed(void_jobs(batch, results)))
         for result in results:
             self._turn(result)
         return True

@@ -123,8 +123,10 @@ class MemoryDatabase:
             d.id for d in self._dispatches.values() if d.deletion_requested_at and not d.deleted_at
         )
         for entry in self._jobs.values():
-            waits = entry.state.phase.is_waiting
-            entry.held = waits and entry.job.dispatch_id in deletions
+            phase = entry.state.phase
+            entry.held = phase is JobPhase.OFFERED or (
+                phase.is_waiting and entry.job.dispatch_id in deletions
+            )
             self._enqueue(entry)
         self.is_open = True
         return StoreRecovered(
@@ -277,7 +279,7 @@ class MemoryDatabase:
             created: tuple[tuple[Job, JobState], ...] = ()
             if isinstance(request, RecordMove):
                 if request.state.phase is JobPhase.OFFERED:
-                    raise LifecycleError("an offer is not stored")
+                    raise LifecycleError("a job is stored as offered only when it is created")
             elif isinstance(request, CreateJob):
                 created = ((request.job, request.state),)
             elif isinstance(request, CreateDispatch):
@@ -286,7 +288,7 @@ class MemoryDatabase:
                     created = request.jobs
                 dispatches.add(id_)
             for job, state in created:
-                if state.phase.is_ended or state.phase is JobPhase.OFFERED:
+                if state.phase.is_ended:
                     raise LifecycleError(f"no new job is {state.phase.value}")
                 if job.id in self._jobs or job.id in new:
                     raise StoreError("a new job has an id that is taken", PLACE, "report it")
@@ -309,12 +311,12 @@ class MemoryDatabase:
                     self._dispatches[dispatch.id] = dispatch
                     self._jobs_of[dispatch.id] = []
                     for job, state in request.jobs:
-                        entry = self._create(job, state, request.hold, now)
+                        entry = self._create(job, state, now)
                         self._jobs_of[dispatch.id].append(entry)
                 results.append(DispatchCreated(request.request, dispatch.id, created))
             case CreateJob():
                 job = replace(request.job, dispatch_id="")
-                self._create(job, request.state, request.hold, now)
+                self._create(job, request.state, now)
             case ClaimJobs():
                 claimed = self._hold_all(
                     [row[2] for row in self._queues.get(request.lane, ())[: request.limit]]
@@ -348,9 +350,11 @@ class MemoryDatabase:
                 }
                 results.append(JobsLookedUp(request.worker_id, request.job_ids, phases))
 
-    def _create(self, job: Job, state: JobState, hold: bool, now: Nanoseconds) -> _Entry:
+    def _create(self, job: Job, state: JobState, now: Nanoseconds) -> _Entry:
         self._job_number += 1
-        entry = self._jobs[job.id] = _Entry(self._job_number, job, state, hold)
+        entry = self._jobs[job.id] = _Entry(
+            self._job_number, job, state, held=state.phase is JobPhase.OFFERED
+        )
         self._log(entry, JobTrigger.CREATED, "", now)
         self._enqueue(entry)
         return entry

@@ -219,10 +219,12 @@ class SqliteDatabase:
                 until=until,
                 last_event=last_event,
             )
-            # One that was on offer when its dispatch was deleted is for the engine to end.
-            is_deleted = job.phase.is_waiting and job.dispatch_id in deletions
-            self._index.add(job, hold=is_deleted)
-            if is_deleted or job.phase.is_held:
+            # One that was in hand when its dispatch was deleted is for the engine to end.
+            is_in_hand = job.phase is JobPhase.OFFERED or (
+                job.phase.is_waiting and job.dispatch_id in deletions
+            )
+            self._index.add(job, hold=is_in_hand)
+            if is_in_hand or job.phase.is_held:
                 held.append(self._held_job(batch, job))
         self._index.keep()
         return StoreRecovered(
@@ -261,7 +263,7 @@ class SqliteDatabase:
                 jobs = tuple(self._held_job(batch, job) for job in due)
                 results.append(JobsDue(jobs, self._index.next_due()))
             case CreateJob():
-                self._create_job(batch, request.job, request.state, request.hold, None, now)
+                self._create_job(batch, request.job, request.state, None, now)
             case LookUpJobs():
                 results.append(self._look_up(batch, request))
             case DeleteDispatch():
@@ -276,7 +278,7 @@ class SqliteDatabase:
         number = batch.insert_dispatch(request.dispatch)
         if number is not None:
             for job, state in request.jobs:
-                self._create_job(batch, job, state, request.hold, number, now)
+                self._create_job(batch, job, state, number, now)
         return DispatchCreated(request.request, request.dispatch.id, number is not None)
 
     def _create_job(
@@ -284,11 +286,10 @@ class SqliteDatabase:
         batch: Batch,
         job: Job,
         state: JobState,
-        hold: bool,
         dispatch_number: int | None,
         now: Nanoseconds,
     ) -> None:
-        if state.phase.is_ended or state.phase is JobPhase.OFFERED:
+        if state.phase.is_ended:
             raise LifecycleError(f"no job is stored as {state.phase.value} when it is created")
         if job.id in self._index.jobs:
             raise StoreError(
@@ -307,7 +308,7 @@ class SqliteDatabase:
         )
         live.last_event = batch.insert_event(live, JobTrigger.CREATED, state, "", now)
         batch.insert_state(live, state, live.last_event)
-        self._index.add(live, hold)
+        self._index.add(live, hold=state.phase is JobPhase.OFFERED)
 
     def _record_move(
         self, batch: Batch, request: RecordMove, now: Nanoseconds
@@ -318,7 +319,7 @@ class SqliteDatabase:
         if job.epoch != request.epoch:
             return MoveRefused(job.id, job.epoch)
         if request.state.phase is JobPhase.OFFERED:
-            raise LifecycleError("an offer is not stored")
+            raise LifecycleError("a job is stored as offered only when it is created")
         self._move(batch, job, request.trigger, request.state, request.detail, now)
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from dispatcher.core.effects import ClaimJobs, CreateDispatch, CreateJob, RecordMove
@@ -95,11 +96,16 @@ def job(
     )
 
 
+def offered(state: JobState) -> JobState:
+    """The state of a new job that is reserved for a worker."""
+    return replace(state, phase=JobPhase.OFFERED, worker_id="AW_1", grace=3 * SECOND)
+
+
 def create(
     name: str = "1",
     *,
     state: JobState = QUEUED,
-    hold: bool = False,
+    reserved: bool = False,
     room: str = "room",
     lane: Lane = LANE,
     jobs: int = 1,
@@ -107,20 +113,22 @@ def create(
     """Create a dispatch AD_<name> with jobs AJ_<name>, AJ_<name>b, AJ_<name>c ..."""
     of = dispatch(name, room)
     names = [name + "".join("bcdefgh"[number - 1 : number]) for number in range(jobs)]
+    state = offered(state) if reserved else state
     made = tuple((job(each, of=of, lane=lane), state) for each in names)
-    return CreateDispatch(1, of, made, hold)
+    return CreateDispatch(1, of, made)
 
 
 def create_job(
     name: str = "1",
     *,
     state: JobState = QUEUED,
-    hold: bool = False,
+    reserved: bool = False,
     lane: Lane = LANE,
     priority: int = 0,
 ) -> CreateJob:
     """Create a job AJ_<name> of no dispatch."""
-    return CreateJob(job(name, lane=lane, priority=priority), state, hold)
+    state = offered(state) if reserved else state
+    return CreateJob(job(name, lane=lane, priority=priority), state)
 
 
 def move(

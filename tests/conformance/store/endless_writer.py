@@ -16,7 +16,7 @@ def main() -> None:
     database = SqliteDatabase(folder)
     database.open()
     while True:
-        database.apply([create(str(name), hold=True)], NOW)
+        database.apply([create(str(name), reserved=True)], NOW)
         database.apply([assign(str(name))], NOW)
         database.apply([succeed(str(name))], NOW)
         sys.stdout.write(f"{name}\n")

@@ -23,6 +23,7 @@ from tests.conformance.store.builders import (
     dispatch,
     job,
     move,
+    offered,
     one,
 )
 from tests.conformance.store.subjects import Subject
@@ -103,10 +104,34 @@ async def test_a_claimed_job_is_not_claimed_again(store: Store) -> None:
     assert claimed_names(await store.commit([claim()], NOW)) == []
 
 
-async def test_a_job_that_is_created_held_is_not_claimed(store: Store) -> None:
-    await store.commit([create_job("1", hold=True)], NOW)
+async def test_a_job_that_is_created_reserved_is_not_claimed(store: Store) -> None:
+    await store.commit([create_job("1", reserved=True)], NOW)
     result = one(await store.commit([claim()], NOW), JobsClaimed)
     assert result == JobsClaimed(LANE, (), 0)
+
+
+async def test_a_reserved_job_is_not_due(store: Store) -> None:
+    state = waiting_until(NOW + 5)
+    await store.commit([create_job("1", state=state, reserved=True)], NOW)
+    result = one(await store.commit([ClaimDue(NOW + 10, 9)], NOW + 10), JobsDue)
+    assert result == JobsDue((), None)
+
+
+async def test_a_reserved_job_that_is_moved_to_the_queue_takes_its_place_there(
+    store: Store,
+) -> None:
+    await store.commit([create_job("1", reserved=True), create_job("2")], NOW)
+    await store.commit([move("1", JobTrigger.OFFER_WITHDRAWN, QUEUED)], NOW)
+    assert claimed_names(await store.commit([claim()], NOW)) == ["1", "2"]
+
+
+async def test_a_reserved_job_is_in_hand_when_the_store_is_opened_anew(subject: Subject) -> None:
+    await subject.store.commit([create_job("1", reserved=True), create_job("2")], NOW)
+    await subject.crash()
+    recovered = await subject.start()
+    assert recovered.waiting == {LANE: 1}
+    assert [(each.id, each.state) for each in recovered.held] == [("AJ_1", offered(QUEUED))]
+    assert claimed_names(await subject.store.commit([claim()], NOW)) == ["2"]
 
 
 async def test_a_released_job_takes_its_old_place(store: Store) -> None:
@@ -117,7 +142,7 @@ async def test_a_released_job_takes_its_old_place(store: Store) -> None:
 
 
 async def test_releasing_twice_or_what_is_not_held_changes_nothing(store: Store) -> None:
-    await store.commit([create_job("1"), create_job("2"), create_job("3", hold=True)], NOW)
+    await store.commit([create_job("1"), create_job("2"), create_job("3", reserved=True)], NOW)
     await store.commit([assign("3"), claim(1)], NOW)
     release = ReleaseJobs(("AJ_1", "AJ_1", "AJ_2", "AJ_3", "AJ_unknown"))
     await store.commit([release, release], NOW)
@@ -125,7 +150,7 @@ async def test_releasing_twice_or_what_is_not_held_changes_nothing(store: Store)
 
 
 async def test_a_move_back_to_waiting_releases_the_job_to_its_old_place(store: Store) -> None:
-    await store.commit([create_job("1", hold=True), create_job("2"), assign("1")], NOW)
+    await store.commit([create_job("1", reserved=True), create_job("2"), assign("1")], NOW)
     again = move("1", JobTrigger.HANDED_OVER, replace(QUEUED, epoch=2))
     await store.commit([again], NOW)
     assert claimed_names(await store.commit([claim()], NOW)) == ["1", "2"]
@@ -209,14 +234,14 @@ async def test_a_delayed_job_is_in_no_queue_until_it_is_moved_there(store: Store
 
 
 async def test_a_new_deadline_takes_the_place_of_the_old(store: Store) -> None:
-    await store.commit([create_job("1", state=waiting_until(NOW + 5), hold=True)], NOW)
+    await store.commit([create_job("1", state=waiting_until(NOW + 5), reserved=True)], NOW)
     await store.commit([move("1", JobTrigger.RETRIED, delayed_until(NOW + 50))], NOW)
     result = one(await store.commit([ClaimDue(NOW + 49, 9)], NOW), JobsDue)
     assert result == JobsDue((), NOW + 50)
 
 
 async def test_what_was_held_and_waited_is_queued_again_after_a_crash(subject: Subject) -> None:
-    made = [create_job("1"), create_job("2", hold=True), create_job("3", hold=True)]
+    made = [create_job("1"), create_job("2"), create_job("3", reserved=True)]
     await subject.store.commit([*made, claim(), assign("3")], NOW)
     await subject.crash()
     recovered = await subject.start()
@@ -227,7 +252,7 @@ async def test_what_was_held_and_waited_is_queued_again_after_a_crash(subject: S
 
 async def test_a_lookup_tells_the_phases_of_this_projects_jobs(store: Store) -> None:
     other = replace(LANE, project="other")
-    made = [create_job("1"), create_job("2", hold=True), create_job("3", lane=other)]
+    made = [create_job("1"), create_job("2", reserved=True), create_job("3", lane=other)]
     ended = move("4", JobTrigger.CANCELLED, JobState(JobPhase.CANCELLED))
     await store.commit([*made, create_job("4"), assign("2"), ended], NOW)
     ids = ("AJ_1", "AJ_2", "AJ_3", "AJ_4", "AJ_5")

@@ -44,7 +44,7 @@ async def test_a_dispatch_comes_back_with_every_field(store: Store) -> None:
 
 async def test_a_job_and_its_state_come_back_with_every_field(store: Store) -> None:
     of = dispatch("1")
-    await store.commit([CreateDispatch(1, of, ((job("1", of=of), FULL),), hold=True)], NOW)
+    await store.commit([CreateDispatch(1, of, ((job("1", of=of), FULL),))], NOW)
     stored = await store.get_job("project", "AJ_1")
     assert stored is not None
     assert stored.job == job("1", of=of)
@@ -90,7 +90,7 @@ async def test_a_job_id_that_is_taken_refuses_the_whole_batch(store: Store) -> N
 
 
 async def test_an_ended_jobs_id_stays_taken(store: Store) -> None:
-    await store.commit([create_job("1", hold=True), assign(), succeed()], NOW)
+    await store.commit([create_job("1", reserved=True), assign(), succeed()], NOW)
     with pytest.raises(StoreError):
         await store.commit([create_job("1")], NOW)
     stored = await store.get_job("project", "AJ_1")
@@ -98,8 +98,8 @@ async def test_an_ended_jobs_id_stays_taken(store: Store) -> None:
     assert stored.state.phase is JobPhase.SUCCEEDED
 
 
-@pytest.mark.parametrize("phase", [JobPhase.OFFERED, JobPhase.SUCCEEDED, JobPhase.CANCELLED])
-async def test_no_job_is_created_offered_or_ended(store: Store, phase: JobPhase) -> None:
+@pytest.mark.parametrize("phase", [JobPhase.SUCCEEDED, JobPhase.CANCELLED])
+async def test_no_job_is_created_ended(store: Store, phase: JobPhase) -> None:
     with pytest.raises(LifecycleError):
         await store.commit([create("2"), create("1", state=JobState(phase))], NOW)
     assert await store.get_dispatch("project", "AD_1") is None

@@ -79,19 +79,19 @@ async def test_each_cancelled_job_has_its_event(store: Store) -> None:
     )
 
 
-async def test_held_and_ended_jobs_stay_as_they_are(store: Store) -> None:
-    await store.commit([create("1", jobs=4, hold=True)], NOW)
+async def test_reserved_held_and_ended_jobs_stay_as_they_are(store: Store) -> None:
+    await store.commit([create("1", jobs=4, reserved=True)], NOW)
     await store.commit([assign("1"), assign("1b"), succeed("1b")], NOW)
     result = one(await store.commit([delete()], LATER), DispatchDeletionRecorded)
     assert result == DispatchDeletionRecorded(7, "AD_1", True, {})
     stored = await store.get_dispatch("project", "AD_1")
     assert stored is not None
     phases = [each.state.phase for each in stored.jobs]
-    assert phases == [JobPhase.ASSIGNED, JobPhase.SUCCEEDED, JobPhase.QUEUED, JobPhase.QUEUED]
+    assert phases == [JobPhase.ASSIGNED, JobPhase.SUCCEEDED, JobPhase.OFFERED, JobPhase.OFFERED]
 
 
 async def test_a_deleted_dispatch_tells_when_and_is_listed_no_longer(store: Store) -> None:
-    await store.commit([create("1", hold=True), delete()], LATER)
+    await store.commit([create("1", reserved=True), delete()], LATER)
     stored = await store.get_dispatch("project", "AD_1")
     assert stored is not None
     assert (stored.dispatch.deletion_requested_at, stored.dispatch.deleted_at) == (LATER, 0)
@@ -111,7 +111,7 @@ async def test_an_unknown_dispatch_is_not_found(store: Store, wrong: DeleteDispa
 
 
 async def test_deleting_twice_is_not_found_the_second_time(store: Store) -> None:
-    await store.commit([create("1", hold=True)], NOW)
+    await store.commit([create("1", reserved=True)], NOW)
     first, second = await store.commit([delete(), delete()], LATER)
     assert isinstance(first, DispatchDeletionRecorded)
     assert isinstance(second, DispatchDeletionRecorded)
@@ -137,7 +137,7 @@ async def test_finishing_counts_once_and_for_a_deleted_dispatch_alone(store: Sto
 
 
 async def test_unfinished_deletions_are_told_after_a_crash(subject: Subject) -> None:
-    made = [create(name, hold=True) for name in "123"]
+    made = [create(name, reserved=True) for name in "123"]
     finished = FinishDeletion("AD_2", LATER)
     await subject.store.commit([*made, delete("1"), delete("2"), finished], LATER)
     await subject.crash()

@@ -108,8 +108,7 @@ class Pair:
         what, n = step
         self.now += n[7] % 50
         name = str(n[0] % (self.made + 1))
-        waiting = JobPhase.DELAYED if n[5] % 3 == 0 else JobPhase.QUEUED
-        hold = n[6] % 2 == 0
+        waiting = (JobPhase.DELAYED, JobPhase.QUEUED, JobPhase.OFFERED)[n[5] % 3]
         lane = LANES[n[1] % len(LANES)]
         match what:
             case "create":
@@ -123,12 +122,12 @@ class Pair:
                     )
                     for index in range(n[4] % 3)
                 )
-                self.batch.append(CreateDispatch(n[5], of, jobs, hold))
+                self.batch.append(CreateDispatch(n[5], of, jobs))
             case "create-job":
                 self.made += 1
                 made = job(f"{self.made}.0", lane=lane, priority=n[3] % 3)
                 phase = JobPhase.ASSIGNED if n[4] % 5 == 0 else waiting
-                self.batch.append(CreateJob(made, self.state(phase, n), hold))
+                self.batch.append(CreateJob(made, self.state(phase, n)))
             case "move":
                 trigger = list(JobTrigger)[n[2] % len(JobTrigger)]
                 state = self.state(STORED[n[1] % len(STORED)], n[2:])

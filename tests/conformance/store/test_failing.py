@@ -79,7 +79,7 @@ def test_a_commit_that_fails_changes_nothing_and_may_be_tried_again(
     delayed = JobState(JobPhase.DELAYED, until=NOW)
     before: list[StoreRequest] = [
         create("1", jobs=2),
-        create("2", hold=True),
+        create("2", reserved=True),
         create_job("0", state=delayed),
         create_job("4"),
         create_job("5", priority=9),
@@ -117,11 +117,11 @@ def test_a_commit_that_fails_changes_nothing_and_may_be_tried_again(
 
 def test_what_was_claimed_by_a_commit_that_failed_is_not_held(failing: FailingDatabase) -> None:
     database, fail = failing
-    database.apply([create_job("1"), create_job("2", hold=True)], NOW)
+    database.apply([create_job("1"), create_job("2", reserved=True)], NOW)
     with fail(), pytest.raises(StoreError):
         database.apply([claim(), move("2", JobTrigger.RETRIED, JobState(JobPhase.QUEUED))], NOW)
     assert claimed_names(database.apply([claim()], NOW)) == ["1"]
-    database.apply([ReleaseJobs(("AJ_2",))], NOW)
+    database.apply([move("2", JobTrigger.RETRIED, JobState(JobPhase.QUEUED))], NOW)
     assert claimed_names(database.apply([claim()], NOW)) == ["2"]
 
 

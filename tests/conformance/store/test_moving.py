@@ -41,19 +41,19 @@ async def state_of(store: Store, name: str = "1") -> JobState:
 
 
 async def test_a_move_writes_every_field_of_the_new_state(store: Store) -> None:
-    await store.commit([create_job("1", hold=True)], NOW)
+    await store.commit([create_job("1", reserved=True)], NOW)
     assert list(await store.commit([move("1", JobTrigger.OFFER_ACCEPTED, FULL)], NOW)) == []
     assert await state_of(store) == FULL
 
 
 async def test_a_move_that_ends_a_job_writes_every_field(store: Store) -> None:
     ended = replace(FULL, phase=JobPhase.FAILED)
-    await store.commit([create_job("1", hold=True), move("1", JobTrigger.FAILED, ended)], NOW)
+    await store.commit([create_job("1", reserved=True), move("1", JobTrigger.FAILED, ended)], NOW)
     assert await state_of(store) == ended
 
 
 async def test_a_move_leaves_the_jobs_config_as_it_is(store: Store) -> None:
-    await store.commit([create_job("1", hold=True), assign(), succeed()], NOW)
+    await store.commit([create_job("1", reserved=True), assign(), succeed()], NOW)
     stored = await store.get_job("project", "AJ_1")
     assert stored is not None
     assert stored.job == job("1")
@@ -64,7 +64,7 @@ async def test_a_move_of_another_epoch_is_refused_and_changes_nothing(
     store: Store, epoch: int
 ) -> None:
     state = replace(QUEUED, epoch=2)
-    await store.commit([create_job("1", state=state, hold=True)], NOW)
+    await store.commit([create_job("1", state=state)], NOW)
     refused = await store.commit([move("1", JobTrigger.OFFER_ACCEPTED, ASSIGNED, epoch)], NOW)
     assert one(refused, MoveRefused) == MoveRefused("AJ_1", 2)
     assert await state_of(store) == state
@@ -72,13 +72,13 @@ async def test_a_move_of_another_epoch_is_refused_and_changes_nothing(
 
 
 async def test_a_refused_move_keeps_the_job_held(store: Store) -> None:
-    await store.commit([create_job("1", hold=True)], NOW)
+    await store.commit([create_job("1", reserved=True)], NOW)
     await store.commit([move("1", JobTrigger.HANDED_OVER, QUEUED, epoch=9)], NOW)
     assert claimed_names(await store.commit([claim()], NOW)) == []
 
 
 async def test_the_others_of_a_batch_go_on_after_a_refusal(store: Store) -> None:
-    await store.commit([create_job("1", hold=True), create_job("2", hold=True)], NOW)
+    await store.commit([create_job("1", reserved=True), create_job("2", reserved=True)], NOW)
     stale = move("1", JobTrigger.OFFER_ACCEPTED, ASSIGNED, epoch=9)
     refused = await store.commit([stale, assign("2"), assign("1")], NOW)
     assert one(refused, MoveRefused) == MoveRefused("AJ_1", 1)
@@ -90,7 +90,7 @@ async def test_a_move_of_an_unknown_job_is_refused(store: Store) -> None:
 
 
 async def test_the_epoch_that_a_move_wrote_guards_the_next(store: Store) -> None:
-    await store.commit([create_job("1", hold=True), assign()], NOW)
+    await store.commit([create_job("1", reserved=True), assign()], NOW)
     raised = replace(QUEUED, epoch=2)
     late = move("1", JobTrigger.SUCCEEDED, SUCCEEDED, epoch=1)
     refused = await store.commit([move("1", JobTrigger.GRACE_EXPIRED, raised), late], NOW)
@@ -101,7 +101,9 @@ async def test_the_epoch_that_a_move_wrote_guards_the_next(store: Store) -> None
 @pytest.mark.parametrize("phase", sorted(ENDED, key=str))
 async def test_an_ended_state_never_changes(store: Store, phase: JobPhase) -> None:
     ended = replace(SUCCEEDED, phase=phase)
-    await store.commit([create_job("1", hold=True), move("1", JobTrigger.CANCELLED, ended)], NOW)
+    await store.commit(
+        [create_job("1", reserved=True), move("1", JobTrigger.CANCELLED, ended)], NOW
+    )
     refused = await store.commit([move("1", JobTrigger.STARTED, RUNNING)], NOW)
     assert one(refused, MoveRefused) == MoveRefused("AJ_1", 1)
     assert await state_of(store) == ended
@@ -110,7 +112,7 @@ async def test_an_ended_state_never_changes(store: Store, phase: JobPhase) -> No
 
 async def test_an_ended_state_never_changes_within_the_batch_that_ended_it(store: Store) -> None:
     batch: list[StoreRequest] = [
-        create_job("1", hold=True),
+        create_job("1", reserved=True),
         assign(),
         succeed(),
         move("1", JobTrigger.FAILED, FULL),
@@ -137,7 +139,7 @@ async def test_every_move_is_there_after_a_crash(subject: Subject) -> None:
     made: list[StoreRequest] = [
         create("1", jobs=2, lane=OTHER_LANE),
         create_job("2"),
-        create_job("3", hold=True),
+        create_job("3", reserved=True),
     ]
     await subject.store.commit(made, NOW)
     await subject.store.commit([assign("3"), succeed("3"), move("1", JobTrigger.CLAIMED, FULL)], 1)
@@ -154,12 +156,12 @@ async def test_a_start_tells_what_was_there(subject: Subject) -> None:
     queued = replace(QUEUED, until=NOW + 9)
     delayed = JobState(JobPhase.DELAYED, until=NOW + 8)
     made: list[StoreRequest] = [
-        create("1", hold=True),
+        create("1", reserved=True),
         create_job("2", state=queued),
         create_job("3", lane=OTHER_LANE),
         create_job("4", lane=OTHER_LANE),
         create_job("5", state=delayed),
-        create_job("6", hold=True),
+        create_job("6", reserved=True),
     ]
     await subject.store.commit(made, NOW)
     await subject.store.commit([move("1", JobTrigger.OFFER_ACCEPTED, FULL), succeed("6")], NOW)
@@ -182,7 +184,9 @@ async def test_a_start_tells_what_was_there(subject: Subject) -> None:
 
 
 async def test_guards_hold_after_a_crash(subject: Subject) -> None:
-    await subject.store.commit([create_job("1", hold=True), create_job("2", hold=True)], NOW)
+    await subject.store.commit(
+        [create_job("1", reserved=True), create_job("2", reserved=True)], NOW
+    )
     raised = replace(QUEUED, epoch=2)
     await subject.store.commit([move("1", JobTrigger.HANDED_OVER, raised), succeed("2")], NOW)
     await subject.crash()
@@ -192,7 +196,7 @@ async def test_guards_hold_after_a_crash(subject: Subject) -> None:
 
 
 async def test_a_store_that_was_closed_opens_again_with_everything(subject: Subject) -> None:
-    await subject.store.commit([create("1"), create_job("2", hold=True), assign("2")], NOW)
+    await subject.store.commit([create("1"), create_job("2", reserved=True), assign("2")], NOW)
     await subject.store.close()
     await subject.store.close()
     recovered = await subject.start()

@@ -35,7 +35,7 @@ async def listed(store: Store, where: JobFilter, limit: int = 99, before: int = 
 
 
 async def test_an_event_tells_what_the_move_wrote(store: Store) -> None:
-    await store.commit([create("1", hold=True)], NOW)
+    await store.commit([create("1")], NOW)
     await store.commit([move("1", JobTrigger.WORKER_LOST, FULL, detail="it hung")], NOW + 1)
     first, second = await store.job_events("project", "AJ_1")
     assert first == EventRow(
@@ -84,7 +84,7 @@ async def test_every_move_has_one_event_and_the_rest_has_none(store: Store) -> N
 
 
 async def test_a_jobs_events_are_its_own(store: Store) -> None:
-    batch: list[StoreRequest] = [create_job(name, hold=True) for name in "123"]
+    batch: list[StoreRequest] = [create_job(name, reserved=True) for name in "123"]
     await store.commit([*batch, *(assign(name) for name in "312")], NOW)
     await store.commit([succeed("3"), succeed("2")], NOW)
     sequences = [event.sequence for event in await store.job_events("project", "AJ_2")]
@@ -138,10 +138,10 @@ async def test_jobs_come_newest_first_in_pages(store: Store) -> None:
 
 async def test_a_list_shows_what_its_filter_says(store: Store) -> None:
     made: list[StoreRequest] = [
-        create("1", room="red", hold=True),
-        create("2", room="blue", jobs=2, hold=True),
+        create("1", room="red", reserved=True),
+        create("2", room="blue", jobs=2, reserved=True),
         create("3", room="blue", lane=OTHER_AGENT),
-        create_job("4", hold=True),
+        create_job("4"),
     ]
     await store.commit([*made, assign("1"), assign("2"), succeed("2b")], NOW)
     phases = frozenset
@@ -157,8 +157,8 @@ async def test_a_list_shows_what_its_filter_says(store: Store) -> None:
 
 async def test_filters_add_up(store: Store) -> None:
     made: list[StoreRequest] = [
-        create("1", room="red", hold=True),
-        create("2", room="red", jobs=2, hold=True),
+        create("1", room="red", reserved=True),
+        create("2", room="red", jobs=2, reserved=True),
     ]
     await store.commit([*made, assign("1"), assign("2b")], NOW)
     held = frozenset({JobPhase.ASSIGNED})

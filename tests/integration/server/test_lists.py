@@ -80,7 +80,8 @@ async def test_an_offered_job_is_shown_as_offered(server: RunningServer, api: Ca
     async with registered(server, agent_name) as worker:
         await api.dispatch(agent_name)
         offer = await worker.offered()
-        assert (await api.job(offer.job.id))["phase"] == "OFFERED"
+        record = await api.job(offer.job.id)
+        assert (record["phase"], record["worker_id"]) == ("OFFERED", worker.worker_id)
         for phases, count in ((["OFFERED"], 1), (["QUEUED"], 0)):
             pages = await _pages(api, LIST_JOBS, "jobs", agent_name=agent_name, phases=phases)
             assert sum(map(len, pages)) == count

@@ -171,10 +171,10 @@ class Bench:
         self.runtime.submit(WorkerRegistered(worker, said))
         self.runtime.submit(WorkerReported(worker, 0.0, 0, False, False))
 
-    def order(self) -> Callable[[int], DispatchRequested]:
-        """Return what makes the event of a new dispatch with one job."""
+    def order(self, dispatch_id: str = "") -> Callable[[int], DispatchRequested]:
+        """Return what makes the event of a dispatch with one new job; of a new one, if not named."""
         self._numbers += 1
-        id_ = f"AD_{self._numbers}"
+        id_ = dispatch_id or f"AD_{self._numbers}"
         dispatch = Dispatch(id_, "p", "room", "a", "", RestartPolicy.ON_FAILURE, b"", self.time)
         job = Job(f"AJ_{self._numbers}", id_, LANE, "room", b"", self.time)
         return lambda request: DispatchRequested(request, dispatch, (job,))
@@ -255,14 +255,24 @@ async def test_an_assignment_goes_out_only_after_the_commit() -> None:
     async with running(Bench()) as bench:
         bench.worker()
         bench.runtime.submit(bench.order()(999))
-        bench.store.let_pass()
-        await bench.until(lambda: bench.store.passed)
         bench.accept("AJ_1")
-        await bench.until(lambda: len(bench.store.arrived) == 2)
         await bench.quiet()
+        assert len(bench.store.arrived) == 1
         assert not bench.of(SendAssignment)
         bench.store.let_pass()
         await bench.until(lambda: bench.of(SendAssignment))
+
+
+async def test_an_assignment_of_a_job_that_never_was_is_not_sent_and_not_kept() -> None:
+    async with running(Bench()) as bench:
+        job = await bench.held_order()
+        bench.runtime.submit(bench.order("AD_1")(999))  # the call again, which makes another job
+        bench.accept("AJ_2")
+        bench.store.is_open_to_all = True
+        await bench.quiet()
+        assert len(bench.of(SendAssignment)) == 1
+        assert [move.job_id for move in bench.recorded_moves] == [job]
+        assert not bench.runtime._prepared
 
 
 async def test_a_receipt_goes_out_only_after_the_commit() -> None:

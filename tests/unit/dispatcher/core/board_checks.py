@@ -56,7 +56,10 @@ def check_jobs(board: Board) -> None:
         owner = hand.worker.id if hand.worker is not None else None
         if hand.phase is JobPhase.OFFERED:
             assert hand.job is not None
-            assert hand.state.phase is JobPhase.QUEUED
+            if hand.is_reserved:
+                assert hand.state.worker_id == owner
+            else:
+                assert hand.state.phase is JobPhase.QUEUED
             assert offers.pop(job_id, None) == owner is not None
         elif hand.phase is JobPhase.ORPHANED:
             assert owner is None
@@ -184,7 +187,7 @@ def check_nothing_left(engine: Engine) -> None:
         if isinstance(part, Claiming):
             left.append(part._contests)
         if isinstance(part, Dispatching):
-            left += [part._creating, part._queueing, part._deleting]
+            left += [part._creating, part._deleting]
     assert len(parts) == 5
     assert not any(left), [what for what in left if what]
     assert board.due_at is None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.commit import GroupCommit
+from dispatcher.core.commit import GroupCommit, void_jobs
 from dispatcher.core.effects import (
     SENT_AT_ONCE,
+    CreateDispatch,
     Effect,
     Ignored,
     Message,
@@ -18,7 +19,11 @@ from dispatcher.core.effects import (
     SendTermination,
     SendVerdicts,
     StoreRequest,
+    Verdict,
 )
+from dispatcher.core.events import Acceptance, DispatchCreated, MoveRefused, StoreResult
+from dispatcher.core.jobs import Dispatch, Job, JobState, Lane, RestartPolicy
+from dispatcher.core.lifecycle import JobPhase
 
 
 def request(number: int) -> ReleaseJobs:
@@ -171,3 +176,47 @@ def test_whatever_happens_nothing_is_sent_early_twice_out_of_order_or_never(
             commits.failed()
     assert durable == made
     assert sent == promised
+
+
+# --- what the store did not do ---
+
+
+def dispatch_request(number: int) -> CreateDispatch:
+    """Return a request for a dispatch with one job, both named by the number."""
+    dispatch = Dispatch(f"AD_{number}", "p", "room", "a", "", RestartPolicy.NEVER, b"", 1)
+    job = Job(f"AJ_{number}", dispatch.id, Lane("p", "a"), "room", b"", 1)
+    return CreateDispatch(number, dispatch, ((job, JobState(JobPhase.OFFERED)),))
+
+
+def assignment(number: int) -> SendAssignment:
+    """Return the assignment of that dispatch's job."""
+    job, state = dispatch_request(number).jobs[0]
+    return SendAssignment("w", job, state, Acceptance(), 9)
+
+
+def test_void_are_jobs_of_dispatches_that_existed_and_jobs_that_were_not_moved() -> None:
+    batch: list[StoreRequest] = [dispatch_request(1), dispatch_request(2), request(3)]
+    results: list[StoreResult] = [
+        DispatchCreated(1, "AD_1", True),
+        DispatchCreated(2, "AD_2", False),
+        MoveRefused("AJ_9", 4),
+    ]
+    assert void_jobs(batch, results) == {"AJ_2", "AJ_9"}
+
+
+def test_an_assignment_of_a_void_job_is_never_released_however_late_it_is_due() -> None:
+    commits = GroupCommit()
+    commits.add([dispatch_request(1), dispatch_request(2)])
+    commits.take()
+    commits.add([assignment(1), request(3), assignment(2), promise(1)])
+    assert commits.committed(frozenset({"AJ_2"})) == [assignment(1)]
+    commits.take()
+    assert commits.committed() == [promise(1)]
+
+
+def test_a_void_job_is_not_to_be_kept() -> None:
+    commits = GroupCommit()
+    commits.add([request(1), SendVerdicts("w", {"AJ_1": Verdict.KEEP, "AJ_2": Verdict.KEEP})])
+    commits.take()
+    verdicts = {"AJ_1": Verdict.KEEP, "AJ_2": Verdict.STOP_REASSIGNED}
+    assert commits.committed(frozenset({"AJ_2"})) == [SendVerdicts("w", verdicts)]

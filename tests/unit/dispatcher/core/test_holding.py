@@ -405,17 +405,66 @@ def test_a_retry_that_was_waiting_survives_a_restart(bench: EngineBench) -> None
 def test_an_offer_that_was_not_answered_before_a_restart_is_made_again(
     bench: EngineBench,
 ) -> None:
-    bench.worker("a")
     job = bench.dispatch()
+    bench.worker("a")
+    assert bench.offered(job) == "a"
     bench.restart()
     bench.worker("b")
     assert bench.offered(job) == "b"
     assert bench.state(job).epoch == 1
 
 
-def test_an_acceptance_that_was_not_durable_was_never_promised(bench: EngineBench) -> None:
+def test_an_assignment_that_the_store_had_not_recorded_is_kept_when_it_is_claimed(
+    bench: EngineBench,
+) -> None:
     bench.worker("a")
     job = bench.dispatch()
+    bench.holds_commits = True
+    bench.accept(job)
+    assert len(bench.assignments(job)) == 1
+    bench.restart()
+    bench.worker("b")
+    assert bench.state(job).phase is JobPhase.ORPHANED
+    bench.worker("a again")
+    assert bench.claim("a again", job) == {job: Verdict.KEEP}
+    state = bench.state(job)
+    assert (state.phase, state.epoch, state.attempt) == (JobPhase.RUNNING, 1, 1)
+    assert state.participant_identity == f"agent-{job}"
+    assert state.started_at == bench.now
+    assert bench.offers(job) == ["a"]
+
+
+@pytest.mark.parametrize("restart", list(RestartPolicy))
+def test_a_job_that_was_on_offer_at_a_restart_and_that_nobody_claims_goes_to_another(
+    bench: EngineBench, restart: RestartPolicy
+) -> None:
+    bench.worker("a", grace_seconds=5)
+    job = bench.dispatch(restart=restart)
+    bench.restart()
+    bench.worker("b")
+    bench.pass_time(4.9)
+    assert bench.offered(job) is None
+    bench.pass_time(0.2)
+    assert bench.offered(job) == "b"
+    state = bench.state(job)
+    assert (state.epoch, state.attempt) == (2, 1)
+    assert state.attempt_reason is AttemptReason.NOT_DELIVERED
+
+
+def test_a_job_that_was_claimed_after_a_restart_is_lost_like_any_other(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.dispatch(restart=RestartPolicy.NEVER)
+    bench.restart()
+    bench.worker("a again", grace_seconds=5)
+    bench.claim("a again", job)
+    bench.lose("a again")
+    bench.pass_time(5)
+    assert bench.state(job).phase is JobPhase.FAILED
+
+
+def test_an_acceptance_that_was_not_durable_was_never_promised(bench: EngineBench) -> None:
+    job = bench.dispatch()
+    bench.worker("a")
     bench.holds_commits = True
     bench.accept(job)
     bench.restart()

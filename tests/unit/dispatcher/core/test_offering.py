@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dispatcher.core.effects import ClaimJobs, Ignored, RecordMove, SendAssignment, SendOffer
-from dispatcher.core.jobs import JobStateReason, JobStatus, JobType
+from dispatcher.core.jobs import JobStateReason, JobStatus, JobType, seconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.policy import Policy
-from tests.support.engine_bench import EngineBench
+from tests.support.engine_bench import START, EngineBench
 from tests.unit.dispatcher.core.board_checks import watched
 
 POLICY = Policy()
@@ -42,12 +42,41 @@ def test_a_participant_without_a_name_of_its_own_is_named_after_its_job(
     assert bench.state(job).participant_identity == f"agent-{job}"
 
 
-def test_an_offer_is_not_stored(bench: EngineBench) -> None:
-    bench.worker("a")
+def test_an_offer_of_a_queued_job_is_not_stored(bench: EngineBench) -> None:
     job = bench.dispatch()
+    bench.worker("a")
     assert bench.offered(job) == "a"
     assert bench.state(job).phase is JobPhase.QUEUED
     assert [event.trigger for event in bench.events(job)] == [JobTrigger.CREATED]
+
+
+def test_a_new_job_is_stored_as_offered_to_its_worker(bench: EngineBench) -> None:
+    bench.worker("a", grace_seconds=7)
+    job = bench.dispatch()
+    assert bench.offered(job) == "a"
+    state = bench.state(job)
+    assert (state.phase, state.worker_id, state.epoch) == (JobPhase.OFFERED, "a", 1)
+    assert state.grace == seconds(7)
+    assert state.until == bench.now + seconds(300)
+    assert [event.trigger for event in bench.events(job)] == [JobTrigger.CREATED]
+
+
+@pytest.mark.parametrize("how", ["decline", "lose", "silence"])
+def test_a_reservation_that_ends_is_ended_in_the_store(bench: EngineBench, how: str) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    if how == "decline":
+        bench.decline(job)
+    elif how == "lose":
+        bench.lose("a")
+    else:
+        bench.pass_time(10)
+    state = bench.state(job)
+    assert (state.phase, state.worker_id, state.epoch) == (JobPhase.QUEUED, "", 1)
+    assert state.until == START + seconds(300)
+    bench.worker("b")
+    bench.accept(job, worker="b")
+    assert bench.state(job).worker_id == "b"
 
 
 def test_a_declined_job_goes_to_the_next_worker_at_once(bench: EngineBench) -> None:
@@ -482,9 +511,25 @@ def test_what_a_draining_server_cannot_offer_waits_for_the_next_server(
     assert bench.offered(job) == "c"
 
 
-def test_the_assignment_goes_out_only_after_the_move_is_durable(bench: EngineBench) -> None:
+def test_the_assignment_of_a_new_job_waits_for_nothing_but_its_creation(
+    bench: EngineBench,
+) -> None:
     bench.worker("a")
+    bench.holds_commits = True
     job = bench.dispatch()
+    assert bench.commit()
+    bench.accept(job)
+    assert len(bench.assignments(job)) == 1
+    assert bench.state(job).phase is JobPhase.OFFERED
+    bench.release_commits()
+    assert bench.state(job).phase is JobPhase.ASSIGNED
+
+
+def test_the_assignment_of_a_queued_job_goes_out_only_after_the_move_is_durable(
+    bench: EngineBench,
+) -> None:
+    job = bench.dispatch()
+    bench.worker("a")
     bench.holds_commits = True
     bench.accept(job)
     assert not bench.assignments(job)
@@ -497,8 +542,8 @@ def test_an_assignment_that_its_worker_waits_for_no_longer_is_offered_again_inst
     bench: EngineBench,
 ) -> None:
     bench.worker("a")
-    job = bench.dispatch()
     bench.holds_commits = True
+    job = bench.dispatch()
     bench.accept(job)
     bench.pass_time(60)  # the store is slow
     bench.release_commits()

@@ -81,7 +81,7 @@ def steps_of(connection: apsw.Connection, act: Callable[[], object]) -> int:
 REQUESTS: dict[str, list[StoreRequest]] = {
     "create": [create("new", room="new")],
     "create again": [create("new", room="new")],
-    "create held": [create_job("held", hold=True)],
+    "create held": [create_job("held", reserved=True)],
     "claim": [claim(5)],
     "release": [ReleaseJobs(("AJ_old0", "AJ_old10"))],
     "due": [ClaimDue(NOW + 10, 5)],
