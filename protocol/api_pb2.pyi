@@ -1,3 +1,4 @@
+from google.protobuf import struct_pb2 as _struct_pb2
 from protocol import wire_pb2 as _wire_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -227,3 +228,298 @@ class GetWorkerResponse(_message.Message):
     WORKER_FIELD_NUMBER: _ClassVar[int]
     worker: WorkerRecord
     def __init__(self, worker: _Optional[_Union[WorkerRecord, _Mapping]] = ...) -> None: ...
+
+class RuleMatch(_message.Message):
+    __slots__ = ("room", "room_metadata", "identity", "kind", "attributes", "metadata")
+    class RoomMetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _struct_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _struct_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    ROOM_METADATA_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    room: str
+    room_metadata: _containers.MessageMap[str, _struct_pb2.Value]
+    identity: _containers.RepeatedScalarFieldContainer[str]
+    kind: _containers.RepeatedScalarFieldContainer[str]
+    attributes: _containers.ScalarMap[str, str]
+    metadata: _containers.MessageMap[str, _struct_pb2.Value]
+    def __init__(self, room: _Optional[str] = ..., room_metadata: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., identity: _Optional[_Iterable[str]] = ..., kind: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., metadata: _Optional[_Mapping[str, _struct_pb2.Value]] = ...) -> None: ...
+
+class Rule(_message.Message):
+    __slots__ = ("name", "version", "type", "match", "agent_name", "deployment", "namespace", "metadata", "attributes", "priority", "queue_deadline_seconds", "uniqueness_key", "concurrency_limit", "delay_seconds", "restart_policy", "enabled", "created_at", "updated_at")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNIQUENESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    DELAY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_POLICY_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    type: _wire_pb2.JobType
+    match: RuleMatch
+    agent_name: str
+    deployment: str
+    namespace: str
+    metadata: str
+    attributes: _containers.ScalarMap[str, str]
+    priority: int
+    queue_deadline_seconds: float
+    uniqueness_key: str
+    concurrency_limit: int
+    delay_seconds: float
+    restart_policy: _wire_pb2.JobRestartPolicy
+    enabled: bool
+    created_at: int
+    updated_at: int
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., type: _Optional[_Union[_wire_pb2.JobType, str]] = ..., match: _Optional[_Union[RuleMatch, _Mapping]] = ..., agent_name: _Optional[str] = ..., deployment: _Optional[str] = ..., namespace: _Optional[str] = ..., metadata: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., queue_deadline_seconds: _Optional[float] = ..., uniqueness_key: _Optional[str] = ..., concurrency_limit: _Optional[int] = ..., delay_seconds: _Optional[float] = ..., restart_policy: _Optional[_Union[_wire_pb2.JobRestartPolicy, str]] = ..., enabled: _Optional[bool] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ...) -> None: ...
+
+class ApplyRuleRequest(_message.Message):
+    __slots__ = ("rule",)
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    rule: Rule
+    def __init__(self, rule: _Optional[_Union[Rule, _Mapping]] = ...) -> None: ...
+
+class ApplyRuleResponse(_message.Message):
+    __slots__ = ("rule", "changed")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    rule: Rule
+    changed: bool
+    def __init__(self, rule: _Optional[_Union[Rule, _Mapping]] = ..., changed: _Optional[bool] = ...) -> None: ...
+
+class GetRuleRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListRulesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "agent_name")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    agent_name: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., agent_name: _Optional[str] = ...) -> None: ...
+
+class ListRulesResponse(_message.Message):
+    __slots__ = ("rules", "next_page_token")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    next_page_token: str
+    def __init__(self, rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteRuleRequest(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class RuleMismatch(_message.Message):
+    __slots__ = ("condition", "wanted", "found")
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    condition: str
+    wanted: str
+    found: str
+    def __init__(self, condition: _Optional[str] = ..., wanted: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...
+
+class RuleVerdict(_message.Message):
+    __slots__ = ("rule", "version", "matches", "mismatch", "participant", "job_id")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    MISMATCH_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    version: int
+    matches: bool
+    mismatch: RuleMismatch
+    participant: str
+    job_id: str
+    def __init__(self, rule: _Optional[str] = ..., version: _Optional[int] = ..., matches: _Optional[bool] = ..., mismatch: _Optional[_Union[RuleMismatch, _Mapping]] = ..., participant: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+
+class ExplainEventRequest(_message.Message):
+    __slots__ = ("event", "room", "rule")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    event: RoomEvent
+    room: str
+    rule: str
+    def __init__(self, event: _Optional[_Union[RoomEvent, _Mapping]] = ..., room: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
+
+class ExplainEventResponse(_message.Message):
+    __slots__ = ("verdicts",)
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    verdicts: _containers.RepeatedCompositeFieldContainer[RuleVerdict]
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[RuleVerdict, _Mapping]]] = ...) -> None: ...
+
+class RoomEvent(_message.Message):
+    __slots__ = ("event", "room", "participant", "track_sid", "id", "created_at")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    TRACK_SID_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    event: str
+    room: _wire_pb2.Room
+    participant: _wire_pb2.ParticipantInfo
+    track_sid: str
+    id: str
+    created_at: int
+    def __init__(self, event: _Optional[str] = ..., room: _Optional[_Union[_wire_pb2.Room, _Mapping]] = ..., participant: _Optional[_Union[_wire_pb2.ParticipantInfo, _Mapping]] = ..., track_sid: _Optional[str] = ..., id: _Optional[str] = ..., created_at: _Optional[int] = ...) -> None: ...
+
+class ReportRoomEventRequest(_message.Message):
+    __slots__ = ("event",)
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    event: RoomEvent
+    def __init__(self, event: _Optional[_Union[RoomEvent, _Mapping]] = ...) -> None: ...
+
+class ReportRoomEventResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ParticipantRecord(_message.Message):
+    __slots__ = ("sid", "identity", "name", "kind", "metadata", "attributes", "joined_at", "is_publisher", "job_ids")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SID_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    JOINED_AT_FIELD_NUMBER: _ClassVar[int]
+    IS_PUBLISHER_FIELD_NUMBER: _ClassVar[int]
+    JOB_IDS_FIELD_NUMBER: _ClassVar[int]
+    sid: str
+    identity: str
+    name: str
+    kind: str
+    metadata: str
+    attributes: _containers.ScalarMap[str, str]
+    joined_at: int
+    is_publisher: bool
+    job_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, sid: _Optional[str] = ..., identity: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., metadata: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., joined_at: _Optional[int] = ..., is_publisher: _Optional[bool] = ..., job_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RoomRecord(_message.Message):
+    __slots__ = ("name", "sid", "metadata", "started_at", "num_participants", "participants", "job_ids")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    NUM_PARTICIPANTS_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANTS_FIELD_NUMBER: _ClassVar[int]
+    JOB_IDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sid: str
+    metadata: str
+    started_at: int
+    num_participants: int
+    participants: _containers.RepeatedCompositeFieldContainer[ParticipantRecord]
+    job_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., sid: _Optional[str] = ..., metadata: _Optional[str] = ..., started_at: _Optional[int] = ..., num_participants: _Optional[int] = ..., participants: _Optional[_Iterable[_Union[ParticipantRecord, _Mapping]]] = ..., job_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListRoomsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRoomsResponse(_message.Message):
+    __slots__ = ("rooms", "next_page_token")
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rooms: _containers.RepeatedCompositeFieldContainer[RoomRecord]
+    next_page_token: str
+    def __init__(self, rooms: _Optional[_Iterable[_Union[RoomRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetRoomRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CreateRoomConfigurationRequest(_message.Message):
+    __slots__ = ("configuration",)
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    configuration: _wire_pb2.RoomConfiguration
+    def __init__(self, configuration: _Optional[_Union[_wire_pb2.RoomConfiguration, _Mapping]] = ...) -> None: ...
+
+class UpdateRoomConfigurationRequest(_message.Message):
+    __slots__ = ("configuration",)
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    configuration: _wire_pb2.RoomConfiguration
+    def __init__(self, configuration: _Optional[_Union[_wire_pb2.RoomConfiguration, _Mapping]] = ...) -> None: ...
+
+class ListRoomConfigurationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRoomConfigurationsResponse(_message.Message):
+    __slots__ = ("configurations",)
+    CONFIGURATIONS_FIELD_NUMBER: _ClassVar[int]
+    configurations: _containers.RepeatedCompositeFieldContainer[_wire_pb2.RoomConfiguration]
+    def __init__(self, configurations: _Optional[_Iterable[_Union[_wire_pb2.RoomConfiguration, _Mapping]]] = ...) -> None: ...
+
+class DeleteRoomConfigurationRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...

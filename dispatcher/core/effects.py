@@ -237,8 +237,12 @@ class Outcome(Enum):
 
     CREATED = "created"
     EXISTED = "existed"
+    CHANGED = "changed"
     DELETED = "deleted"
     NOT_FOUND = "not_found"
+    STALE = "stale"  # the caller knows an older version
+    DONE = "done"
+    REFUSED = "refused"  # over a bound, which `detail` names
 
 
 @quick
@@ -248,7 +252,10 @@ class Reply:
 
     request: int
     outcome: Outcome
-    dispatch_id: str
+    # the dispatch that it is about, if it is about one
+    dispatch_id: str = ""
+    # for the caller, where the outcome alone does not tell enough
+    detail: str = ""
 
 
 class Ignored(Enum):

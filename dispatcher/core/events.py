@@ -22,6 +22,8 @@ from dispatcher.core.jobs import (
     RestartPolicy,
 )
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.room_events import RoomEvent, RoomSeen
+from dispatcher.core.rules import Rule
 from dispatcher.core.values import quick
 
 # --- workers ---------------------------------------------------------------------------------
@@ -188,6 +190,56 @@ class DispatchDeletionRequested:
     project: str
     room: str
     dispatch_id: str
+
+
+# --- rooms and rules -------------------------------------------------------------------------
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class RoomEventReported:
+    """Something happened in a room. Reply: DONE, when what follows from it is durable."""
+
+    request: int
+    event: RoomEvent
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class RoomsListed:
+    """The SFU's own list of the rooms of a project, asked for at `asked_at`.
+
+    A room that started after that is not missing from it. `others_gone`: rooms that the list has
+    not are over (else it is the list of some rooms alone).
+    """
+
+    project: str
+    asked_at: Nanoseconds
+    rooms: tuple[RoomSeen, ...]
+    others_gone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RuleApplyRequested:
+    """A caller creates or changes a rule. Reply: CREATED, CHANGED, EXISTED (unchanged), STALE.
+
+    With `rule.version` other than 0 the rule must be at that version now. The rule's times are set
+    by the engine.
+    """
+
+    request: int
+    project: str
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDeletionRequested:
+    """A caller deletes a rule. Reply: DELETED, NOT_FOUND, STALE (if `version` is not 0)."""
+
+    request: int
+    project: str
+    name: str
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
