@@ -1,17 +1,18 @@
 """The one port: workers, API callers, and the health checks, as one ASGI application.
 
 Websockets go to `worker_socket`, /twirp/ to `twirp`, without a router between; the few other paths
-are Starlette's. What is not here is 404 (/settings/regions too: LiveKit's clients ask for it).
+are Starlette's: those of this module, and the `routes` that other doors bring along. What is not
+here is 404 (/settings/regions too: LiveKit's clients ask for it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from dispatcher.server.twirp import PATH_START, Twirp
 from dispatcher.server.worker_socket import WorkerSocket
@@ -29,6 +30,7 @@ class HttpApp:
         worker_socket: WorkerSocket,
         twirp: Twirp,
         why_not_ready: Callable[[], str | None],
+        routes: Sequence[BaseRoute] = (),
     ) -> None:
         self._worker_socket = worker_socket
         self._twirp = twirp
@@ -38,6 +40,7 @@ class HttpApp:
                 Route("/", _say_ok),
                 Route("/healthz", _say_ok),
                 Route("/readyz", self._say_ready),
+                *routes,
             ]
         )
 
