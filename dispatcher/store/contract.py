@@ -14,6 +14,9 @@ It takes batches of `StoreRequest`s and answers with results; it decides nothing
    log, whose sequence numbers grow without end and are never used again, also after pruning.
 5. A queue goes by priority, then by arrival; a job that is released takes its old place.
 6. The cost of a request does not grow with the number of jobs, but by a logarithm.
+7. A position is a number that is kept under a name: how far a reader of the event log has come.
+   It is durable when `set_position` returns, in a commit of its own, so who moves it often should
+   say so seldom. Nothing else depends on it, and pruning leaves it alone.
 
 A `commit` that raises a StoreError with `retryable` (StoreUnavailable, StoreFull) changed nothing,
 holds included, and may be tried again as it is. Any other StoreError is final: the process should
@@ -146,6 +149,18 @@ class Store(Protocol):
 
     async def events_after(self, sequence: int, limit: int) -> list[EventRow]:
         """Return rows of the event log of all projects with greater sequence numbers, in order."""
+        ...
+
+    async def last_sequence(self) -> int:
+        """Return the highest sequence number that an event was given, also if it was pruned."""
+        ...
+
+    async def get_position(self, name: str) -> int | None:
+        """Return the position that was set last under the name; None where none ever was."""
+        ...
+
+    async def set_position(self, name: str, sequence: int) -> None:
+        """Keep the position under the name, durably, in place of the one before."""
         ...
 
     async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:

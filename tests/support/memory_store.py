@@ -107,6 +107,7 @@ class MemoryDatabase:
         self._events: list[EventRow] = []
         self._job_number = 0
         self._event_sequence = 0
+        self._positions: dict[str, int] = {}
         # not durable: the queues, sorted; (-priority, number, id) and (until, number, id)
         self._queues: dict[Lane, list[tuple[int, int, str]]] = {}
         self._due: list[tuple[Nanoseconds, int, str]] = []
@@ -268,6 +269,21 @@ class MemoryDatabase:
             return []
         start = max(0, sequence + 1 - self._events[0].sequence)
         return self._events[start : start + limit]
+
+    def last_sequence(self) -> int:
+        """Return the highest sequence number that an event was given."""
+        self._must_be_open()
+        return self._event_sequence
+
+    def get_position(self, name: str) -> int | None:
+        """Return the position under the name."""
+        self._must_be_open()
+        return self._positions.get(name)
+
+    def set_position(self, name: str, sequence: int) -> None:
+        """Keep the position under the name."""
+        self._must_be_open()
+        self._positions[name] = sequence
 
     # --- requests -------------------------------------------------------------------------
 
@@ -514,6 +530,18 @@ class MemoryStore:
     async def events_after(self, sequence: int, limit: int) -> list[EventRow]:
         """Return rows of the event log of all projects with greater sequence numbers, in order."""
         return self.database.events_after(sequence, limit)
+
+    async def last_sequence(self) -> int:
+        """Return the highest sequence number that an event was given, also if it was pruned."""
+        return self.database.last_sequence()
+
+    async def get_position(self, name: str) -> int | None:
+        """Return the position that was set last under the name; None where none ever was."""
+        return self.database.get_position(name)
+
+    async def set_position(self, name: str, sequence: int) -> None:
+        """Keep the position under the name, durably."""
+        self.database.set_position(name, sequence)
 
     async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
         """Delete at most `limit` rows that are past retention; return how many were deleted."""

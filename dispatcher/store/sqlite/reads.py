@@ -51,6 +51,12 @@ JOB_EVENTS = (
 EVENTS_AFTER = (
     f"SELECT {EVENT_COLUMNS} FROM event e WHERE e.sequence > ? ORDER BY e.sequence LIMIT ?"  # noqa: S608
 )
+# The counter is what was given out before the last prune, which may have taken the newest rows.
+LAST_SEQUENCE = (
+    "SELECT max(ifnull((SELECT max(sequence) FROM event), 0),"
+    " ifnull((SELECT value FROM counter WHERE name = 'event'), 0))"
+)
+GET_POSITION = "SELECT sequence FROM position WHERE name = ?"
 
 NUMBER_MAX = 2**63 - 1
 
@@ -98,6 +104,17 @@ class Reader:
         with translated(self._place):
             rows = self._connection.execute(EVENTS_AFTER, (sequence, limit))
             return [event_of(row) for row in rows]
+
+    def last_sequence(self) -> int:
+        """Return the highest sequence number that an event was given."""
+        with translated(self._place):
+            return int(self._connection.execute(LAST_SEQUENCE).get)
+
+    def get_position(self, name: str) -> int | None:
+        """Return the position under the name."""
+        with translated(self._place):
+            row = self._connection.execute(GET_POSITION, (name,)).fetchone()
+        return None if row is None else int(row[0])
 
     @contextmanager
     def _one_moment(self) -> Iterator[apsw.Cursor]:

@@ -3,7 +3,8 @@
 Config and state are apart: `dispatch` and `job` are written once (a trigger guards `job`), and
 `job_state` is what moves. `event` is the log. Numbers are given out by the database class, not by
 AUTOINCREMENT, which would write one more page in every commit; `counter` keeps what was given out
-when the newest rows are pruned, so that no number comes twice.
+when the newest rows are pruned, so that no number comes twice. `position` keeps how far each
+reader of the log has come.
 
 How the reads find their rows: jobs by number (the order of arrival), by id, by dispatch; states
 that have not ended, and ended ones by time, through partial indices; the events of one job through
@@ -104,6 +105,12 @@ MIGRATIONS: tuple[str, ...] = (
         error TEXT NOT NULL,
         detail TEXT NOT NULL
     );
+    """,
+    """
+    CREATE TABLE position (
+        name TEXT PRIMARY KEY,
+        sequence INTEGER NOT NULL -- of the event log: how far the reader of that name has come
+    ) WITHOUT ROWID;
     """,
 )
 

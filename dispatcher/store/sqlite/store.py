@@ -79,6 +79,18 @@ class SqliteStore:
         """Return rows of the event log of all projects with greater sequence numbers, in order."""
         return await self._reader.call(self._database.reads.events_after, sequence, limit)
 
+    async def last_sequence(self) -> int:
+        """Return the highest sequence number that an event was given, also if it was pruned."""
+        return await self._reader.call(self._database.reads.last_sequence)
+
+    async def get_position(self, name: str) -> int | None:
+        """Return the position that was set last under the name; None where none ever was."""
+        return await self._reader.call(self._database.reads.get_position, name)
+
+    async def set_position(self, name: str, sequence: int) -> None:
+        """Keep the position under the name, durably."""
+        await self._writer.call(self._database.set_position, name, sequence)
+
     async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
         """Delete at most `limit` rows that are past retention; return how many were deleted."""
         return await self._writer.call(self._database.prune, retention, now, limit)
