@@ -12,6 +12,12 @@ PYTEST_ARGS ?=
 # The real Node clients of the conformance tests; without npm those tests say that they are skipped.
 NODE := tests/conformance/node
 NODE_PACKAGES := $(if $(shell command -v npm 2>/dev/null),$(NODE)/node_modules/.package-lock.json)
+# LiveKit's own server, for the tests with a real SFU; without go those say that they are skipped.
+# The version is in tests/support/livekit_server.py too.
+LIVEKIT_VERSION := v1.13.3
+LIVEKIT_FOLDER := tests/.livekit
+LIVEKIT_PROGRAM := $(LIVEKIT_FOLDER)/livekit-server-$(LIVEKIT_VERSION)
+LIVEKIT_SERVER := $(if $(shell command -v go 2>/dev/null),$(LIVEKIT_PROGRAM))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check format lint types lock protos bench clean
@@ -42,7 +48,13 @@ demo: $(VENV)/.runtime ## Run the main job here: a server, workers, rooms, and k
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	npm ci --prefix $(NODE) --no-audit --no-fund || echo "No Node packages: those tests are skipped." >&2
 
-test: $(VENV)/.dev $(NODE_PACKAGES) ## Run all tests; says what was skipped and why
+# Go gives a program its folder's name: "server".
+$(LIVEKIT_PROGRAM):
+	@mkdir -p $(LIVEKIT_FOLDER)
+	{ GOBIN=$(abspath $(LIVEKIT_FOLDER)) go install github.com/livekit/livekit-server/cmd/server@$(LIVEKIT_VERSION) \
+		&& mv $(LIVEKIT_FOLDER)/server $@; } || echo "No livekit-server: its tests are skipped." >&2
+
+test: $(VENV)/.dev $(NODE_PACKAGES) $(LIVEKIT_SERVER) ## Run all tests; says what was skipped and why
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: lint types test ## Check format, lint, types and tests: the one command
@@ -72,5 +84,5 @@ bench: $(VENV)/.dev ## Measure the server against the bare transport
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment, caches and builds
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE)/node_modules
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE)/node_modules $(LIVEKIT_FOLDER)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
