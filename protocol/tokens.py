@@ -11,6 +11,9 @@ BuildAgentToken makes them.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGENT_NAME_ATTRIBUTE",
     "Grants",
+    "check_body",
     "mint",
     "mint_api_token",
     "mint_assignment_token",
@@ -111,6 +115,18 @@ def verify(
         raise TokenError("the signature is wrong")
     expires_at_seconds = _check_times(claims, now_ns / _NS_PER_SECOND, limits.token_leeway_seconds)
     return _grants(claims, api_key, expires_at_seconds)
+
+
+def check_body(grants: Grants, body: bytes) -> None:
+    """Refuse a body that the token was not made for: TokenError.
+
+    The claim `sha256` is the hash of the raw body in base64, and compared as LiveKit does, as text.
+    """
+    if not grants.sha256:
+        raise TokenError("claim sha256 is missing")
+    digest = base64.b64encode(hashlib.sha256(body).digest())
+    if not hmac.compare_digest(digest, grants.sha256.encode()):
+        raise TokenError("the body is not the one that was signed (sha256)")
 
 
 def mint(

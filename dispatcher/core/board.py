@@ -172,7 +172,15 @@ class Board:
     def take(self, job: Job, state: JobState) -> JobInHand:
         """Take a waiting job in hand, to offer it."""
         held = HeldJob(
-            job.id, job.dispatch_id, job.room, job.lane, job.restart_policy, job.queue_time, state
+            job.id,
+            job.dispatch_id,
+            job.room,
+            job.lane,
+            job.restart_policy,
+            job.queue_time,
+            state,
+            job.order,
+            job.unique_key,
         )
         return self.take_held(held, job)
 

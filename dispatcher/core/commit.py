@@ -5,7 +5,8 @@ many jobs, and an idle server commits at once (there is no timer). A message tha
 something carries a mark, the number of requests that were made before it, and is released when so
 many are durable.
 
-Invariants: requests are committed in the order in which they were made; a batch that could not be
+Invariants: requests are committed in the order in which they were made, those of one turn in one
+batch (what belongs together is there after a crash, or is not); a batch that could not be
 committed is tried again as it is before anything else (a commit that failed changed nothing). A
 job that the store did not create, or did not move, is given to nobody: the engine was ahead of the
 store, and wrong.
@@ -64,14 +65,16 @@ def _without(message: Message, void: frozenset[str]) -> Message | None:
 class GroupCommit:
     """Puts effects in order for the store and for the wire."""
 
-    __slots__ = ("_batch_max", "_durable", "_gated", "_made", "_underway", "_waiting")
+    __slots__ = ("_batch_max", "_durable", "_gated", "_made", "_turns", "_underway", "_waiting")
 
     def __init__(self, batch_max: int = 4096) -> None:
-        # most requests of one commit, so that none takes for ever
+        # most requests of one commit, so that none takes for ever; a turn may be larger
         self._batch_max = batch_max
         # requests that no batch has yet, and the batch under way; empty: no commit is under way
         self._waiting: list[StoreRequest] = []
         self._underway: list[StoreRequest] = []
+        # how many requests each turn made that no batch has yet: a turn is committed as a whole
+        self._turns: deque[int] = deque()
         # how many requests were ever made, and how many of them are durable
         self._made = 0
         self._durable = 0
@@ -85,6 +88,7 @@ class GroupCommit:
     def add(self, effects: Iterable[Effect]) -> list[Message]:
         """Take in the effects of a turn; return the messages that go out at once."""
         at_once: list[Message] = []
+        before = self._made
         for effect in effects:
             kind = type(effect)
             if kind in _REQUESTS:
@@ -94,6 +98,8 @@ class GroupCommit:
                 at_once.append(cast(Message, effect))
             else:
                 self._gated.append((self._made, cast(Message, effect)))
+        if self._made > before:
+            self._turns.append(self._made - before)
         return at_once
 
     def take(self) -> list[StoreRequest]:
@@ -102,9 +108,13 @@ class GroupCommit:
             return []
         if len(self._waiting) <= self._batch_max:
             self._underway, self._waiting = self._waiting, []
-        else:
-            self._underway = self._waiting[: self._batch_max]
-            del self._waiting[: self._batch_max]
+            self._turns.clear()
+            return self._underway
+        size = 0
+        while self._turns and (not size or size + self._turns[0] <= self._batch_max):
+            size += self._turns.popleft()
+        self._underway = self._waiting[:size]
+        del self._waiting[:size]
         return self._underway
 
     def committed(self, void: frozenset[str] = _NONE) -> list[Message]:
@@ -130,4 +140,5 @@ class GroupCommit:
     def failed(self) -> None:
         """The batch under way changed nothing: it is the next to be taken again."""
         self._waiting[:0] = self._underway
+        self._turns.appendleft(len(self._underway))
         self._underway = []

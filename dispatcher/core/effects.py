@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dispatcher.core.events import Acceptance
-from dispatcher.core.jobs import Dispatch, Job, JobState, Lane, Nanoseconds
+from dispatcher.core.jobs import Dispatch, Job, JobState, JobStateReason, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger
+from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.values import quick
 
 # --- to the store ----------------------------------------------------------------------------
@@ -103,6 +104,36 @@ class DeleteDispatch:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class CallOffJobs:
+    """Cancel those of these jobs that wait and that no node holds. Result: JobsCalledOff, always."""
+
+    job_ids: tuple[str, ...]
+    reason: JobStateReason
+    detail: str
+    now: Nanoseconds
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class PutNote:
+    """Keep this note, in place of the one of its name."""
+
+    note: Note
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class DropNotes:
+    """Forget the note of this key, or with None all of this scope."""
+
+    kind: NoteKind
+    project: str
+    scope: str
+    key: str | None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class FinishDeletion:
     """Set the dispatch's `deleted_at`: the last of its jobs has ended."""
 
@@ -129,7 +160,10 @@ StoreRequest = (
     | ClaimDue
     | DeleteDispatch
     | FinishDeletion
+    | CallOffJobs
     | LookUpJobs
+    | PutNote
+    | DropNotes
 )
 
 # --- to workers ------------------------------------------------------------------------------

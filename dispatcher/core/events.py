@@ -22,6 +22,7 @@ from dispatcher.core.jobs import (
     RestartPolicy,
 )
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.notes import Note
 from dispatcher.core.room_events import RoomEvent, RoomSeen
 from dispatcher.core.rules import Rule
 from dispatcher.core.values import quick
@@ -262,6 +263,18 @@ class HeldJob:
     restart_policy: RestartPolicy
     queue_time: Nanoseconds
     state: JobState
+    order: str = ""
+    unique_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedJob:
+    """A job of an order (`Job.order`) that has not ended."""
+
+    id: str
+    project: str
+    order: str
+    unique_key: str
 
 
 @quick
@@ -272,13 +285,29 @@ class StoreRecovered:
     `held` are all jobs that are offered, assigned, running or orphaned, and those that wait though
     their dispatch was deleted (they were in hand then): this node holds them. `waiting` counts the other
     queued jobs of each lane; `next_due` is the earliest `until` of a delayed or queued job of
-    these; `deletions` are the dispatches whose deletion was asked for and is not finished.
+    these; `deletions` are the dispatches whose deletion was asked for and is not finished;
+    `notes` are all notes, in no order; `ordered` are the jobs of orders that have not ended.
     """
 
     held: tuple[HeldJob, ...]
     waiting: Mapping[Lane, int]
     next_due: Nanoseconds | None
     deletions: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+    ordered: tuple[OrderedJob, ...] = ()
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class JobsCalledOff:
+    """Result of CallOffJobs: which of those that were asked for were cancelled, and from where.
+
+    `queued_by_lane` counts those of them that were queued.
+    """
+
+    asked: tuple[str, ...]
+    cancelled: tuple[str, ...]
+    queued_by_lane: Mapping[Lane, int]
 
 
 @quick
@@ -351,7 +380,13 @@ class JobsLookedUp:
 
 
 StoreResult = (
-    DispatchCreated | JobsClaimed | JobsDue | DispatchDeletionRecorded | MoveRefused | JobsLookedUp
+    DispatchCreated
+    | JobsClaimed
+    | JobsDue
+    | DispatchDeletionRecorded
+    | JobsCalledOff
+    | MoveRefused
+    | JobsLookedUp
 )
 
 Event = (
@@ -367,6 +402,10 @@ Event = (
     | WorkerDisconnected
     | DispatchRequested
     | DispatchDeletionRequested
+    | RoomEventReported
+    | RoomsListed
+    | RuleApplyRequested
+    | RuleDeletionRequested
     | DrainStarted
     | StoreRecovered
     | StoreResult

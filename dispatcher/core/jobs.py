@@ -141,7 +141,8 @@ class Job:
     """What was asked of a worker: written once, never changed.
 
     `config` is the serialised wire Job without its state: what a worker reads. `dispatch_id` is
-    empty for a simulated job. Of two queued jobs of a lane the one with the higher `priority` goes
+    empty for a simulated job. `order` is what it was made for besides a dispatch ("rule:greeter"),
+    and `unique_key` is the rule's, filled in. Of two queued jobs of a lane the one with the higher `priority` goes
     first, then the one that came first. `queue_time` of waiting, counted anew whenever it is
     queued again, end it for lack of capacity.
     """
@@ -155,6 +156,8 @@ class Job:
     restart_policy: RestartPolicy = RestartPolicy.ON_FAILURE
     priority: int = 0
     queue_time: Nanoseconds = 300 * SECOND
+    order: str = ""
+    unique_key: str = ""
 
 
 @quick

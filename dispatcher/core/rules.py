@@ -4,20 +4,30 @@ A rule is a standing order for every room that there is and will be. What a cond
 matches everything; of a tuple of wanted values, one must match. Templates (`metadata`, the values
 of `attributes`, `uniqueness_key`) may take values of the room and of the participant.
 
-Left to others: which rules match what (`matching`), what becomes of a match (`orders`), how a rule
-is written down (`rule_files`).
+Left to others: what a glob, a path and a template are (`globs`, `documents`, `templates`), which rules
+match what (`matching`), what becomes of a match (`orders`), which rules are accepted
+(`dispatcher.rule_checks`), how one is written down (`dispatcher.rule_files`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dispatcher.core.jobs import JobType, Nanoseconds, RestartPolicy
 from dispatcher.core.room_events import ParticipantKind
+from protocol.errors import CallboardError
 
 # What a JSON document has at the end of a path.
 JsonScalar = str | int | float | bool | None
+
+
+class NotUnderstood(CallboardError):
+    """A glob, a path or a template that cannot be read; `reason` goes on after a field's name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +78,19 @@ class Rule:
     version: int = 0
     created_at: Nanoseconds = 0
     updated_at: Nanoseconds = 0
+
+    def says_the_same(self, other: Rule) -> bool:
+        """Is it the same rule, whatever its version and times? (In JSON, 1 is not true.)"""
+        return _content(self) == _content(other)
+
+
+def _content(rule: Rule) -> tuple[object, ...]:
+    match = rule.match
+    plain = replace(rule, version=0, created_at=0, updated_at=0)
+    # True equals 1 in Python.
+    sorts = sorted(
+        (where, name, isinstance(value, bool))
+        for where, mapping in enumerate((match.room_metadata, match.metadata))
+        for name, value in mapping.items()
+    )
+    return plain, tuple(sorts)

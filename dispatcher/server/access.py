@@ -61,6 +61,10 @@ class Access:
         token = find_token(headers, query)
         if token is None:
             return None
+        return self.verified(token, now)
+
+    def verified(self, token: str, now: Nanoseconds) -> Bearer:
+        """Return whose token this is. Raises TokenError."""
         grants = verify(token, self._secrets, now, self._limits)
         return Bearer(grants, self._projects[grants.api_key])
 

@@ -58,6 +58,11 @@ class ServerLimits:
     # Dispatches in one answer of ListDispatch, which has no pages.
     list_dispatches_max: int = 1000
 
+    # --- rooms ---
+    # Room events that are known by their ids, so that one that is sent again is told. A webhook is
+    # valid for five minutes: this is enough for 300 of them a second.
+    room_event_ids_max: int = 100_000
+
     # --- stopping ---
     # How long open connections may take to close when the server stops.
     stop_timeout_seconds: int = 5

@@ -21,13 +21,16 @@ from dataclasses import replace
 import anyio.lowlevel
 
 from dispatcher.core.effects import (
+    CallOffJobs,
     ClaimDue,
     ClaimJobs,
     CreateDispatch,
     CreateJob,
     DeleteDispatch,
+    DropNotes,
     FinishDeletion,
     LookUpJobs,
+    PutNote,
     RecordMove,
     ReleaseJobs,
     StoreRequest,
@@ -36,10 +39,12 @@ from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRecorded,
     HeldJob,
+    JobsCalledOff,
     JobsClaimed,
     JobsDue,
     JobsLookedUp,
     MoveRefused,
+    OrderedJob,
     StoreRecovered,
     StoreResult,
 )
@@ -52,6 +57,7 @@ from dispatcher.core.jobs import (
     Nanoseconds,
 )
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, LifecycleError
+from dispatcher.core.notes import Note, NoteKind
 from dispatcher.store.contract import (
     EventRow,
     JobFilter,
@@ -92,6 +98,8 @@ class _Entry:
             restart_policy=job.restart_policy,
             queue_time=job.queue_time,
             state=self.state,
+            order=job.order,
+            unique_key=job.unique_key,
         )
 
 
@@ -105,6 +113,7 @@ class MemoryDatabase:
         self._jobs_of: dict[str, list[_Entry]] = {}  # by dispatch id
         self._jobs: dict[str, _Entry] = {}
         self._events: list[EventRow] = []
+        self._notes: dict[tuple[NoteKind, str, str, str], Note] = {}
         self._job_number = 0
         self._event_sequence = 0
         self._positions: dict[str, int] = {}
@@ -135,6 +144,12 @@ class MemoryDatabase:
             waiting={lane: len(queue) for lane, queue in self._queues.items()},
             next_due=self._next_due(),
             deletions=deletions,
+            notes=tuple(self._notes.values()),
+            ordered=tuple(
+                OrderedJob(e.job.id, e.job.lane.project, e.job.order, e.job.unique_key)
+                for e in self._jobs.values()
+                if e.job.order and not e.state.phase.is_ended
+            ),
         )
 
     def crash(self) -> None:
@@ -353,6 +368,16 @@ class MemoryDatabase:
                         self._enqueue(entry)
             case DeleteDispatch():
                 results.append(self._delete(request, now))
+            case CallOffJobs():
+                results.append(self._call_off(request, now))
+            case PutNote():
+                note = request.note
+                self._notes[note.kind, note.project, note.scope, note.key] = note
+            case DropNotes():
+                scope = (request.kind, request.project, request.scope)
+                for name in [name for name in self._notes if name[:3] == scope]:
+                    if request.key is None or name[3] == request.key:
+                        del self._notes[name]
             case FinishDeletion():
                 found = self._dispatches.get(request.dispatch_id)
                 if found is not None and found.deletion_requested_at and not found.deleted_at:
@@ -400,18 +425,41 @@ class MemoryDatabase:
                     continue
                 if entry.state.phase is JobPhase.QUEUED:
                     cancelled[entry.job.lane] += 1
-                state = replace(
-                    entry.state,
-                    phase=JobPhase.CANCELLED,
-                    until=0,
-                    reason=JobStateReason.DISPATCH_DELETED,
-                    ended_at=request.now,
-                    updated_at=request.now,
-                )
-                self._move(entry, JobTrigger.CANCELLED, state, "", now)
+                self._cancel(entry, JobStateReason.DISPATCH_DELETED, "", request.now, now)
         return DispatchDeletionRecorded(
             request.request, request.dispatch_id, found, dict(cancelled)
         )
+
+    def _call_off(self, request: CallOffJobs, now: Nanoseconds) -> JobsCalledOff:
+        queued: Counter[Lane] = Counter()
+        cancelled: list[str] = []
+        for job_id in request.job_ids:
+            entry = self._jobs.get(job_id)
+            if entry is None or entry.held or not entry.state.phase.is_waiting:
+                continue
+            if entry.state.phase is JobPhase.QUEUED:
+                queued[entry.job.lane] += 1
+            cancelled.append(job_id)
+            self._cancel(entry, request.reason, request.detail, request.now, now)
+        return JobsCalledOff(request.job_ids, tuple(cancelled), dict(queued))
+
+    def _cancel(
+        self,
+        entry: _Entry,
+        reason: JobStateReason,
+        detail: str,
+        ended_at: Nanoseconds,
+        now: Nanoseconds,
+    ) -> None:
+        state = replace(
+            entry.state,
+            phase=JobPhase.CANCELLED,
+            until=0,
+            reason=reason,
+            ended_at=ended_at,
+            updated_at=ended_at,
+        )
+        self._move(entry, JobTrigger.CANCELLED, state, detail, now)
 
     # --- parts ----------------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ from itertools import chain
 
 import apsw
 
+from dispatcher.core.effects import DropNotes
 from dispatcher.core.jobs import Dispatch, Job, JobState, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger
+from dispatcher.core.notes import Note
 from dispatcher.store.sqlite.pending import LiveJob
 from dispatcher.store.sqlite.rows import Row
 from protocol.errors import StoreError
@@ -23,7 +25,7 @@ INSERT_DISPATCH = (
 )
 _INSERT_JOB = (
     "INSERT INTO job (number, id, dispatch, project, agent_name, namespace, job_type, deployment,"
-    " room, priority, created_at, restart_policy, queue_time, config) VALUES "
+    " room, priority, created_at, restart_policy, queue_time, config, made_for, unique_key) VALUES "
 )
 _INSERT_STATE = (
     "INSERT INTO job_state (phase, attempt, attempt_reason, until, worker_id,"
@@ -43,6 +45,9 @@ _INSERT_EVENT = (
     "INSERT INTO event (sequence, previous, at, project, job_id, dispatch_id, trigger, phase,"
     " epoch, attempt, worker_id, reason, error, detail) VALUES "
 )
+PUT_NOTE = "INSERT OR REPLACE INTO note (kind, project, scope, key, text) VALUES (?, ?, ?, ?, ?)"
+DROP_SCOPE = "DELETE FROM note WHERE kind = ? AND project = ? AND scope = ?"
+DROP_NOTE = f"{DROP_SCOPE} AND key = ?"
 # Rows that one statement inserts: few texts, so that all stay prepared.
 INSERT_SIZES = (16, 4, 1)
 
@@ -53,7 +58,7 @@ def _inserts(head: str, columns: int) -> tuple[tuple[int, str], ...]:
     return tuple((size, head + ", ".join([row] * size)) for size in INSERT_SIZES)
 
 
-INSERT_JOBS = _inserts(_INSERT_JOB, 14)
+INSERT_JOBS = _inserts(_INSERT_JOB, 16)
 INSERT_STATES = _inserts(_INSERT_STATE, 15)
 INSERT_EVENTS = _inserts(_INSERT_EVENT, 14)
 
@@ -139,6 +144,8 @@ class Batch:
                 int(job.restart_policy),
                 job.queue_time,
                 job.config,
+                job.order,
+                job.unique_key,
             )
         )
         return self.job_number
@@ -176,6 +183,22 @@ class Batch:
             )
         )
         return self.event_sequence
+
+    def put_note(self, note: Note) -> None:
+        """Write the note at once."""
+        self.begin()
+        self.cursor.execute(
+            PUT_NOTE, (note.kind.value, note.project, note.scope, note.key, note.text)
+        )
+
+    def drop_notes(self, request: DropNotes) -> None:
+        """Delete one note, or all of a scope, at once."""
+        self.begin()
+        name = (request.kind.value, request.project, request.scope)
+        if request.key is None:
+            self.cursor.execute(DROP_SCOPE, name)
+        else:
+            self.cursor.execute(DROP_NOTE, (*name, request.key))
 
     # --- the end of it --------------------------------------------------------------------
 

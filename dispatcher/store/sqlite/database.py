@@ -18,13 +18,16 @@ from pathlib import Path
 import apsw
 
 from dispatcher.core.effects import (
+    CallOffJobs,
     ClaimDue,
     ClaimJobs,
     CreateDispatch,
     CreateJob,
     DeleteDispatch,
+    DropNotes,
     FinishDeletion,
     LookUpJobs,
+    PutNote,
     RecordMove,
     ReleaseJobs,
     StoreRequest,
@@ -33,10 +36,12 @@ from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRecorded,
     HeldJob,
+    JobsCalledOff,
     JobsClaimed,
     JobsDue,
     JobsLookedUp,
     MoveRefused,
+    OrderedJob,
     StoreRecovered,
     StoreResult,
 )
@@ -59,6 +64,7 @@ from dispatcher.store.sqlite.rows import (
     Row,
     held_job_of,
     lane_of,
+    note_of,
     phase_of,
     stored_job_of,
 )
@@ -90,6 +96,7 @@ SET_POSITION = (
     "INSERT INTO position (name, sequence) VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence"
 )
+NOTES = "SELECT kind, project, scope, key, text FROM note"
 # name in `counter`, table, and column of each number that is given out
 NUMBERS = (
     ("dispatch", "dispatch", "number"),
@@ -222,10 +229,14 @@ class SqliteDatabase:
         self._ended = pruning.count_ended(connection)
         deletions = {row[0]: None for row in connection.execute(UNFINISHED_DELETIONS)}
         held: list[HeldJob] = []
+        ordered: list[OrderedJob] = []
         lanes: dict[Lane, Lane] = {}  # one object for each, whatever the number of jobs
         for row in connection.execute(LIVE_JOBS):
             lane = lane_of(row)
-            number, job_id, dispatch_id, priority, phase, epoch, until, last_event = row[5:]
+            number, job_id, dispatch_id, priority, order, unique_key = row[5:11]
+            phase, epoch, until, last_event = row[11:]
+            if order:
+                ordered.append(OrderedJob(job_id, lane.project, order, unique_key))
             job = LiveJob(
                 number=number,
                 job_id=job_id,
@@ -246,7 +257,12 @@ class SqliteDatabase:
                 held.append(self._held_job(batch, job))
         self._index.keep()
         return StoreRecovered(
-            tuple(held), dict(self._index.waiting()), self._index.next_due(), tuple(deletions)
+            tuple(held),
+            dict(self._index.waiting()),
+            self._index.next_due(),
+            tuple(deletions),
+            tuple(note_of(row) for row in connection.execute(NOTES)),
+            tuple(ordered),
         )
 
     def _last_number(self, connection: apsw.Connection, name: str, table: str, column: str) -> int:
@@ -286,6 +302,12 @@ class SqliteDatabase:
                 results.append(self._look_up(batch, request))
             case DeleteDispatch():
                 results.append(self._delete_dispatch(batch, request, now))
+            case CallOffJobs():
+                results.append(self._call_off(batch, request, now))
+            case PutNote():
+                batch.put_note(request.note)
+            case DropNotes():
+                batch.drop_notes(request)
             case FinishDeletion():
                 batch.begin()
                 batch.cursor.execute(FINISH_DISPATCH, (request.deleted_at, request.dispatch_id))
@@ -383,18 +405,43 @@ class SqliteDatabase:
                     continue
                 if job.phase is JobPhase.QUEUED:
                     cancelled[job.lane] += 1
-                state = replace(
-                    self._held_job(batch, job).state,
-                    phase=JobPhase.CANCELLED,
-                    until=0,
-                    reason=JobStateReason.DISPATCH_DELETED,
-                    ended_at=request.now,
-                    updated_at=request.now,
-                )
-                self._move(batch, job, JobTrigger.CANCELLED, state, "", now)
+                self._cancel(batch, job, JobStateReason.DISPATCH_DELETED, "", request.now, now)
         return DispatchDeletionRecorded(
             request.request, request.dispatch_id, row is not None, dict(cancelled)
         )
+
+    def _call_off(self, batch: Batch, request: CallOffJobs, now: Nanoseconds) -> JobsCalledOff:
+        queued: Counter[Lane] = Counter()
+        cancelled: list[str] = []
+        for job_id in request.job_ids:
+            job = self._index.jobs.get(job_id)
+            if job is None or job.held or not job.phase.is_waiting:
+                continue
+            if job.phase is JobPhase.QUEUED:
+                queued[job.lane] += 1
+            cancelled.append(job_id)
+            self._cancel(batch, job, request.reason, request.detail, request.now, now)
+        return JobsCalledOff(request.job_ids, tuple(cancelled), dict(queued))
+
+    def _cancel(
+        self,
+        batch: Batch,
+        job: LiveJob,
+        reason: JobStateReason,
+        detail: str,
+        ended_at: Nanoseconds,
+        now: Nanoseconds,
+    ) -> None:
+        """End a job that waits and that no node holds."""
+        state = replace(
+            self._held_job(batch, job).state,
+            phase=JobPhase.CANCELLED,
+            until=0,
+            reason=reason,
+            ended_at=ended_at,
+            updated_at=ended_at,
+        )
+        self._move(batch, job, JobTrigger.CANCELLED, state, detail, now)
 
     def _look_up(self, batch: Batch, request: LookUpJobs) -> JobsLookedUp:
         phases: dict[str, JobPhase] = {}

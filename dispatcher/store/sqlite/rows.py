@@ -20,6 +20,7 @@ from dispatcher.core.jobs import (
     RestartPolicy,
 )
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.notes import Note, NoteKind
 from dispatcher.store.contract import EventRow, StoredJob
 
 Row = tuple[Any, ...]
@@ -33,10 +34,10 @@ _STATE_COLUMNS = (
     "s.phase, s.epoch, s.attempt, s.attempt_reason, s.until, s.worker_id, s.participant_identity,"
     " s.grace, s.reason, s.error, s.started_at, s.ended_at, s.updated_at"
 )
-# 5 of the lane, 8 of the job, 13 of the state
+# 5 of the lane, 11 of the job, 13 of the state
 JOB_COLUMNS = (
     f"{_LANE_COLUMNS}, j.number, j.id, d.id, j.room, j.config, j.created_at, j.restart_policy,"
-    f" j.priority, j.queue_time, {_STATE_COLUMNS}"
+    f" j.priority, j.queue_time, j.made_for, j.unique_key, {_STATE_COLUMNS}"
 )
 # The joins that JOB_COLUMNS needs, from job and from job_state. CROSS keeps SQLite to that order.
 JOB_JOINS = (
@@ -49,12 +50,14 @@ DISPATCH_JOINS = (
     "dispatch d CROSS JOIN job j ON j.dispatch = d.number"
     " CROSS JOIN job_state s ON s.job = j.number"
 )
-# 5 of the lane, 5 of the job, 13 of the state
+# 5 of the lane, 7 of the job, 13 of the state
 HELD_COLUMNS = (
-    f"{_LANE_COLUMNS}, j.id, d.id, j.room, j.restart_policy, j.queue_time, {_STATE_COLUMNS}"
+    f"{_LANE_COLUMNS}, j.id, d.id, j.room, j.restart_policy, j.queue_time, j.made_for,"
+    f" j.unique_key, {_STATE_COLUMNS}"
 )
 LIVE_COLUMNS = (
-    f"{_LANE_COLUMNS}, j.number, j.id, d.id, j.priority, s.phase, s.epoch, s.until, s.last_event"
+    f"{_LANE_COLUMNS}, j.number, j.id, d.id, j.priority, j.made_for, j.unique_key, s.phase,"
+    " s.epoch, s.until, s.last_event"
 )
 EVENT_COLUMNS = (
     "e.sequence, e.at, e.project, e.job_id, e.dispatch_id, e.trigger, e.phase, e.epoch, e.attempt,"
@@ -126,6 +129,8 @@ def stored_job_of(row: Row) -> StoredJob:
         restart_policy=RestartPolicy(row[11]),
         priority=row[12],
         queue_time=row[13],
+        order=row[14],
+        unique_key=row[15],
     )
     return StoredJob(row[5], job, state_of(row))
 
@@ -140,7 +145,14 @@ def held_job_of(row: Row) -> HeldJob:
         restart_policy=RestartPolicy(row[8]),
         queue_time=row[9],
         state=state_of(row),
+        order=row[10],
+        unique_key=row[11],
     )
+
+
+def note_of(row: Row) -> Note:
+    """Return the note of a row."""
+    return Note(NoteKind(row[0]), *row[1:])
 
 
 def event_of(row: Row) -> EventRow:

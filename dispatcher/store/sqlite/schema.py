@@ -112,6 +112,18 @@ MIGRATIONS: tuple[str, ...] = (
         sequence INTEGER NOT NULL -- of the event log: how far the reader of that name has come
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE note (
+        kind TEXT NOT NULL,
+        project TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (kind, project, scope, key)
+    ) WITHOUT ROWID;
+    ALTER TABLE job ADD COLUMN made_for TEXT NOT NULL DEFAULT ''; -- Job.order
+    ALTER TABLE job ADD COLUMN unique_key TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

@@ -98,14 +98,37 @@ def test_a_batch_that_failed_is_taken_again_before_what_came_after_it() -> None:
     assert commits.take()[0] == request(1)
 
 
-def test_a_batch_is_no_larger_than_its_bound() -> None:
-    commits = GroupCommit(batch_max=2)
-    commits.add([request(n) for n in range(5)])
+def batch_sizes(commits: GroupCommit) -> list[int]:
+    """Commit all that waits; return how large the batches were."""
     sizes = []
     while batch := commits.take():
         sizes.append(len(batch))
         commits.committed()
-    assert sizes == [2, 2, 1]
+    return sizes
+
+
+def test_a_batch_is_no_larger_than_its_bound() -> None:
+    commits = GroupCommit(batch_max=2)
+    for number in range(5):
+        commits.add([request(number)])
+    assert batch_sizes(commits) == [2, 2, 1]
+
+
+def test_what_one_turn_asks_for_is_one_batch_however_large() -> None:
+    commits = GroupCommit(batch_max=3)
+    for size in (2, 2, 5, 1):
+        commits.add([request(number) for number in range(size)])
+    assert batch_sizes(commits) == [2, 2, 5, 1]
+
+
+def test_a_batch_that_failed_is_not_split() -> None:
+    commits = GroupCommit(batch_max=3)
+    for _ in range(3):
+        commits.add([request(1)])
+    commits.take()
+    commits.failed()
+    commits.add([request(2)])
+    assert batch_sizes(commits) == [3, 1]
 
 
 def test_its_length_is_the_number_of_requests_that_are_not_durable() -> None:
@@ -138,6 +161,7 @@ def test_whatever_happens_nothing_is_sent_early_twice_out_of_order_or_never(
     underway: list[StoreRequest] = []
     before: dict[int, int] = {}  # promise: how many requests were made before it
     promised: list[int] = []
+    turn_ends = {0}
     sent: list[int] = []
 
     def see(messages: list[Message]) -> None:
@@ -160,13 +184,14 @@ def test_whatever_happens_nothing_is_sent_early_twice_out_of_order_or_never(
                     promised.append(number)
                 else:
                     effects.append(note(number))
+            turn_ends.add(len(made))
             see(commits.add(effects))
         elif act == "take":
             batch = commits.take()
             if underway:
                 assert batch == []
             underway = underway or list(batch)
-            assert len(underway) <= batch_max
+            assert len(durable) + len(underway) in turn_ends, "a turn was split"
         elif underway and act == "committed":
             durable += underway
             underway = []

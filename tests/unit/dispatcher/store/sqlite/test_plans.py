@@ -24,8 +24,8 @@ STATEMENTS = {
     for name in ("INSERT_JOBS", "INSERT_STATES", "INSERT_EVENTS")
     for size, text in getattr(batch, name)
 }
-# It counts through the index, once at the start: as long as an index of small numbers takes.
-WALKS = {"pruning.COUNT_ENDED"}
+# Once at the start: it counts through an index of small numbers, and reads all notes.
+WALKS = {"pruning.COUNT_ENDED", "database.NOTES"}
 # The first rows in the order of the primary key, up to a LIMIT: SQLite calls it a scan.
 FIRST_ROWS = {"pruning.EVENTS_TO_DELETE"}
 

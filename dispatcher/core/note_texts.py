@@ -1,0 +1,140 @@
+"""How notes are written and read: rooms and who is in them, sessions that are over, rules, agents.
+
+A note is written in the batch of what follows from it, and read back when the store is opened. What
+an older version wrote can be read: fields that are missing have their defaults.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum, IntEnum
+from typing import Any
+
+from dispatcher.core.jobs import JobType, RestartPolicy
+from dispatcher.core.notes import Note, NoteKind
+from dispatcher.core.room_events import Participant, ParticipantKind, RoomInfo
+from dispatcher.core.rooms import Member, RoomState
+from dispatcher.core.rules import Match, Rule
+
+
+def room_note(room: RoomState) -> Note:
+    """Write down a room, without who is in it."""
+    content = {
+        "info": _plain(room.info),
+        "started_at": room.started_at,
+        "seen_at": room.seen_at,
+        "jobs": room.jobs,
+    }
+    return Note(NoteKind.ROOM, room.project, room.info.name, "", _text(content))
+
+
+def member_note(room: RoomState, member: Member) -> Note:
+    """Write down who is in a room."""
+    content = {
+        "participant": _plain(member.participant),
+        "seen_at": member.seen_at,
+        "subject": member.subject,
+        "is_known": member.is_known,
+        "is_replaced": member.is_replaced,
+        "tracks": sorted(member.tracks),
+        "jobs": member.jobs,
+    }
+    return Note(NoteKind.MEMBER, room.project, room.info.name, member.key, _text(content))
+
+
+def gone_note(project: str, room_name: str, key: str) -> Note:
+    """Write down that a connection has left."""
+    return Note(NoteKind.MEMBER, project, room_name, key, _text({}))
+
+
+def over_note(sid: str, until: int) -> Note:
+    """Write down that a session is over."""
+    return Note(NoteKind.OVER, "", "", sid, _text({"until": until}))
+
+
+def rule_note(project: str, rule: Rule) -> Note:
+    """Write down a rule."""
+    return Note(NoteKind.RULE, project, "", rule.name, _text(_plain(rule)))
+
+
+def agent_note(project: str, agent_name: str, types: frozenset[JobType]) -> Note:
+    """Write down which job types an agent's workers have registered with."""
+    content = {"types": sorted(int(each) for each in types)}
+    return Note(NoteKind.AGENT, project, "", agent_name, _text(content))
+
+
+# --- read back ----------------------------------------------------------------------------------
+
+
+def room_of(note: Note) -> RoomState:
+    """Return the room of a note."""
+    content = json.loads(note.text)
+    return RoomState(
+        project=note.project,
+        info=RoomInfo(**content["info"]),
+        started_at=content["started_at"],
+        seen_at=content["seen_at"],
+        jobs=content["jobs"],
+    )
+
+
+def member_of(note: Note) -> Member | None:
+    """Return the connection of a note, None if it has left."""
+    content = json.loads(note.text)
+    if not content:
+        return None
+    said = content["participant"]
+    said["kind"] = ParticipantKind(said["kind"])
+    return Member(
+        participant=Participant(**said),
+        seen_at=content["seen_at"],
+        subject=content["subject"],
+        is_known=content["is_known"],
+        is_replaced=content["is_replaced"],
+        tracks=set(content["tracks"]),
+        jobs=content["jobs"],
+    )
+
+
+def over_of(note: Note) -> int:
+    """Return until when a session that is over is remembered."""
+    until: int = json.loads(note.text)["until"]
+    return until
+
+
+def rule_of(note: Note) -> Rule:
+    """Return the rule of a note."""
+    content = json.loads(note.text)
+    match = content.pop("match")
+    match["identities"] = tuple(match["identities"])
+    match["kinds"] = frozenset(ParticipantKind(kind) for kind in match["kinds"])
+    content["job_type"] = JobType(content["job_type"])
+    content["restart_policy"] = RestartPolicy(content["restart_policy"])
+    return Rule(match=Match(**match), **content)
+
+
+def agent_types_of(note: Note) -> frozenset[JobType]:
+    """Return the job types of an agent's note."""
+    return frozenset(JobType(each) for each in json.loads(note.text)["types"])
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 (what JSON can say)
+    """Return what JSON can say of a value."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, IntEnum):
+        return int(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, frozenset | tuple):
+        plain = [_plain(each) for each in value]
+        return sorted(plain) if isinstance(value, frozenset) else plain
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return value
