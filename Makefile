@@ -51,7 +51,7 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 # Go gives a program its folder's name: "server".
 $(LIVEKIT_PROGRAM):
 	@mkdir -p $(LIVEKIT_FOLDER)
-	{ GOBIN=$(abspath $(LIVEKIT_FOLDER)) go install github.com/livekit/livekit-server/cmd/server@$(LIVEKIT_VERSION) \
+	{ GOBIN=$(abspath $(LIVEKIT_FOLDER)) go install -ldflags=-w github.com/livekit/livekit-server/cmd/server@$(LIVEKIT_VERSION) \
 		&& mv $(LIVEKIT_FOLDER)/server $@; } || echo "No livekit-server: its tests are skipped." >&2
 
 test: $(VENV)/.dev $(NODE_PACKAGES) $(LIVEKIT_SERVER) ## Run all tests; says what was skipped and why

@@ -10,7 +10,6 @@ text and bytes a message is (`protocol.codec`).
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from google.protobuf.message import Message
 
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.server.access import Access, Bearer, header
+from dispatcher.server.bodies import read_body
 from dispatcher.server.limits import ServerLimits
 from protocol.codec import BodyFormat, body_format, parse_body, print_body
 from protocol.errors import CallboardError, TokenError, TwirpCode, TwirpError, WireError
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PATH_START = "/twirp/"
-
-# A body over its limit is read on, and thrown away, up to so many times the limit: else its sender
-# would see a broken connection and not the answer.
-_DISCARD_FACTOR = 8
 
 _INTERNAL = TwirpError(TwirpCode.INTERNAL, "internal error")
 
@@ -78,6 +74,7 @@ class Twirp:
         limits: ServerLimits,
         clock: Callable[[], Nanoseconds],
     ) -> None:
+        self._services = frozenset(methods)
         self._methods = {
             f"{PATH_START}{service}/{name}": method
             for service, rows in methods.items()
@@ -87,25 +84,29 @@ class Twirp:
         self._limits = limits
         self._clock = clock
 
+    def serves(self, path: str) -> bool:
+        """Is a path below /twirp/ that of a service in the table, whatever its method?"""
+        return path[len(PATH_START) :].partition("/")[0] in self._services
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             content_type, body = await self._answer(scope, receive)
         except TokenError as error:
-            await _send(send, 401, "text/plain; charset=utf-8", f"{error}\n".encode())
+            await send_answer(send, 401, "text/plain; charset=utf-8", f"{error}\n".encode())
         except WireError as error:
-            await _send_error(send, error.as_twirp())
+            await send_error(send, error.as_twirp())
         except CallboardError as error:
             if error.retryable:
-                await _send_error(send, TwirpError(TwirpCode.UNAVAILABLE, str(error)))
+                await send_error(send, TwirpError(TwirpCode.UNAVAILABLE, str(error)))
                 return
             log.exception("api_call_failed", path=scope["path"])
-            await _send_error(send, _INTERNAL)
+            await send_error(send, _INTERNAL)
         except Exception:  # the edge: a bug of ours must not reach the caller
             log.exception("api_call_failed", path=scope["path"])
-            await _send_error(send, _INTERNAL)
+            await send_error(send, _INTERNAL)
         else:
-            await _send(send, 200, content_type, body)
+            await send_answer(send, 200, content_type, body)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, bytes]:
         headers = scope["headers"]
@@ -119,42 +120,15 @@ class Twirp:
         form = body_format(header(headers, b"content-type"))
         if bearer is None:
             _deny()
-        body = await self._read_body(receive)
+        body = await read_body(
+            receive, self._limits.wire.body_bytes_max, self._limits.body_timeout_seconds
+        )
         request = parse_body(body, form, method.request, self._limits.wire)
         if not method.may_call(bearer, request):
             _deny()
         call = Call(bearer, self._request_id(headers))
         answer = await method.handle(call, request)
         return form.content_type, print_body(answer, form)
-
-    async def _read_body(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            return body
-        bytes_max = self._limits.wire.body_bytes_max
-        chunks = [body]
-        size = len(body)
-        try:
-            async with asyncio.timeout(self._limits.body_timeout_seconds):
-                while message.get("more_body", False) and size <= bytes_max * _DISCARD_FACTOR:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise TwirpError(TwirpCode.CANCELED, "the caller went away")
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size <= bytes_max:
-                        chunks.append(chunk)
-                    else:
-                        chunks.clear()
-        except TimeoutError:
-            raise TwirpError(TwirpCode.DEADLINE_EXCEEDED, "the body did not come in time") from None
-        if size > bytes_max:
-            raise TwirpError(
-                TwirpCode.INVALID_ARGUMENT,
-                f"the body has more than {bytes_max} bytes, which is the limit",
-            )
-        return b"".join(chunks)
 
     def _request_id(self, headers: list[tuple[bytes, bytes]]) -> str:
         request_id = header(headers, b"x-livekit-request-id") or header(headers, b"idempotency-key")
@@ -170,13 +144,15 @@ def _deny() -> NoReturn:
     raise TwirpError(TwirpCode.UNAUTHENTICATED, "permissions denied")
 
 
-async def _send_error(send: Send, error: TwirpError) -> None:
+async def send_error(send: Send, error: TwirpError) -> None:
+    """Answer with a Twirp error."""
     body = json.dumps(error.to_json()).encode()
     # Exactly this type: LiveKit's Node client parses errors of no other.
-    await _send(send, error.http_status, BodyFormat.JSON.content_type, body)
+    await send_answer(send, error.http_status, BodyFormat.JSON.content_type, body)
 
 
-async def _send(send: Send, status: int, content_type: str, body: bytes) -> None:
+async def send_answer(send: Send, status: int, content_type: str, body: bytes) -> None:
+    """Answer with a whole body."""
     headers = [
         (b"content-type", content_type.encode()),
         (b"content-length", b"%d" % len(body)),

@@ -111,13 +111,10 @@ class SfuClient:
         self, room: str, dispatch_id: str = ""
     ) -> Sequence[wire_pb2.AgentDispatch]:
         """The SFU's own dispatches of a room, or the one of this id; none, where there is no such."""
+        request = wire_pb2.ListAgentDispatchRequest(room=room, dispatch_id=dispatch_id)
         try:
-            answer = await self._post(
-                _DISPATCH_SERVICE,
-                "ListDispatch",
-                wire_pb2.ListAgentDispatchRequest(room=room, dispatch_id=dispatch_id),
-                wire_pb2.ListAgentDispatchResponse,
-                self._token(room=room, room_admin=True),
+            answer = await self._post_to_room(
+                room, "ListDispatch", request, wire_pb2.ListAgentDispatchResponse
             )
         except SfuError as error:
             if error.code is TwirpCode.NOT_FOUND:
@@ -127,13 +124,24 @@ class SfuClient:
 
     async def delete_dispatch(self, room: str, dispatch_id: str) -> None:
         """Delete one of the SFU's own dispatches. SfuError `not_found` where there is none."""
-        await self._post(
-            _DISPATCH_SERVICE,
-            "DeleteDispatch",
-            wire_pb2.DeleteAgentDispatchRequest(dispatch_id=dispatch_id, room=room),
-            wire_pb2.AgentDispatch,
-            self._token(room=room, room_admin=True),
-        )
+        request = wire_pb2.DeleteAgentDispatchRequest(dispatch_id=dispatch_id, room=room)
+        await self._post_to_room(room, "DeleteDispatch", request, wire_pb2.AgentDispatch)
+
+    async def _post_to_room(
+        self, room: str, method: str, request: Message, answer_type: type[M]
+    ) -> M:
+        """Call the dispatch service of one room. SfuError `not_found` where the room is not there.
+
+        LiveKit asks the room itself, so of a room that is not there it says `unavailable`, after 3 s.
+        """
+        token = self._token(room=room, room_admin=True)
+        try:
+            return await self._post(_DISPATCH_SERVICE, method, request, answer_type, token)
+        except SfuUnavailable as error:
+            if error.code is None or await self.list_rooms([room]):
+                raise
+            cause = f"{method}: the room is not there"
+            raise self._error(cause, TwirpCode.NOT_FOUND) from None
 
     def _token(self, *, room: str = "", room_admin: bool = False, room_list: bool = False) -> str:
         return mint_api_token(
