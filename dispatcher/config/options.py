@@ -261,6 +261,9 @@ OPTIONS: tuple[Option, ...] = (
     _limit("keep_alive_seconds", "How long an idle connection of a caller stays open.", 86_400),
     _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
     _limit("list_dispatches_max", "Dispatches in one answer of ListDispatch.", _COUNT_MAX),
+    _limit(
+        "room_event_ids_max", "Room events that are known again when they come twice.", _COUNT_MAX
+    ),
     _limit("stop_timeout_seconds", "How long a stop waits for open connections.", 86_400),
     # ---- the loop between engine and store ----
     _runtime(
