@@ -11,7 +11,7 @@ import json
 import re
 from enum import Enum
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from dispatcher.core.rules import JsonScalar, NotUnderstood
 
@@ -24,7 +24,6 @@ class _Absent(Enum):
 
 
 NOTHING: Final = _Absent.NOTHING
-Absent: TypeAlias = Literal[_Absent.NOTHING]  # noqa: UP040 - Python 3.11
 
 _SHOWN_CHARACTERS_MAX = 100
 _PATHS_REMEMBERED = 32_768
@@ -131,7 +130,8 @@ def sort_of(value: object) -> str:
             return "object"
         case list():
             return "array"
-    return "nothing"
+        case _:
+            return "nothing"
 
 
 def is_equal(found: object, wanted: JsonScalar) -> bool:
