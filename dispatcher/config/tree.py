@@ -76,3 +76,17 @@ class Config:
         events_age=7 * DAY_SECONDS * SECOND,
         events_max=1_000_000,
     )
+
+    @property
+    def room_project(self) -> str:
+        """The project that the SFU's rooms belong to, where it does not say so by its key.
+
+        That of `room_key` if it is one of ours, else the project of the keys that are not grouped,
+        else that of the first key.
+        """
+        projects = {name: key.project for name, key in self.keys.items()}
+        if self.room_key in projects:
+            return projects[self.room_key]
+        if self.room_key and DEFAULT_PROJECT in projects.values():
+            return DEFAULT_PROJECT
+        return next(iter(projects.values()))
