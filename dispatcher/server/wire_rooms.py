@@ -25,6 +25,7 @@ from dispatcher.core.room_events import (
     RoomEventKind,
     RoomInfo,
 )
+from dispatcher.core.rooms import Member, RoomState
 from protocol import api_pb2, wire_pb2
 from protocol.errors import InvalidField, TwirpCode, TwirpError
 from protocol.limits import (
@@ -219,3 +220,30 @@ def _text(content: dict[str, Any], field: str) -> str:
 
 def _unreadable(reason: str) -> TwirpError:
     return TwirpError(TwirpCode.MALFORMED, f"the body {reason}")
+
+
+# --- what is told of them ---
+
+
+def fill_room(record: api_pb2.RoomRecord, room: RoomState) -> None:
+    """Fill an empty record with a room, without who is in it."""
+    record.name = room.info.name
+    record.sid = room.info.sid
+    record.metadata = room.info.metadata
+    record.started_at = room.started_at
+    record.num_participants = len(room.members)
+    record.job_ids.extend(sorted(room.jobs.values()))
+
+
+def fill_participant(record: api_pb2.ParticipantRecord, member: Member) -> None:
+    """Fill an empty record with somebody who is in a room."""
+    known = member.participant
+    record.sid = known.sid
+    record.identity = known.identity
+    record.name = known.name
+    record.kind = known.kind.name
+    record.metadata = known.metadata
+    record.attributes.update(known.attributes)
+    record.joined_at = known.joined_at
+    record.is_publisher = member.is_publisher
+    record.job_ids.extend(sorted(member.jobs.values()))
