@@ -29,10 +29,12 @@ import uvicorn
 from dispatcher.clock import steady_clock
 from dispatcher.config import Config
 from dispatcher.core.engine import Engine
+from dispatcher.event_feed import EventFeed
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.connection import bounded_connection
 from dispatcher.server.dispatch_service import DispatchService
+from dispatcher.server.event_stream import EventStreams, events_route
 from dispatcher.server.http import HttpApp
 from dispatcher.server.http_connection import bounded_http
 from dispatcher.server.job_service import JobService
@@ -66,6 +68,7 @@ class Parts:
     runtime: Runtime
     sessions: Sessions
     http: HttpApp
+    feed: EventFeed
 
 
 def compose(config: Config) -> Parts:
@@ -80,14 +83,17 @@ def compose(config: Config) -> Parts:
         queue_time=config.policy.queue_time,
         clock=time.time_ns,
     )
+    store = SqliteStore(config.data_dir)
+    feed = EventFeed(store, limits.event_page_rows, limits.event_pause_seconds)
     runtime = Runtime(
         engine=Engine(config.policy, Random()),
-        store=SqliteStore(config.data_dir),
+        store=store,
         delivery=sessions,
         clock=steady_clock(),
         witness=LogWitness(),
         retention=config.retention,
         limits=config.runtime,
+        committed=feed.committed,
     )
     sessions.connect(runtime)
     twirp = Twirp(
@@ -101,7 +107,9 @@ def compose(config: Config) -> Parts:
         time.time_ns,
     )
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
-    return Parts(runtime, sessions, HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime)))
+    routes = [events_route(EventStreams(feed, access, limits))]
+    http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes)
+    return Parts(runtime, sessions, http, feed)
 
 
 def run(config: Config) -> None:
@@ -164,6 +172,7 @@ async def serve_until(
         try:
             async with anyio.create_task_group() as tasks:
                 await tasks.start(parts.runtime.run)
+                tasks.start_soon(parts.feed.run)
                 await server.startup(sockets=[listener])
                 tasks.start_soon(server.main_loop)
                 port: int = listener.getsockname()[1]
@@ -177,6 +186,7 @@ async def serve_until(
                 await stop.wait()
                 log.info("server_draining", workers=len(parts.sessions))
                 await parts.runtime.drain()
+                parts.feed.close()
                 server.should_exit = True
                 await server.shutdown(sockets=[listener])
                 tasks.cancel_scope.cancel()

@@ -23,10 +23,6 @@ import anyio
 from dispatcher.store.contract import EventRow
 from protocol.errors import StoreError
 
-# Rows that are read at once, and rows at hand.
-PAGE_ROWS = 500
-# How often what is new is read, at most.
-PAUSE_SECONDS = 0.02
 # A read that failed for now is tried again after this.
 RETRY_SECONDS = 0.5
 
@@ -44,13 +40,16 @@ class EventLog(Protocol):
 
 
 class EventFeed:
-    """Gives each follower the rows after the ones that it has. All on one event loop."""
+    """Gives each follower the rows after the ones that it has. All on one event loop.
+
+    `page_rows` are read at once, and at most so many kept at hand.
+    """
 
     def __init__(
         self,
         log: EventLog,
-        page_rows: int = PAGE_ROWS,
-        pause_seconds: float = PAUSE_SECONDS,
+        page_rows: int,
+        pause_seconds: float,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._log = log
@@ -108,12 +107,16 @@ class EventFeed:
             if self._floor <= sequence and not self._is_stale:
                 rows = self._at_hand(sequence)
             else:
-                rows = await self._log.events_after(sequence, self._page_rows)
+                rows = await self.at_once_after(sequence)
             if rows:
                 return rows
             if self._is_closed:
-                return await self._log.events_after(sequence, self._page_rows)
+                return await self.at_once_after(sequence)
             await news.wait()
+
+    async def at_once_after(self, sequence: int) -> Sequence[EventRow]:
+        """Return the rows that the log has after that number, a page at most. Raises StoreError."""
+        return await self._log.events_after(sequence, self._page_rows)
 
     async def last_sequence(self) -> int:
         """Return the number of the newest event. Raises StoreError."""

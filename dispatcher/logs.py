@@ -40,6 +40,8 @@ EVENTS: Mapping[str, str] = {
     "worker_start_refused": "A connection was closed because its first message was no registration.",
     "worker_message_ignored": "A message of a worker was ignored; said the 1st, 2nd, 4th ... time.",
     "worker_cut_off": "A worker did not read what it was sent, and its connection was cut.",
+    "caller_cut_off": "A caller did not read what it was answered, and its connection was cut.",
+    "event_stream_failed": "An event stream was ended because the log could not be read.",
     "worker_disconnected": "A worker's connection is gone; its jobs are kept for its grace time.",
     "library_log": "A library (`logger`) says something (`message`) that is no event of ours.",
 }

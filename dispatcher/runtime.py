@@ -127,6 +127,7 @@ class Runtime:
         witness: Witness,
         retention: Retention,
         limits: RuntimeLimits | None = None,
+        committed: Callable[[], None] | None = None,
     ) -> None:
         self.engine = engine
         self.store = store
@@ -135,6 +136,8 @@ class Runtime:
         self._witness = witness
         self._retention = retention
         self._limits = limits or RuntimeLimits()
+        # is told of each commit; must neither wait nor raise
+        self._committed = committed
         self._commits = GroupCommit()
         # the batch that the store is at, and its answer to come
         self._underway: _Underway | None = None
@@ -291,6 +294,8 @@ class Runtime:
             for request in batch:
                 if type(request) is RecordMove and request.job_id not in void:
                     self._witness.recorded(request)
+            if self._committed is not None:
+                self._committed()
             effects: list[Effect] = []
             for result in results:
                 effects += self._turn(self.engine.handle, result, self.now())

@@ -260,6 +260,11 @@ OPTIONS: tuple[Option, ...] = (
     _limit("body_timeout_seconds", "How long a caller may take to send the body of its call."),
     _limit("keep_alive_seconds", "How long an idle connection of a caller stays open.", 86_400),
     _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
+    _limit("unread_timeout_seconds", "How long a client may leave its answer unread."),
+    _limit("event_streams_max", "Open event streams of one project.", _COUNT_MAX),
+    _limit("event_keepalive_seconds", "How often a quiet event stream is sent a comment."),
+    _limit("event_page_rows", "Rows of the event log that are read at once.", 100_000),
+    _limit("event_pause_seconds", "How often those who follow it look for new ones, at most."),
     _limit("list_dispatches_max", "Dispatches in one answer of ListDispatch.", _COUNT_MAX),
     _limit(
         "room_event_ids_max", "Room events that are known again when they come twice.", _COUNT_MAX

@@ -1,7 +1,8 @@
 """One HTTP connection: uvicorn's protocol, with bounds on the head of a request.
 
 uvicorn bounds neither how large a head is nor how long it takes; a few sockets that dribble bytes
-would be held for ever. `bounded_http` makes the class, because uvicorn makes the instances. The
+would be held for ever. Nor does it bound how long a client may leave its answer unread: one whose
+answer does not flow is cut off, and so holds no more than its buffers. `bounded_http` makes the class, because uvicorn makes the instances. The
 bounds of bodies are with those who read them (`twirp`).
 """
 
@@ -10,23 +11,29 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dispatcher.server.limits import ServerLimits
+
+log = structlog.get_logger()
 
 _HEAD_TOO_LARGE = b"the head of the request is too large\n"
 
 
 class BoundedHttpConnection(HttpToolsProtocol):
-    """An HTTP connection whose heads are bounded in size and time."""
+    """An HTTP connection: its heads are bounded in size and time, its answers must be read."""
 
     head_bytes_max: ClassVar[int]
     head_timeout_seconds: ClassVar[float]
+    unread_timeout_seconds: ClassVar[float]
 
     # Is a head awaited, or coming in? How much of it came, and when must it be here?
     _in_head = True
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    # Cuts the connection off, unless what was written flows again before.
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -34,6 +41,7 @@ class BoundedHttpConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -61,6 +69,24 @@ class BoundedHttpConnection(HttpToolsProtocol):
         self._stop_head_timer()
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_unread_timer()
+        self._unread_timer = self.loop.call_later(self.unread_timeout_seconds, self._cut_off)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_unread_timer()
+
+    def _cut_off(self) -> None:
+        log.info("caller_cut_off", address=self.client[0] if self.client else "")
+        self.transport.abort()
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.head_timeout_seconds, self.transport.abort)
 
@@ -78,5 +104,6 @@ def bounded_http(limits: ServerLimits) -> type[BoundedHttpConnection]:
         {
             "head_bytes_max": limits.head_bytes_max,
             "head_timeout_seconds": limits.head_timeout_seconds,
+            "unread_timeout_seconds": limits.unread_timeout_seconds,
         },
     )

@@ -55,6 +55,8 @@ class ServerLimits:
     backlog_connections: int = 4096
     # How long a body may take to come in.
     body_timeout_seconds: float = 30.0
+    # A client that reads nothing of its answer for so long, while more is to be sent, is cut off.
+    unread_timeout_seconds: float = 30.0
     # Dispatches in one answer of ListDispatch, which has no pages.
     list_dispatches_max: int = 1000
 
@@ -62,6 +64,16 @@ class ServerLimits:
     # Room events that are known by their ids, so that one that is sent again is told. A webhook is
     # valid for five minutes: this is enough for 300 of them a second.
     room_event_ids_max: int = 100_000
+
+    # --- event streams ---
+    # Open streams of one project.
+    event_streams_max: int = 100
+    # A stream in which nothing happens is sent a comment this often.
+    event_keepalive_seconds: float = 15.0
+    # Rows of the event log that are read at once, and kept at hand for who follows.
+    event_page_rows: int = 500
+    # How often they are read, at most, while jobs move.
+    event_pause_seconds: float = 0.02
 
     # --- stopping ---
     # How long open connections may take to close when the server stops.

@@ -200,7 +200,7 @@ async def test_a_store_that_fails_for_now_is_asked_again(
 
 
 async def test_a_store_that_is_broken_ends_the_feed(log: Log) -> None:
-    feed = EventFeed(log, pause_seconds=0.0)
+    feed = EventFeed(log, 10, 0.0)
     log.failure = StoreError("broken", "here", "restore it")
     feed.committed()
     with feed.following(), anyio.fail_after(WAIT_SECONDS), pytest.raises(StoreError):
