@@ -38,11 +38,13 @@ from dispatcher.server.event_stream import EventStreams, events_route
 from dispatcher.server.http import HttpApp
 from dispatcher.server.http_connection import bounded_http
 from dispatcher.server.job_service import JobService
+from dispatcher.server.passthrough import Passthrough
 from dispatcher.server.sessions import Sessions
 from dispatcher.server.twirp import Twirp
 from dispatcher.server.worker_messages import RoomAccess
 from dispatcher.server.worker_service import WorkerService
 from dispatcher.server.worker_socket import WorkerSocket
+from dispatcher.sfu.access import sfu_access
 from dispatcher.store.sqlite import SqliteStore
 from dispatcher.witness import LogWitness
 from protocol import wire_pb2
@@ -108,7 +110,15 @@ def compose(config: Config) -> Parts:
     )
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
     routes = [events_route(EventStreams(feed, access, limits))]
-    http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes)
+    passthrough = Passthrough(
+        sfu_access(config.room_url, config.room_key, config.room_secret, config.keys),
+        config.keys,
+        config.room_project,
+        time.time_ns,
+        limits,
+        config.sfu,
+    )
+    http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
     return Parts(runtime, sessions, http, feed)
 
 
@@ -189,6 +199,7 @@ async def serve_until(
                 parts.feed.close()
                 server.should_exit = True
                 await server.shutdown(sockets=[listener])
+                await parts.http.close()
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise _cause(group) from None

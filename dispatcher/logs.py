@@ -43,6 +43,9 @@ EVENTS: Mapping[str, str] = {
     "caller_cut_off": "A caller did not read what it was answered, and its connection was cut.",
     "event_stream_failed": "An event stream was ended because the log could not be read.",
     "worker_disconnected": "A worker's connection is gone; its jobs are kept for its grace time.",
+    "sfu_unreachable": "The SFU's rooms cannot be listed; nothing is changed until they can.",
+    "sfu_reachable_again": "The SFU's rooms are listed again.",
+    "sfu_call_failed": "A call could not be passed on to the SFU; the first one of an outage.",
     "library_log": "A library (`logger`) says something (`message`) that is no event of ours.",
 }
 

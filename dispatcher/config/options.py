@@ -110,6 +110,15 @@ def _runtime(name: str, help: str, most: float = _SECONDS_MAX) -> Option:  # noq
     return Option(key, Kind.INTEGER, help, default, "", "", name, 1, most)
 
 
+def _sfu(name: str, help: str, most: float = 0) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.sfu, name)
+    key = f"sfu.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, most or _SECONDS_MAX)
+    unit = "bytes" if "_bytes_" in name else ""
+    return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most or _BYTES_MAX)
+
+
 def _retention(name: str, help: str) -> Option:  # noqa: A002
     default = getattr(_CONFIG.retention, name)
     if name.endswith("_age"):
@@ -207,6 +216,7 @@ OPTIONS: tuple[Option, ...] = (
     _duration("silence_backoff_min", "How long a worker that let an offer lapse is left alone."),
     _duration("silence_backoff_max", "The longest such rest."),
     _duration("stop_timeout", "A job told to stop counts against its worker for at most so long."),
+    _duration("parting_time", "How long an agent that left its room may take to come back."),
     _duration("takeover_silence", "How long the older of two claimants must be silent to lose."),
     _policy("target_load", "Workers at or above this load are chosen last.", 1.0, 0.0),
     _policy(
@@ -284,6 +294,18 @@ OPTIONS: tuple[Option, ...] = (
     _runtime("drain_poll_seconds", "How often a drain looks."),
     _runtime("prune_interval_seconds", "How often what is past retention is deleted."),
     _runtime("prune_rows_max", "Rows deleted at once.", _COUNT_MAX),
+    # ---- the SFU at room_url ----
+    _sfu("reconcile_seconds", "Between two looks at the SFU's rooms, for webhooks that were lost."),
+    _sfu("reconcile_calls_max", "Rooms whose participants are asked for at the same time.", 1_000),
+    _sfu("call_timeout_seconds", "The SFU answers a call of ours within this, or not at all."),
+    _sfu("connect_timeout_seconds", "A connection to the SFU is there within this."),
+    _sfu("answer_bytes_max", "One answer of the SFU's."),
+    _sfu("token_life_seconds", "How long the token of a call of ours is valid."),
+    _sfu("connections_max", "Connections to the SFU for our calls.", 65_535),
+    _sfu("keep_alive_seconds", "How long an idle connection to the SFU stays open."),
+    _sfu("passthrough_timeout_seconds", "A call that is passed on is answered within this."),
+    _sfu("passthrough_calls_max", "Calls passed on at once, each on a connection.", 65_535),
+    _sfu("passthrough_body_bytes_max", "The body of a call that is passed on."),
     # ---- what is kept ----
     _retention("ended_jobs_age", "How long a job is kept after its end."),
     _retention("ended_jobs_max", "How many ended jobs are kept."),

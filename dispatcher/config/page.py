@@ -14,6 +14,7 @@ _SECTION_TITLES = {
     "policy": "How jobs are given out",
     "limits": "What peers may send, and what the sockets bear",
     "runtime": "Between engine and store",
+    "sfu": "The LiveKit server at room_url",
     "retention": "What is kept",
 }
 

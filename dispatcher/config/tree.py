@@ -14,6 +14,7 @@ from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
+from dispatcher.sfu.limits import SfuLimits
 from dispatcher.store.contract import Retention
 
 DAY_SECONDS = 86_400
@@ -70,6 +71,7 @@ class Config:
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     limits: ServerLimits = ServerLimits()  # noqa: RUF009 - frozen
     runtime: RuntimeLimits = RuntimeLimits()  # noqa: RUF009 - frozen
+    sfu: SfuLimits = SfuLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen
         ended_jobs_age=7 * DAY_SECONDS * SECOND,
         ended_jobs_max=100_000,

@@ -1,8 +1,9 @@
 """The one port: workers, API callers, and the health checks, as one ASGI application.
 
-Websockets go to `worker_socket`, /twirp/ to `twirp`, without a router between; the few other paths
-are Starlette's: those of this module, and the `routes` that other doors bring along. What is not
-here is 404 (/settings/regions too: LiveKit's clients ask for it).
+Websockets go to `worker_socket`, /twirp/ to `twirp`, without a router between; calls of LiveKit's API
+that are not ours go to `passthrough`, and so does who looks for the SFU's signalling. The few other
+paths are Starlette's: those of this module, and the `routes` that other doors bring along. What is
+not here is 404 (/settings/regions too: LiveKit's clients ask for it).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dispatcher.server.passthrough import Passthrough, is_of_media
 from dispatcher.server.twirp import PATH_START, Twirp
 from dispatcher.server.worker_socket import WorkerSocket
 
@@ -31,10 +33,12 @@ class HttpApp:
         twirp: Twirp,
         why_not_ready: Callable[[], str | None],
         routes: Sequence[BaseRoute] = (),
+        passthrough: Passthrough | None = None,
     ) -> None:
         self._worker_socket = worker_socket
         self._twirp = twirp
         self._why_not_ready = why_not_ready
+        self._passthrough = passthrough
         self._pages = Starlette(
             routes=[
                 Route("/", _say_ok),
@@ -46,12 +50,24 @@ class HttpApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request or connection to who serves it."""
-        if scope["type"] == "websocket":
+        path = scope["path"]
+        passthrough = self._passthrough
+        if passthrough is not None and is_of_media(path):
+            await passthrough.answer_media(scope, receive, send)
+        elif scope["type"] == "websocket":
             await self._worker_socket(scope, receive, send)
-        elif scope["path"].startswith(PATH_START):
-            await self._twirp(scope, receive, send)
+        elif path.startswith(PATH_START):
+            if passthrough is None or self._twirp.serves(path) or not passthrough.takes(scope):
+                await self._twirp(scope, receive, send)
+            else:
+                await passthrough(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
+
+    async def close(self) -> None:
+        """Close what it holds open to others."""
+        if self._passthrough is not None:
+            await self._passthrough.close()
 
     async def _say_ready(self, _request: Request) -> Response:
         reason = self._why_not_ready()

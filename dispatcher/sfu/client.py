@@ -24,7 +24,7 @@ from protocol.tokens import mint_api_token
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["SfuClient", "SfuError", "SfuUnavailable", "http_pool"]
+__all__ = ["SfuClient", "SfuError", "SfuUnavailable", "http_pool", "one_line"]
 
 M = TypeVar("M", bound=Message)
 
@@ -68,7 +68,12 @@ class SfuClient:
     ) -> None:
         self.access = access
         self._limits = limits or SfuLimits()
-        self._http = http_pool(self._limits, self._limits.call_timeout_seconds, transport)
+        self._http = http_pool(
+            self._limits,
+            self._limits.connections_max,
+            self._limits.call_timeout_seconds,
+            transport,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,7 +174,7 @@ class SfuClient:
             seconds = self._limits.call_timeout_seconds
             raise self._unavailable(f"no answer to {method} within {seconds:g} s") from None
         except httpx2.TransportError as error:
-            raise self._unavailable(_one_line(f"{type(error).__name__}: {error}")) from None
+            raise self._unavailable(one_line(f"{type(error).__name__}: {error}")) from None
         except httpx2.DecodingError:
             raise self._error(f"the answer to {method} cannot be read") from None
         if response.status_code != httpx2.codes.OK:
@@ -193,11 +198,11 @@ class SfuClient:
     def _refused(self, response: httpx2.Response, body: bytes, method: str) -> SfuError:
         """Return the error of an answer that is one: Twirp's, or text (LiveKit's for tokens)."""
         status = response.status_code
-        text = _one_line(body[: 4 * _TEXT_CHARACTERS_MAX].decode("utf-8", "replace"))
+        text = one_line(body[: 4 * _TEXT_CHARACTERS_MAX].decode("utf-8", "replace"))
         code: TwirpCode | None = None
         try:
             answer = httpx2.Response(status, content=body).json()
-            code, text = TwirpCode(answer["code"]), _one_line(str(answer["msg"]))
+            code, text = TwirpCode(answer["code"]), one_line(str(answer["msg"]))
         except (ValueError, TypeError, KeyError):
             if status == httpx2.codes.UNAUTHORIZED:
                 code = TwirpCode.UNAUTHENTICATED
@@ -214,7 +219,10 @@ class SfuClient:
 
 
 def http_pool(
-    limits: SfuLimits, timeout_seconds: float, transport: httpx2.AsyncBaseTransport | None
+    limits: SfuLimits,
+    connections_max: int,
+    timeout_seconds: float,
+    transport: httpx2.AsyncBaseTransport | None,
 ) -> httpx2.AsyncClient:
     """Make a pool of connections to the SFU, bounded in number and time; redirects are answers."""
     return httpx2.AsyncClient(
@@ -222,13 +230,14 @@ def http_pool(
         transport=transport,
         follow_redirects=False,
         limits=httpx2.Limits(
-            max_connections=limits.connections_max,
-            max_keepalive_connections=limits.connections_max,
+            max_connections=connections_max,
+            max_keepalive_connections=connections_max,
             keepalive_expiry=limits.keep_alive_seconds,
         ),
     )
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return what a peer said, in one line and bounded."""
     shown = "".join(c if c.isprintable() else " " for c in text)
     return shown[:_TEXT_CHARACTERS_MAX].strip() or "no reason given"

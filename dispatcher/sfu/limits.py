@@ -20,7 +20,7 @@ class SfuLimits:
     answer_bytes_max: int = 64 * MIB
     # Of the token that each call has.
     token_life_seconds: float = 60.0
-    # Connections to the SFU, for our calls and for those of others, each.
+    # Connections to the SFU for our calls.
     connections_max: int = 64
     # An idle connection is closed after this.
     keep_alive_seconds: float = 30.0
@@ -34,7 +34,8 @@ class SfuLimits:
     # --- calls of others ---
     # From a call to the end of its answer; a SIP call may ring for 80 s before it is answered.
     passthrough_timeout_seconds: float = 120.0
-    # Calls that are under way at once; beyond it callers are refused, and may try again.
-    passthrough_calls_max: int = 512
+    # Calls that are under way at once, each on a connection; beyond it callers are refused, and may
+    # try again.
+    passthrough_calls_max: int = 256
     # The body of one call. LiveKit bounds none; its largest fields are metadata and data packets.
     passthrough_body_bytes_max: int = 4 * MIB

@@ -100,7 +100,7 @@ async def test_a_header_that_is_no_bearer_token_is_401(api: Caller) -> None:
     "path",
     [
         "/twirp/livekit.AgentDispatchService/Nothing",
-        "/twirp/livekit.Nothing/CreateDispatch",
+        "/twirp/callboard.Nothing/CreateDispatch",
         "/twirp/livekit.AgentDispatchService",
         "/twirp/",
         CREATE + "/",

@@ -8,6 +8,7 @@ from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
+from dispatcher.sfu.limits import SfuLimits
 from dispatcher.store.contract import Retention
 from protocol.limits import WireLimits
 
@@ -55,12 +56,16 @@ def test_every_bound_of_the_runtime_is_an_option() -> None:
     assert in_section("runtime") == field_names(RuntimeLimits)
 
 
+def test_every_bound_of_what_is_asked_of_the_sfu_is_an_option() -> None:
+    assert in_section("sfu") == field_names(SfuLimits)
+
+
 def test_every_bound_of_retention_is_an_option() -> None:
     assert in_section("retention") == field_names(Retention)
 
 
 def test_every_field_of_the_configuration_is_an_option() -> None:
-    sections = {"policy", "limits", "runtime", "retention"}
+    sections = {"policy", "limits", "runtime", "sfu", "retention"}
     tops = {option.key for option in OPTIONS if not option.section}
     assert {field.name for field in fields(Config)} - sections == tops - {"projects", "agents"}
 
