@@ -115,6 +115,14 @@ async def get(server: RunningServer, query: str = "", **headers: str) -> httpx2.
         return await client.get(f"{server.http_url}/events{query}", headers=headers)
 
 
+async def is_free(server: RunningServer) -> None:
+    """Wait until the server takes one more stream."""
+    headers = {"Authorization": f"Bearer {admin_token()}"}
+    with anyio.fail_after(WAIT_SECONDS):
+        while (await get(server, "?follow=false", **headers)).is_error:  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
 async def run_job(api: Caller, worker: RawWorker, agent_name: str) -> str:
     """Run a job to its end; return its id."""
     await api.dispatch(agent_name)
@@ -310,9 +318,7 @@ async def test_one_stream_more_than_the_limit_is_refused_until_one_ends(data_dir
             assert problem(await get(server, **headers)) == (429, "resource_exhausted")
             async with streaming(server, key=OTHER_PROJECT_KEY):
                 pass  # another project has its own
-        with anyio.fail_after(WAIT_SECONDS):
-            while (await get(server, "?follow=false", **headers)).is_error:  # noqa: ASYNC110
-                await anyio.sleep(0.01)
+        await is_free(server)
 
 
 # --- quiet, slow and stopping ---
@@ -334,7 +340,7 @@ async def test_a_quiet_stream_is_kept_alive_and_its_place_moves_on(data_dir: Pat
 
 async def test_a_follower_that_does_not_read_is_cut_off_and_can_resume(data_dir: Path) -> None:
     await write_log(data_dir, 300, detail="x" * 20_000)
-    limits = ServerLimits(unread_timeout_seconds=0.3)
+    limits = ServerLimits(unread_timeout_seconds=0.3, event_streams_max=1)
     async with running_server(data_dir, limits=limits) as server:
         with capture_logs() as logs, socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -346,6 +352,7 @@ async def test_a_follower_that_does_not_read_is_cut_off_and_can_resume(data_dir:
             with anyio.fail_after(WAIT_SECONDS):
                 while "caller_cut_off" not in {line["event"] for line in logs}:  # noqa: ASYNC110
                     await anyio.sleep(0.01)
+            await is_free(server)
         async with streaming(server, "?after=890&follow=false") as stream:
             assert [told.id for told in await stream.rest()] == list(range(891, 901))
 

@@ -155,8 +155,11 @@ async def test_without_followers_a_commit_reads_nothing(log: Log) -> None:
 
 async def test_a_follower_that_comes_when_nobody_looked_for_long_misses_nothing(log: Log) -> None:
     async with running(log) as feed:
-        log.write()
-        assert await collect(feed, 0, 1) == [1]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(collect, feed, 0, 1)
+            await anyio.wait_all_tasks_blocked()
+            log.write()
+            feed.committed()
         log.write(30)
         feed.committed()
         await anyio.wait_all_tasks_blocked()
