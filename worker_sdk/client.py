@@ -1,4 +1,4 @@
-"""The API client: dispatches, jobs and workers of one server, over pooled HTTP connections.
+"""The API client: dispatches, jobs, workers and rooms of one server, over pooled HTTP connections.
 
     async with DispatchClient() as client:
         dispatch = await client.create_dispatch("lobby", "greeter")
@@ -44,6 +44,7 @@ TOKEN_LIFE_SECONDS = 600.0
 _DISPATCH_SERVICE = "livekit.AgentDispatchService"
 _JOB_SERVICE = "callboard.JobService"
 _WORKER_SERVICE = "callboard.WorkerService"
+_ROOM_SERVICE = "callboard.RoomService"
 _PROTOBUF = "application/protobuf"
 
 
@@ -215,6 +216,31 @@ class DispatchClient:
         request = api_pb2.GetWorkerRequest(worker_id=worker_id)
         answer = await self._call(_WORKER_SERVICE, "GetWorker", request, api_pb2.GetWorkerResponse)
         return answer.worker
+
+    # ---- rooms ----
+
+    async def list_rooms(
+        self, *, page_size: int = 0, page_token: str = ""
+    ) -> api_pb2.ListRoomsResponse:
+        """One page of the rooms that are there, newest first, without who is in them."""
+        request = api_pb2.ListRoomsRequest(page_size=page_size, page_token=page_token)
+        return await self._call(_ROOM_SERVICE, "ListRooms", request, api_pb2.ListRoomsResponse)
+
+    async def get_room(self, name: str) -> api_pb2.RoomRecord:
+        """One room with everybody in it. TwirpError `not_found` where there is none."""
+        request = api_pb2.GetRoomRequest(name=name)
+        return await self._call(_ROOM_SERVICE, "GetRoom", request, api_pb2.RoomRecord)
+
+    async def report_room_event(self, event: api_pb2.RoomEvent) -> str:
+        """Tell what happened in a room. When this returns, what follows is on the server's disk.
+
+        The same `event.id` again is the same event; an event without one is given its own, which
+        is returned.
+        """
+        request = api_pb2.ReportRoomEventRequest(event=event)
+        request.event.id = event.id or f"EV_{uuid.uuid4().hex}"
+        await self._call(_ROOM_SERVICE, "ReportRoomEvent", request, api_pb2.ReportRoomEventResponse)
+        return request.event.id
 
     # ---- one call ----
 

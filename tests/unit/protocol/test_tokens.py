@@ -17,7 +17,7 @@ from livekit import api
 from protocol import tokens
 from protocol.errors import TokenError, TwirpCode
 from protocol.limits import WireLimits
-from protocol.tokens import Grants, verify
+from protocol.tokens import Grants, check_body, verify
 from protocol.wire_pb2 import ParticipantPermission, TrackSource
 
 KEY = "devkey"
@@ -590,3 +590,19 @@ def test_the_secret_of_a_development_key_may_be_short() -> None:
     token = tokens.mint_api_token("devkey", "secret", now_ns=NOW_NS, agent=True)
 
     assert verify(token, {"devkey": "secret"}, NOW_NS).agent
+
+
+# --- bodies that a token signs ---
+
+
+def test_a_body_that_livekit_signed_is_the_one_that_was_signed() -> None:
+    body = b'{"event": "room_started"}'
+    claim = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    token = api.AccessToken(KEY, SECRET).with_sha256(claim).to_jwt()
+    check_body(verify(token, KEYS, time.time_ns()), body)
+
+
+@pytest.mark.parametrize("claim", ["", "c2hhMjU2", hashlib.sha256(b"body").hexdigest(), "é"])
+def test_another_body_than_the_signed_one_is_refused(claim: str) -> None:
+    with pytest.raises(TokenError):
+        check_body(Grants(KEY, sha256=claim), b"body")

@@ -210,3 +210,26 @@ async def test_a_job_and_the_workers_can_be_read() -> None:
     async with client_of(Script(ok(job), ok(workers))) as client:
         assert (await client.get_job("AJ_1")).epoch == 3
         assert [w.id for w in (await client.list_workers()).workers] == ["AW_1"]
+
+
+async def test_a_room_event_without_an_id_is_given_one_that_every_try_repeats() -> None:
+    script = Script(
+        httpx2.ReadError("cut"),
+        twirp(TwirpCode.UNAVAILABLE),
+        ok(api_pb2.ReportRoomEventResponse()),
+    )
+    told = api_pb2.RoomEvent(event="room_started", room=wire_pb2.Room(name="lobby"))
+    async with client_of(script) as client:
+        event_id = await client.report_room_event(told)
+    sent = [api_pb2.ReportRoomEventRequest.FromString(r.content).event for r in script.requests]
+    assert [event.id for event in sent] == [event_id] * 3
+    assert event_id
+    assert (sent[0].event, sent[0].room.name) == ("room_started", "lobby")
+    assert script.grants().may_administer_queue()
+
+
+async def test_a_room_event_keeps_the_id_that_it_has() -> None:
+    script = Script(ok(api_pb2.ReportRoomEventResponse()))
+    told = api_pb2.RoomEvent(event="room_started", room=wire_pb2.Room(name="r"), id="EV_mine")
+    async with client_of(script) as client:
+        assert await client.report_room_event(told) == "EV_mine"
