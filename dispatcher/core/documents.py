@@ -110,11 +110,6 @@ def child(parent: object, step: Step) -> object:
     return NOTHING
 
 
-def is_scalar(value: object) -> bool:
-    """Is it null, a bool, a number or a text?"""
-    return value is None or isinstance(value, bool | int | float | str)
-
-
 def sort_of(value: object) -> str:
     """Return what sort of JSON value it is: 1 and 1.0 are the same, 1 and true are not."""
     match value:

@@ -228,11 +228,12 @@ class _Shelf:
             yield from self._values("metadata{}", participant.metadata)
 
     def _ends(self, table: str, name: str) -> Iterator[_Key]:
+        longest = len(name)
         for length in self._lengths[f"{table}^"]:
-            if length <= len(name):
+            if length <= longest:
                 yield (f"{table}^", name[:length])
         for length in self._lengths[f"{table}$"]:
-            if length <= len(name):
+            if length <= longest:
                 yield (f"{table}$", name[-length:])
 
     def _values(self, table: str, metadata: str) -> Iterator[_Key]:
@@ -279,7 +280,7 @@ def _keys_of_globs(table: str, globs: tuple[Glob, ...]) -> Iterator[tuple[tuple[
             keys.append((f"{table}^", glob.prefix))
         else:
             keys.append((f"{table}$", glob.suffix))
-    yield tuple(keys), weight
+    yield tuple(dict.fromkeys(keys)), weight
 
 
 def _count(counter: Counter[int] | Counter[str], key: int | str, change: int) -> None:
