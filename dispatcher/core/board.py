@@ -34,7 +34,7 @@ from dispatcher.core.jobs import (
     Lane,
     Nanoseconds,
 )
-from dispatcher.core.lifecycle import JobTrigger, advance_job
+from dispatcher.core.lifecycle import JobPhase, JobTrigger, advance_job
 from dispatcher.core.placement import Pools
 from dispatcher.core.policy import Policy
 from dispatcher.core.values import changed
@@ -50,6 +50,10 @@ class DeadlineKind(StrEnum):
     GRACE = "grace"  # job
     STOP = "stop"  # worker, job
     LATE_ANSWER = "late_answer"  # job
+    SWEEP = "sweep"
+    SUCCESSION = "succession"  # project and room name, connection
+    OVER = "over"
+    PARTING = "parting"  # job
     TAKEOVER = "takeover"  # older worker, claimant
     DUE = "due"  # the earliest waiting job in the store
 
@@ -120,6 +124,12 @@ class Board:
         # ids of the jobs in hand of each dispatch, in order (a set has another in each process)
         self.dispatches: dict[DispatchKey, dict[str, None]] = {}
         self.deletions: dict[DispatchKey, Deletion] = {}
+        # jobs that wait or are on offer and are to be cancelled: why, and the evidence for people
+        self.called_off: dict[str, tuple[JobStateReason, str]] = {}
+        # jobs of orders that ended in this turn
+        self.ended: list[str] = []
+        # jobs that are held, by project, room and the identity that their agent has there
+        self.identities: dict[tuple[str, str, str], str] = {}
         # acceptances that came after their offer had lapsed, and when, by job
         self.late_answers: dict[str, tuple[OfferAnswered, Nanoseconds]] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
@@ -192,9 +202,24 @@ class Board:
             self.dispatches.setdefault(_dispatch_of(hand), {})[held.id] = None
         return hand
 
+    def expect_agent(self, hand: JobInHand) -> None:
+        """A worker has the job: its agent is to be seen in the room."""
+        if not hand.state.participant_identity:
+            return  # it was on offer when the server ended: who accepted it as whom is not known
+        key = hand.lane.project, hand.held.room, hand.state.participant_identity
+        self.identities[key] = hand.id
+
     def let_go(self, hand: JobInHand) -> None:
         """Have it in hand no longer: it has ended, or the store has it."""
         del self.jobs[hand.id]
+        key = hand.lane.project, hand.held.room, hand.state.participant_identity
+        if self.identities.get(key) == hand.id:
+            del self.identities[key]
+        self.cancel(DeadlineKind.PARTING, hand.id)
+        if hand.phase.is_ended:
+            self.called_off.pop(hand.id, None)
+            if hand.held.order:
+                self.ended.append(hand.id)
         if hand.held.dispatch_id:
             key = _dispatch_of(hand)
             siblings = self.dispatches[key]
@@ -221,6 +246,8 @@ class Board:
         before = hand.state
         hand.phase = advance_job(hand.phase, trigger)
         hand.state = changed(before, phase=hand.phase, updated_at=self.now, **change)
+        if hand.phase is JobPhase.ASSIGNED:
+            self.expect_agent(hand)
         return RecordMove(hand.id, before.epoch, trigger, hand.state, detail)
 
     def move(
@@ -229,9 +256,13 @@ class Board:
         """Move a job, durably, with these changes of its state."""
         self.effects.append(self.advance(hand, trigger, detail, **change))
 
-    def is_deleted(self, hand: JobInHand) -> bool:
-        """Has a caller deleted the dispatch of this job?"""
-        return _dispatch_of(hand) in self.deletions
+    def is_called_off(self, hand: JobInHand) -> bool:
+        """Is the job not to be given to anybody any more?"""
+        return hand.id in self.called_off or _dispatch_of(hand) in self.deletions
+
+    def why_called_off(self, hand: JobInHand) -> tuple[JobStateReason, str]:
+        """Return the reason, and the evidence for people."""
+        return self.called_off.get(hand.id, (JobStateReason.DISPATCH_DELETED, ""))
 
     # --- workers ---
 

@@ -7,8 +7,6 @@ and what is held, lets offers in flight be answered first, and is finished when 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dispatcher.core.board import Board, Deletion, DispatchKey
 from dispatcher.core.effects import (
     ClaimDue,
@@ -55,15 +53,7 @@ class Dispatching:
         jobs = tuple((job, offering.reserve(job, offering.draw_for_new(job))) for job in event.jobs)
         self._creating[event.request] = jobs
         self._board.emit(CreateDispatch(event.request, event.dispatch, jobs))
-        self._queue_new(jobs)
-
-    def _queue_new(self, jobs: Iterable[tuple[Job, JobState]]) -> None:
-        """Count those that wait among new jobs."""
-        waiting = [(job, state) for job, state in jobs if state.phase is JobPhase.QUEUED]
-        for job, state in waiting:
-            self._offering.enqueued(job.lane, state)
-        for job, _ in waiting:  # after all are counted: the store has them all by then
-            self._offering.pull(job.lane)
+        self._offering.queue_new(jobs)
 
     def created(self, event: DispatchCreated) -> None:
         """The store has the dispatch, durably."""
@@ -91,7 +81,7 @@ class Dispatching:
         has_room = worker.room(board.policy) > 0 and not board.is_draining
         state = self._offering.reserve(event.job, worker if has_room else None)
         board.emit(CreateJob(event.job, state))
-        self._queue_new([(event.job, state)])
+        self._offering.queue_new([(event.job, state)])
 
     # --- deletions ---
 
@@ -150,8 +140,8 @@ class Dispatching:
             if hand.phase is JobPhase.QUEUED:
                 board.queue(hand.lane).waiting -= 1
                 board.tidy(hand.lane)
-            if board.is_deleted(hand):
-                self._offering.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+            if board.is_called_off(hand):
+                self._offering.cancel_waiting(hand, *board.why_called_off(hand))
             elif hand.phase is JobPhase.QUEUED:
                 self._offering.fail_waiting(hand)
             else:

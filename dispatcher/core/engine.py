@@ -6,8 +6,9 @@ that are told the same events at the same times with the same randomness do the 
 
 Its parts, each on the shoulders of those before: `board` (memory), `offering` (from the queue to a
 worker), `holding` (from the assignment to the end), `claiming` (who may speak for a job), `presence`
-(who is here), `dispatching` (orders). A peer's word is
-checked against the board; a move is checked against `lifecycle`.
+(who is here), `dispatching` (calls); `rooms` (who is where), `ordering` (what rules make of it),
+`calling_off`, `sightings` (what is seen of agents) and `observing`, which tells them. A peer's word
+is checked against the board; a move is checked against `lifecycle`.
 
 Cost: each event and each deadline is O(log n) in workers and jobs, or that for each job it names.
 """
@@ -19,6 +20,7 @@ from random import Random
 from typing import Any
 
 from dispatcher.core.board import Board, DeadlineKind, LaneQueue
+from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.claiming import Claiming
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.effects import Effect
@@ -31,6 +33,7 @@ from dispatcher.core.events import (
     DrainStarted,
     Event,
     JobReported,
+    JobsCalledOff,
     JobsClaimed,
     JobsDue,
     JobsHandedOver,
@@ -39,6 +42,10 @@ from dispatcher.core.events import (
     JobsMigrated,
     MoveRefused,
     OfferAnswered,
+    RoomEventReported,
+    RoomsListed,
+    RuleApplyRequested,
+    RuleDeletionRequested,
     StoreRecovered,
     WorkerDisconnected,
     WorkerPonged,
@@ -47,9 +54,14 @@ from dispatcher.core.events import (
 )
 from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import Lane, Nanoseconds
+from dispatcher.core.observing import Observing
 from dispatcher.core.offering import Offering
+from dispatcher.core.ordering import Ordering
 from dispatcher.core.policy import Policy
 from dispatcher.core.presence import Presence
+from dispatcher.core.rooms import RoomKey, Rooms, RoomState
+from dispatcher.core.rules import Rule
+from dispatcher.core.sightings import Sightings
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -63,6 +75,20 @@ class Engine:
         claiming = Claiming(board, offering, holding)
         presence = Presence(board, offering, claiming)
         dispatching = Dispatching(board, offering, holding)
+        calling_off = CallingOff(board, holding)
+        self._rooms = rooms = Rooms()
+        self._ordering = ordering = Ordering(board, rooms, offering, calling_off)
+        sightings = Sightings(board, holding)
+        self._observing = observing = Observing(board, rooms, ordering, sightings)
+
+        def recovered(event: StoreRecovered) -> None:
+            dispatching.recovered(event)
+            observing.recovered(event)
+
+        def called_off(event: JobsCalledOff) -> None:
+            calling_off.called_off(event)
+            ordering.ended(event.cancelled)
+
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             WorkerRegistered: presence.registered,
             WorkerReported: presence.reported,
@@ -77,7 +103,12 @@ class Engine:
             DispatchRequested: dispatching.requested,
             DispatchDeletionRequested: dispatching.deletion_requested,
             DrainStarted: dispatching.drain_started,
-            StoreRecovered: dispatching.recovered,
+            RoomEventReported: observing.reported,
+            RoomsListed: observing.listed,
+            RuleApplyRequested: ordering.apply_requested,
+            RuleDeletionRequested: ordering.deletion_requested,
+            StoreRecovered: recovered,
+            JobsCalledOff: called_off,
             DispatchCreated: dispatching.created,
             DispatchDeletionRecorded: dispatching.deletion_recorded,
             JobsClaimed: offering.claimed,
@@ -94,13 +125,27 @@ class Engine:
             DeadlineKind.STOP: holding.stop_timed_out,
             DeadlineKind.TAKEOVER: claiming.takeover_due,
             DeadlineKind.DUE: lambda _, __: dispatching.due(),
+            DeadlineKind.SWEEP: lambda _, __: ordering.sweep_due(),
+            DeadlineKind.SUCCESSION: observing.succession_over,
+            DeadlineKind.OVER: lambda _, __: observing.over_due(),
+            DeadlineKind.PARTING: lambda job_id, _: sightings.parting_over(job_id),
         }
 
     def handle(self, event: Event, now: Nanoseconds) -> list[Effect]:
         """Take in what happened; return what is to be done, in order."""
         effects = self._board.begin(now)
         self._handlers[type(event)](event)
+        if self._board.ended or self._rooms.touched:
+            self._conclude()
         return effects
+
+    def _conclude(self) -> None:
+        """Jobs of orders ended, or were made: others have their turn, and it is written down."""
+        board = self._board
+        while board.ended:
+            ended, board.ended = board.ended, []
+            self._ordering.ended(ended)
+        self._observing.write_down()
 
     def next_deadline(self) -> Nanoseconds | None:
         """Return when `expire` has something to do next, or None."""
@@ -113,6 +158,8 @@ class Engine:
         while (key := deadlines.pop_due(self._board.now)) is not None:
             kind, one, two = key
             self._alarms[kind](one, two)
+        if self._board.ended or self._rooms.touched:
+            self._conclude()
         return effects
 
     # --- views, not to be changed by those who look ---
@@ -136,6 +183,16 @@ class Engine:
     def lanes(self) -> Mapping[Lane, LaneQueue]:
         """What waits in each lane that has something waiting."""
         return self._board.lanes
+
+    @property
+    def rooms(self) -> Mapping[RoomKey, RoomState]:
+        """The rooms that are there, by project and name."""
+        return self._rooms.rooms
+
+    @property
+    def rules(self) -> Mapping[tuple[str, str], Rule]:
+        """The rules, by project and name."""
+        return self._ordering.rules
 
     @property
     def has_offers(self) -> bool:

@@ -60,6 +60,7 @@ class Holding:
             started_at=state.started_at or board.now,
         )
         board.cancel(DeadlineKind.GRACE, hand.id)
+        board.expect_agent(hand)
         hand.worker = worker
         worker.jobs[hand.id] = hand
         board.pools.place(worker)
@@ -104,6 +105,27 @@ class Holding:
         hand.worker = None
         board.schedule(DeadlineKind.GRACE, until, hand.id)
         self._offering.refresh(worker)
+
+    def left_cleanly(self, hand: JobInHand, evidence: str) -> None:
+        """The agent of a held job left its room as one that is done: the job succeeded."""
+        board = self._board
+        if hand.phase is JobPhase.ORPHANED:
+            board.move(hand, JobTrigger.LEFT, evidence, ended_at=board.now)
+        else:
+            board.move(hand, JobTrigger.SUCCEEDED, evidence, ended_at=board.now)
+        self._release_slot(hand)
+        board.let_go(hand)
+
+    def left_uncleanly(self, hand: JobInHand, evidence: str) -> None:
+        """The agent of a held job was lost, and its worker does not say otherwise: try again."""
+        board = self._board
+        worker = hand.worker
+        if hand.phase is not JobPhase.ORPHANED:
+            board.move(hand, JobTrigger.WORKER_LOST, evidence, until=board.now)
+        board.cancel(DeadlineKind.GRACE, hand.id)
+        self.grace_expired(hand.id)
+        if worker is not None and hand.id in worker.jobs:
+            self.give_up(hand, worker)
 
     def cancel(self, hand: JobInHand, reason: JobStateReason, detail: str) -> None:
         """Cancel a job that is held; its worker, if it has one, is told to stop."""
@@ -151,7 +173,7 @@ class Holding:
         return (
             hand.held.restart_policy is RestartPolicy.ON_FAILURE
             and hand.state.attempt < self._board.policy.attempts_max
-            and not self._board.is_deleted(hand)
+            and not self._board.is_called_off(hand)
         )
 
     def _retry(self, hand: JobInHand, error: str) -> None:
@@ -257,4 +279,5 @@ class Holding:
             hand.state = replace(hand.state, until=until)
         else:
             board.move(hand, JobTrigger.WORKER_LOST, "the server was restarted", until=until)
+        board.expect_agent(hand)
         board.schedule(DeadlineKind.GRACE, until, hand.id)

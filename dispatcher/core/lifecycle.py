@@ -75,6 +75,7 @@ class JobTrigger(StrEnum):
     GRACE_EXPIRED = "grace_expired"  # lost for good, to be given to another worker
     GAVE_UP_LOST = "gave_up_lost"  # lost for good, and the restart policy says no more
     SUCCEEDED = "succeeded"
+    LEFT = "left"  # its agent left the room as one that is done, and nobody is there to say so
     RETRIED = "retried"  # failed, to be tried again
     FAILED = "failed"
     HANDED_OVER = "handed_over"
@@ -121,6 +122,7 @@ JOB_MOVES: dict[JobPhase, dict[JobTrigger, JobPhase]] = {
     },
     JobPhase.ORPHANED: {
         JobTrigger.CLAIMED: JobPhase.RUNNING,
+        JobTrigger.LEFT: JobPhase.SUCCEEDED,
         JobTrigger.GRACE_EXPIRED: JobPhase.QUEUED,
         JobTrigger.GAVE_UP_LOST: JobPhase.FAILED,
         JobTrigger.CANCELLED: JobPhase.CANCELLED,

@@ -10,6 +10,8 @@ Left to others: what becomes of an assigned job (`holding`), where jobs come fro
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.effects import (
     ClaimJobs,
@@ -85,8 +87,8 @@ class Offering:
     def _pass_on(self, hand: JobInHand) -> bool:
         """End the job, or offer it; return False if it is to wait on."""
         board = self._board
-        if board.is_deleted(hand):
-            self.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+        if board.is_called_off(hand):
+            self.cancel_waiting(hand, *board.why_called_off(hand))
             return True
         if hand.state.until <= board.now:
             self.fail_waiting(hand)
@@ -108,10 +110,11 @@ class Offering:
         )
         board.let_go(hand)
 
-    def cancel_waiting(self, hand: JobInHand, reason: JobStateReason) -> None:
+    def cancel_waiting(self, hand: JobInHand, reason: JobStateReason, detail: str = "") -> None:
         """End a job that no worker holds and that was cancelled."""
-        self._board.move(hand, JobTrigger.CANCELLED, reason=reason, ended_at=self._board.now)
-        self._board.let_go(hand)
+        board = self._board
+        board.move(hand, JobTrigger.CANCELLED, detail, reason=reason, ended_at=board.now)
+        board.let_go(hand)
 
     # --- offers ---
 
@@ -156,6 +159,14 @@ class Offering:
             return None  # others wait before it
         return board.pools.draw(job.lane, job.id, board.random)
 
+    def queue_new(self, jobs: Iterable[tuple[Job, JobState]]) -> None:
+        """Count those that wait among new jobs, which the store has by now."""
+        waiting = [(job, state) for job, state in jobs if state.phase is JobPhase.QUEUED]
+        for job, state in waiting:
+            self.enqueued(job.lane, state)
+        for job, _ in waiting:
+            self.pull(job.lane)
+
     def _send_offer(self, hand: JobInHand, worker: Worker) -> None:
         board = self._board
         assert hand.job is not None, "a job that is offered has its config in hand"
@@ -182,7 +193,7 @@ class Offering:
             else:
                 board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
             return
-        if board.is_deleted(hand) and event.answer is not Answer.TERMINATED:
+        if board.is_called_off(hand) and event.answer is not Answer.TERMINATED:
             self.withdraw(hand, worker)  # and no fault of the worker's
         elif event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
             self._assign(hand, worker, event.acceptance, board.now)
@@ -292,8 +303,8 @@ class Offering:
     def _end_reservation(self, hand: JobInHand) -> None:
         """Queue the job for anybody, durably: who had it on offer will not hold it."""
         board = self._board
-        if board.is_deleted(hand):
-            self.cancel_waiting(hand, JobStateReason.DISPATCH_DELETED)
+        if board.is_called_off(hand):
+            self.cancel_waiting(hand, *board.why_called_off(hand))
             return
         detail = f"was offered to {hand.state.worker_id}"
         board.move(hand, JobTrigger.OFFER_WITHDRAWN, detail, worker_id="", grace=0)

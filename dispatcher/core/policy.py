@@ -69,6 +69,9 @@ class Policy:
     stop_timeout: Nanoseconds = 30 * SECOND
     # Two live connections claim one job: so long must the older one be silent to lose it.
     takeover_silence: Nanoseconds = 2 * SECOND
+    # An agent that left its room, and whose worker is connected, has so long to come back, or its
+    # worker to say what became of the job.
+    parting_time: Nanoseconds = 10 * SECOND
     # by agent name
     agents: Mapping[str, AgentPolicy] = field(default_factory=dict)
 

@@ -149,6 +149,8 @@ class MemberLeft:
     subject: str
     jobs: Mapping[str, str]
     reason: DisconnectReason
+    # when it was first seen; 0: it was never seen
+    seen_at: Nanoseconds = 0
 
 
 Change = RoomOpened | RoomClosed | MemberJoined | PublishingStarted | MemberLeft
@@ -162,6 +164,8 @@ class Rooms:
         self.rooms: dict[RoomKey, RoomState] = {}
         # sessions that are over, by sid, until when that is remembered; oldest first
         self.over: dict[str, Nanoseconds] = {}
+        # those of them that have to be written down
+        self.newly_over: list[str] = []
         # what has to be written down: rooms, and connections of rooms by key
         self.touched: dict[tuple[str, str, str | None], None] = {}
 
@@ -294,6 +298,7 @@ class Rooms:
     def _note_over(self, sid: str, now: Nanoseconds) -> None:
         self.over.pop(sid, None)
         self.over[sid] = now + self.limits.over_time
+        self.newly_over.append(sid)
 
     # --- who is in them -----------------------------------------------------------------------
 
@@ -307,6 +312,7 @@ class Rooms:
         if member is not None:
             if not member.is_known or member.participant != participant:
                 was_known, member.is_known = member.is_known, True
+                self._forget_identity(room, member)
                 member.participant = participant
                 member.is_replaced = False
                 room.identities[participant.identity] = member
@@ -386,13 +392,21 @@ class Rooms:
     ) -> None:
         del room.members[member.key]
         room.successors.pop(member.subject, None)
-        if room.identities.get(member.participant.identity) is member:
-            del room.identities[member.participant.identity]
+        self._forget_identity(room, member)
         if member.participant.sid:
             self._note_gone(room, member.key)
         else:
             self._touch(room, member.key)
-        changes.append(MemberLeft(room, member.participant, member.subject, member.jobs, reason))
+        changes.append(
+            MemberLeft(
+                room, member.participant, member.subject, member.jobs, reason, member.seen_at
+            )
+        )
+
+    def _forget_identity(self, room: RoomState, member: Member) -> None:
+        identity = member.participant.identity
+        if room.identities.get(identity) is member:
+            del room.identities[identity]
 
     def _note_gone(self, room: RoomState, key: str) -> None:
         room.gone[key] = None
@@ -473,6 +487,14 @@ class Rooms:
                 if member.is_replaced:
                     reason = DisconnectReason.DUPLICATE_IDENTITY
                 self._remove(room, member, reason, changes)
+
+    def restore(self, room: RoomState, member: Member) -> None:
+        """Put back who was there when the server ended."""
+        room.members[member.key] = member
+        if member.is_known:
+            room.identities[member.participant.identity] = member
+        if member.subject != member.key:
+            room.successors[member.subject] = member
 
     # --- what is to be written down -------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dispatcher.core.events import HeldJob, JobReported, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
+from dispatcher.core.room_events import DisconnectReason
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +36,8 @@ class JobInHand:
     # the process that holds it, empty where that did not say who it is; None: not known, because
     # the server was restarted and no holder has named the epoch since
     instance_id: str | None = ""
+    # how its agent left the room, while it may still come back
+    parting: DisconnectReason | None = None
 
     @property
     def id(self) -> str:

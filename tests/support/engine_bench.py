@@ -95,10 +95,13 @@ class EngineBench:
         self.batches: list[list[StoreRequest]] = []
         self._numbers = 0
         self._requests = 0
+        self._starts = 0
         self._start()
 
     def _start(self) -> None:
-        self.engine = Engine(self.policy, Random(self.seed))
+        # Ids that the engine draws are other ones after a restart.
+        self.engine = Engine(self.policy, Random(f"{self.seed} {self._starts}"))
+        self._starts += 1
         self.commits = GroupCommit()
         self.tell(self.database.open())
 

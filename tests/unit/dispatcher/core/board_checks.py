@@ -15,6 +15,8 @@ from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.engine import Engine
 from dispatcher.core.jobs import Lane
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
+from dispatcher.core.observing import Observing
+from dispatcher.core.ordering import Ordering
 from dispatcher.core.placement import Standing
 from tests.support.engine_bench import EngineBench
 
@@ -111,6 +113,8 @@ def check_deadlines(board: Board) -> None:
             expected[DeadlineKind.OFFER, hand.id, ""] += 1
         elif hand.phase is JobPhase.ORPHANED:
             expected[DeadlineKind.GRACE, hand.id, ""] += 1
+        if hand.parting is not None:
+            expected[DeadlineKind.PARTING, hand.id, ""] += 1
     for worker in board.workers.values():
         for job_id in worker.stopping:
             expected[DeadlineKind.STOP, worker.id, job_id] += 1
@@ -126,7 +130,10 @@ def check_deadlines(board: Board) -> None:
         expected[DeadlineKind.DUE, "", ""] += 1
     keys = set(board.deadlines._live)
     assert expected.keys() <= keys, f"without a deadline: {expected.keys() - keys}"
+    ours = {DeadlineKind.SWEEP, DeadlineKind.SUCCESSION, DeadlineKind.OVER}  # of no job or worker
     for kind, one, _two in keys - expected.keys():
+        if kind in ours:
+            continue
         # these two may outlive the phase that they were set for, but not their worker
         assert kind in (DeadlineKind.SETTLE, DeadlineKind.BACKOFF), f"{kind} is for nothing"
         assert one in board.workers
@@ -181,6 +188,9 @@ def check_nothing_left(engine: Engine) -> None:
         board.pools._pools,
         board.pools._places,
         board.late_answers,
+        board.called_off,
+        board.identities,
+        board.ended,
         board.deadlines._live,
     ]
     for part in parts.values():
@@ -188,6 +198,11 @@ def check_nothing_left(engine: Engine) -> None:
             left.append(part._contests)
         if isinstance(part, Dispatching):
             left += [part._creating, part._deleting]
-    assert len(parts) == 5
+        if isinstance(part, Ordering):
+            left += [part.rules, part._index, part._live, part._orders, part._unique]
+            left += [part._waiting, part._sweeps, part._revoked]
+        if isinstance(part, Observing):
+            left += [part._rooms.rooms, part._rooms.over, part._rooms.touched]
+    assert len(parts) == 7
     assert not any(left), [what for what in left if what]
     assert board.due_at is None

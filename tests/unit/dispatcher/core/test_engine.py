@@ -20,10 +20,28 @@ from dispatcher.core.effects import (
     SendAssignment,
 )
 from dispatcher.core.engine import Engine
-from dispatcher.core.events import Answer, Registration, WorkerRegistered
+from dispatcher.core.events import (
+    Answer,
+    Registration,
+    RoomEventReported,
+    RoomsListed,
+    RuleApplyRequested,
+    RuleDeletionRequested,
+    WorkerRegistered,
+)
 from dispatcher.core.jobs import SECOND, JobStatus, JobType, RestartPolicy
 from dispatcher.core.lifecycle import JobTrigger
 from dispatcher.core.policy import AgentPolicy, Policy
+from dispatcher.core.room_events import (
+    DisconnectReason,
+    Participant,
+    RoomEvent,
+    RoomEventKind,
+    RoomInfo,
+    RoomSeen,
+)
+from dispatcher.core.rules import Match, Rule
+from protocol import wire_pb2
 from tests.support.engine_bench import PROJECT, START, EngineBench
 from tests.unit.dispatcher.core.board_checks import (
     check_lanes,
@@ -60,6 +78,9 @@ class Chaos:
             + [self.job_status] * 5
             + [self.claim, self.hand_over, self.wait, self.wait, self.commit, self.commit]
             + [self.hold_commits]
+            + [self.room_event] * 4
+            + [self.agent_event] * 2
+            + [self.apply_rule, self.apply_rule, self.delete_rule, self.list_rooms]
         )
         act()
         if self.random.random() < 0.01:
@@ -176,6 +197,82 @@ class Chaos:
     def hand_over(self) -> None:
         self.bench.hand_over(self.pick_worker(), self.pick_job(), self.pick_job())
 
+    def room_event(self) -> None:
+        random = self.random
+        sid = random.choice("123")
+        name = random.choice(ROOMS)
+        room = RoomInfo(name, f"RM_{name}{sid}", created_at=int(sid) * SECOND)
+        person = random.choice("abc")
+        number = random.randint(1, 3)
+        who = Participant(
+            f"person-{person}",
+            f"PA_{name}{person}{number}",
+            attributes=random.choice([{}, {"tier": "gold"}]),
+            joined_at=number * SECOND,
+        )
+        self.tell_rooms(random.choice(list(RoomEventKind)), room, who)
+
+    def agent_event(self) -> None:
+        """The agent of some job comes or goes."""
+        hand = self.bench.engine.jobs.get(self.pick_job())
+        if hand is None:
+            return
+        sid = self.random.choice("12")
+        who = Participant(
+            hand.state.participant_identity or "x", f"PA_{hand.id}{sid}", is_agent=True
+        )
+        joined_or_left = [RoomEventKind.PARTICIPANT_JOINED, RoomEventKind.PARTICIPANT_LEFT]
+        self.tell_rooms(self.random.choice(joined_or_left), RoomInfo(hand.held.room), who)
+
+    def tell_rooms(self, kind: RoomEventKind, room: RoomInfo, who: Participant) -> None:
+        random = self.random
+        event = RoomEvent(
+            kind,
+            random.choice([PROJECT] * 9 + ["other"]),
+            room,
+            who,
+            random.choice(["TR_1", "TR_2"]),
+            random.choice([*DisconnectReason, *[DisconnectReason.CLIENT_INITIATED] * 9]),
+            random.choice([0, self.bench.now]),
+        )
+        self.bench.tell(RoomEventReported(0, event))
+
+    def list_rooms(self) -> None:
+        random = self.random
+        seen = tuple(
+            RoomSeen(
+                RoomInfo(name, f"RM_{name}{random.choice('123')}"),
+                tuple(
+                    Participant(f"person-{person}", f"PA_{name}{person}{random.randint(1, 3)}")
+                    for person in random.sample("abc", random.randint(0, 3))
+                ),
+                frozenset({"PA_r0a1", "PA_r1b2"}),
+            )
+            for name in random.sample(ROOMS, random.randint(0, len(ROOMS)))
+        )
+        asked_at = self.bench.now - random.choice([0, 1, SECOND])
+        self.bench.tell(RoomsListed(PROJECT, asked_at, seen, random.random() < 0.5))
+
+    def apply_rule(self) -> None:
+        random = self.random
+        rule = Rule(
+            random.choice(["one", "two", "three"]),
+            random.choice([JobType.ROOM, JobType.PUBLISHER, JobType.PARTICIPANT]),
+            "greeter",
+            random.choice([Match(), Match(room=ROOMS[0]), Match(attributes={"tier": "gold"})]),
+            concurrency_limit=random.choice([0, 0, 1, 2]),
+            uniqueness_key=random.choice(["", "", "{participant.identity}"]),
+            delay=random.choice([0, 0, 5 * SECOND]),
+            queue_time=random.choice([0, 30 * SECOND]),
+            restart_policy=random.choice(list(RestartPolicy)),
+            enabled=random.random() < 0.8,
+            version=random.choice([0, 0, 0, 1]),
+        )
+        self.bench.tell(RuleApplyRequested(0, PROJECT, rule))
+
+    def delete_rule(self) -> None:
+        self.bench.tell(RuleDeletionRequested(0, PROJECT, self.random.choice(["one", "two"])))
+
     def wait(self) -> None:
         self.bench.pass_time(self.random.choice([0, 0.001, 0.1, 0.3, 0.3, 1, 3, 11, 25]))
 
@@ -198,6 +295,7 @@ class Chaos:
             for request in batch
             if isinstance(request, RecordMove)
         }
+        self.check_rules()
         given: Counter[tuple[str, int]] = Counter()
         for message in bench.sent:
             if isinstance(message, SendAssignment):
@@ -207,10 +305,31 @@ class Chaos:
                 given[job_id, epoch] += 1
         assert all(count == 1 for count in given.values()), given
 
+    def check_rules(self) -> None:
+        """Each rule has at most one job for a room or a participant at a time."""
+        live: dict[tuple[str, str, str, str], int] = {}
+        for event in self.bench.database._events:
+            job = self.bench.database._jobs[event.job_id].job
+            if job.order:
+                config = wire_pb2.Job.FromString(job.config)
+                subject = (job.lane.project, job.order, config.room.sid, config.participant.sid)
+                if not config.room.sid:
+                    continue  # nothing tells one session of the room from the next
+                if event.trigger is JobTrigger.CREATED:
+                    live[subject] = live.get(subject, 0) + 1
+                    assert live[subject] == 1, subject
+                elif event.phase.is_ended:
+                    live[subject] -= 1
+
     def end(self) -> None:
         """Let everybody go and every deadline pass: all ends, and nothing is left."""
         bench = self.bench
         bench.release_commits()
+        for name in ("one", "two", "three"):
+            bench.tell(RuleDeletionRequested(0, PROJECT, name))
+        for project in (PROJECT, "other"):
+            bench.tell(RoomsListed(project, bench.now + 1, ()))
+        bench.now += 2
         for worker in list(bench.engine.workers):
             bench.lose(worker)
         for _ in range(12):
@@ -277,7 +396,9 @@ def test_a_seed_replays_in_another_process_whatever_its_hashes() -> None:
 
 def test_the_chaos_reaches_every_trigger_of_a_job() -> None:
     seen = Counter(
-        event.trigger.value for seed in range(40) for event in run_chaos(seed).database._events
+        event.trigger.value
+        for seed in range(60)
+        for event in run_chaos(seed, steps=300).database._events
     )
     unstored = {JobTrigger.OFFERED, JobTrigger.OFFER_WITHDRAWN}
     assert {t.value for t in set(JobTrigger) - unstored} <= seen.keys()

@@ -1,0 +1,169 @@
+"""Events of rooms, from the news to what is durable of it.
+
+What `rooms` makes of an event goes to those who draw conclusions, in order; then all rooms and
+members that changed are written down, in the same turn as the jobs that follow, and only then is
+the sender answered.
+
+Left to others: what an event means (`rooms`), the conclusions (`ordering`, `sightings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dispatcher.core import note_texts
+from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.effects import DropNotes, Outcome, PutNote, Reply
+from dispatcher.core.events import RoomEventReported, RoomsListed, StoreRecovered
+from dispatcher.core.jobs import SECOND
+from dispatcher.core.notes import Note, NoteKind
+from dispatcher.core.ordering import Ordering
+from dispatcher.core.room_events import RoomEvent
+from dispatcher.core.rooms import (
+    Change,
+    Member,
+    RoomClosed,
+    Rooms,
+    RoomsFull,
+    RoomState,
+    key_of,
+)
+from dispatcher.core.rules import Rule
+from dispatcher.core.sightings import Sightings
+
+OVER_INTERVAL = 60 * SECOND
+
+
+class Observing:
+    """The part of the engine that knows who is where."""
+
+    def __init__(
+        self, board: Board, rooms: Rooms, ordering: Ordering, sightings: Sightings
+    ) -> None:
+        self._board = board
+        self._rooms = rooms
+        self._ordering = ordering
+        self._sightings = sightings
+
+    def reported(self, event: RoomEventReported) -> None:
+        """Something happened in a room."""
+        board = self._board
+        try:
+            changes = self._rooms.take(event.event, board.now)
+        except RoomsFull as full:
+            self.write_down()
+            board.emit(Reply(event.request, Outcome.REFUSED, detail=str(full)))
+            return
+        self._conclude(changes)
+        self._await_successor(event.event)
+        self.write_down()
+        board.emit(Reply(event.request, Outcome.DONE))
+
+    def _await_successor(self, event: RoomEvent) -> None:
+        room = self._rooms.rooms.get((event.project, event.room.name))
+        if room is None or event.participant is None:
+            return
+        member = room.members.get(key_of(event.participant))
+        if member is not None and member.is_replaced:
+            self._schedule_succession(room, member)
+
+    def _schedule_succession(self, room: RoomState, member: Member) -> None:
+        self._board.schedule(
+            DeadlineKind.SUCCESSION,
+            self._board.now + self._rooms.limits.succession_time,
+            "\0".join(room.key),
+            member.key,
+        )
+
+    def listed(self, event: RoomsListed) -> None:
+        """The SFU told what rooms there are."""
+        self._conclude(self._rooms.compare(event, self._board.now))
+        self.write_down()
+
+    def succession_over(self, where: str, key: str) -> None:
+        """Nobody took the place of a connection that was replaced."""
+        project, _, name = where.partition("\0")
+        self._conclude(self._rooms.succession_ended(project, name, key))
+        self.write_down()
+
+    def over_due(self) -> None:
+        """Forget old sessions."""
+        for sid in self._rooms.forget_over(self._board.now):
+            self._board.emit(DropNotes(NoteKind.OVER, "", "", sid))
+        if self._rooms.over:
+            self._schedule_over()
+
+    def _schedule_over(self) -> None:
+        if not self._is_scheduled:
+            self._board.schedule(DeadlineKind.OVER, self._board.now + OVER_INTERVAL, "")
+
+    @property
+    def _is_scheduled(self) -> bool:
+        return (DeadlineKind.OVER, "", "") in self._board.deadlines
+
+    def _conclude(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if isinstance(change, RoomClosed):
+                project, name = change.room.key
+                self._board.emit(DropNotes(NoteKind.MEMBER, project, name, None))
+            self._sightings.changed(change)
+            self._ordering.changed(change)
+
+    def write_down(self) -> None:
+        """Write down the rooms and members that changed."""
+        board, rooms = self._board, self._rooms
+        while rooms.newly_over:
+            sid = rooms.newly_over.pop()
+            board.emit(PutNote(note_texts.over_note(sid, rooms.over[sid])))
+            self._schedule_over()
+        for project, name, key in self._rooms.take_touched():
+            room = self._rooms.rooms.get((project, name))
+            if key is None:
+                if room is not None:
+                    board.emit(PutNote(note_texts.room_note(room)))
+                else:
+                    board.emit(DropNotes(NoteKind.ROOM, project, name, None))
+            elif room is not None:
+                member = room.members.get(key)
+                if member is not None:
+                    board.emit(PutNote(note_texts.member_note(room, member)))
+                elif key in room.gone:
+                    board.emit(PutNote(note_texts.gone_note(project, name, key)))
+                else:
+                    board.emit(DropNotes(NoteKind.MEMBER, project, name, key))
+
+    # --- a server that starts -----------------------------------------------------------------
+
+    def recovered(self, event: StoreRecovered) -> None:
+        """Read all notes, and look at everything again."""
+        rules: list[tuple[str, Rule]] = []
+        members: list[Note] = []
+        rooms = self._rooms
+        for note in event.notes:
+            match note.kind:
+                case NoteKind.ROOM:
+                    room = note_texts.room_of(note)
+                    rooms.rooms[room.key] = room
+                case NoteKind.MEMBER:
+                    members.append(note)
+                case NoteKind.OVER:
+                    rooms.over[note.key] = note_texts.over_of(note)
+                case NoteKind.RULE:
+                    rules.append((note.project, note_texts.rule_of(note)))
+                case _:
+                    pass
+        for note in members:
+            found = rooms.rooms.get((note.project, note.scope))
+            if found is None:
+                continue
+            member = note_texts.member_of(note)
+            if member is None:
+                found.gone[note.key] = None
+                continue
+            rooms.restore(found, member)
+            if member.is_replaced:
+                self._schedule_succession(found, member)
+        rooms.over = dict(sorted(rooms.over.items(), key=lambda entry: entry[1]))
+        if rooms.over:
+            self._schedule_over()
+        self._ordering.recovered(sorted(rules, key=lambda entry: entry[1].name), event.ordered)
