@@ -84,7 +84,8 @@ class LiveKitServer:
             "port": self.port,
             "bind_addresses": ["127.0.0.1"],
             "keys": dict(self.keys),
-            "logging": {"level": "info"},
+            # At info it tells each session description, and a failed test prints the log.
+            "logging": {"level": "warn"},
             "rtc": {
                 "udp_port": self.udp_port,
                 "tcp_port": self.tcp_port,
