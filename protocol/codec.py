@@ -108,9 +108,17 @@ def body_format(content_type: str | None) -> BodyFormat:
 
 
 def parse_body(
-    body: bytes, form: BodyFormat, message_type: type[M], limits: WireLimits = DEFAULT_LIMITS
+    body: bytes,
+    form: BodyFormat,
+    message_type: type[M],
+    limits: WireLimits = DEFAULT_LIMITS,
+    *,
+    ignore_unknown: bool = True,
 ) -> M:
-    """The request in a Twirp body. TwirpError `malformed`, or `invalid_argument` when too large."""
+    """The request in a Twirp body. TwirpError `malformed`, or `invalid_argument` when too large.
+
+    Without `ignore_unknown`, a JSON field that the message does not have is malformed.
+    """
     if len(body) > limits.body_bytes_max:
         raise TwirpError(
             TwirpCode.INVALID_ARGUMENT,
@@ -123,7 +131,7 @@ def parse_body(
             raise _malformed("protobuf", error) from None
     message = message_type()
     try:
-        _parse_json(body.decode(), message)
+        _parse_json(body.decode(), message, ignore_unknown=ignore_unknown)
     except (UnicodeDecodeError, json_format.ParseError) as error:
         raise _malformed("JSON", error) from None
     return message
@@ -171,13 +179,18 @@ def _encode_frame(message: Message, form: FrameFormat) -> bytes | str:
     return json_format.MessageToJson(message, indent=None, ensure_ascii=False)
 
 
-def _parse_json(text: str, message: Message) -> None:
+def _parse_json(text: str, message: Message, *, ignore_unknown: bool = True) -> None:
     """Fill `message` from `text`; whatever is wrong with it is a ParseError."""
     # json_format would take a list or a string for an object without fields.
     if not text.lstrip(" \t\r\n").startswith("{"):
         raise json_format.ParseError("not a JSON object")
     try:
-        json_format.Parse(text, message, ignore_unknown_fields=True, max_recursion_depth=_DEPTH_MAX)
+        json_format.Parse(
+            text,
+            message,
+            ignore_unknown_fields=ignore_unknown,
+            max_recursion_depth=_DEPTH_MAX,
+        )
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
         raise json_format.ParseError(str(error)) from None
     except RecursionError:

@@ -53,11 +53,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Q]):
-    """One row of the table."""
+    """One row of the table.
+
+    `takes_unknown` False: a JSON body with a field that we do not know is refused, where leaving it
+    out would change what is asked for.
+    """
 
     request: type[Q]
     may_call: Callable[[Bearer, Q], bool]
     handle: Callable[[Call, Q], Awaitable[Message]]
+    takes_unknown: bool = True
 
 
 # By service ("livekit.AgentDispatchService") and method.
@@ -123,7 +128,9 @@ class Twirp:
         body = await read_body(
             receive, self._limits.wire.body_bytes_max, self._limits.body_timeout_seconds
         )
-        request = parse_body(body, form, method.request, self._limits.wire)
+        request = parse_body(
+            body, form, method.request, self._limits.wire, ignore_unknown=method.takes_unknown
+        )
         if not method.may_call(bearer, request):
             _deny()
         call = Call(bearer, self._request_id(headers))

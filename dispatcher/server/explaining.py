@@ -1,0 +1,162 @@
+"""Why rules match, or do not: an event, or a live room, held against rules one by one (explain).
+
+An event is taken as what is so after it: who joins is there, who publishes a track is a publisher.
+What an event does not say (a track event has no attributes) is taken from the live room, if it is
+there. For each rule and each one whom it could be about there is one verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from dispatcher.core.conditions import Mismatch, mismatch, needs_participant
+from dispatcher.core.drafting import order_of
+from dispatcher.core.jobs import JobType
+from dispatcher.core.ordering import REVOKED
+from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
+from dispatcher.core.rooms import Member, RoomState
+from dispatcher.core.rules import Rule
+
+_CALLING = (
+    RoomEventKind.ROOM_STARTED,
+    RoomEventKind.PARTICIPANT_JOINED,
+    RoomEventKind.TRACK_PUBLISHED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom rules are held against: a room (`participant` None), or somebody in it.
+
+    `told` is what is known of it where that is not enough for a rule. `jobs` are what orders made.
+    """
+
+    room: RoomInfo
+    participant: Participant | None = None
+    is_publisher: bool = False
+    told: str = ""
+    jobs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says of one subject. `job_id` is the job that it made of it, if it did."""
+
+    rule: Rule
+    mismatch: Mismatch | None
+    participant: str = ""
+    job_id: str = ""
+
+    @property
+    def matches(self) -> bool:
+        """Does the rule match?"""
+        return self.mismatch is None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A room and some of those who are in it. `called` False: what happened calls nobody."""
+
+    room: Subject
+    people: tuple[Subject, ...] = ()
+    called: bool = True
+
+    def subjects(self, rule: Rule) -> tuple[Subject, ...]:
+        """Return whom the rule could be about; the room alone where nobody is there."""
+        if needs_participant(rule) and self.people:
+            return self.people
+        return (self.room,)
+
+
+def scene_of_room(state: RoomState) -> Scene:
+    """Return a live room with everybody in it who is known."""
+    people = sorted(
+        (member for member in state.members.values() if member.is_known),
+        key=lambda member: member.participant.identity,
+    )
+    return Scene(
+        Subject(state.info, jobs=state.jobs),
+        tuple(_subject(state.info, member, "publishes nothing") for member in people),
+    )
+
+
+def scene_of_event(event: RoomEvent, live: RoomState | None) -> Scene:
+    """Return what is so after an event; `live` is the room as it is, if it is there."""
+    if live is not None and event.room.sid and live.info.sid not in ("", event.room.sid):
+        live = None  # another session of the room
+    info = event.room
+    if live is not None:
+        info = replace(
+            info,
+            sid=info.sid or live.info.sid,
+            metadata=info.metadata or live.info.metadata,
+        )
+    room = Subject(info, told=event.kind.value, jobs=live.jobs if live is not None else {})
+    called = event.kind in _CALLING
+    if event.participant is None:
+        return Scene(room, called=called)
+    publishes = event.kind is RoomEventKind.TRACK_PUBLISHED
+    member = _member(event.participant, live)
+    if member is None:
+        person = Subject(info, event.participant, publishes, event.kind.value)
+    else:
+        person = _subject(info, member, event.kind.value)
+        if event.kind is RoomEventKind.PARTICIPANT_JOINED:
+            person = replace(person, participant=event.participant)
+        elif publishes:
+            person = replace(person, is_publisher=True)
+    return Scene(room, (person,), called)
+
+
+def tests_of(scene: Scene, rules: Iterable[Rule]) -> int:
+    """Count the verdicts that there would be."""
+    return sum(len(scene.subjects(rule)) for rule in rules)
+
+
+def verdicts(scene: Scene, rules: Iterable[Rule]) -> Iterator[Verdict]:
+    """Yield a verdict for each rule and each one whom it could be about."""
+    for rule in rules:
+        for subject in scene.subjects(rule):
+            failed = _mismatch(rule, subject, scene)
+            identity = subject.participant.identity if subject.participant is not None else ""
+            # A room's job stands with the room, whoever it was that matched.
+            holder = scene.room if rule.job_type is JobType.ROOM else subject
+            yield Verdict(rule, failed, identity, _job_id(holder.jobs, rule))
+
+
+def _mismatch(rule: Rule, subject: Subject, scene: Scene) -> Mismatch | None:
+    failed = mismatch(rule, subject.room, subject.participant)
+    if failed is not None:
+        return failed
+    if not scene.called:
+        return Mismatch(
+            "type", rule.job_type.name.lower(), f"{scene.room.told}, which calls nobody"
+        )
+    if rule.job_type is JobType.PUBLISHER and not subject.is_publisher:
+        return Mismatch("type", "publisher", subject.told)
+    return None
+
+
+def _subject(info: RoomInfo, member: Member, told: str) -> Subject:
+    return Subject(info, member.participant, member.is_publisher, told, member.jobs)
+
+
+def _member(participant: Participant, live: RoomState | None) -> Member | None:
+    """Return who is in the live room under this sid, or without one under this identity."""
+    if live is None:
+        return None
+    for member in live.members.values():
+        known = member.participant
+        if participant.sid and known.sid:
+            if participant.sid == known.sid:
+                return member
+        elif participant.identity == known.identity:
+            return member
+    return None
+
+
+def _job_id(jobs: Mapping[str, str], rule: Rule) -> str:
+    """Return the job that the rule made, empty where it made none, or none that stands."""
+    job_id = jobs.get(order_of(rule), "")
+    return "" if job_id.startswith(REVOKED) else job_id
