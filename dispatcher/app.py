@@ -27,7 +27,7 @@ import structlog
 import uvicorn
 
 from dispatcher.clock import steady_clock
-from dispatcher.config import Config
+from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
 from dispatcher.runtime import Runtime
@@ -39,8 +39,11 @@ from dispatcher.server.http import HttpApp
 from dispatcher.server.http_connection import bounded_http
 from dispatcher.server.job_service import JobService
 from dispatcher.server.passthrough import Passthrough
+from dispatcher.server.room_reports import RoomReports
+from dispatcher.server.room_service import RoomService
 from dispatcher.server.sessions import Sessions
 from dispatcher.server.twirp import Twirp
+from dispatcher.server.webhooks import Webhooks
 from dispatcher.server.worker_messages import RoomAccess
 from dispatcher.server.worker_service import WorkerService
 from dispatcher.server.worker_socket import WorkerSocket
@@ -98,18 +101,21 @@ def compose(config: Config) -> Parts:
         committed=feed.committed,
     )
     sessions.connect(runtime)
+    reports = RoomReports(runtime, limits.room_event_ids_max)
     twirp = Twirp(
         {
             **DispatchService(runtime, limits).methods(),
             **JobService(runtime, limits).methods(),
             **WorkerService(runtime, sessions, limits).methods(),
+            **RoomService(lambda: runtime.engine.rooms, reports, limits).methods(),
         },
         access,
         limits,
         time.time_ns,
     )
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
-    routes = [events_route(EventStreams(feed, access, limits))]
+    webhooks = Webhooks(_webhook_signers(config, access), reports, limits, time.time_ns)
+    routes = [events_route(EventStreams(feed, access, limits)), *webhooks.routes()]
     passthrough = Passthrough(
         sfu_access(config.room_url, config.room_key, config.room_secret, config.keys),
         config.keys,
@@ -120,6 +126,15 @@ def compose(config: Config) -> Parts:
     )
     http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
     return Parts(runtime, sessions, http, feed)
+
+
+def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
+    """Return who verifies webhooks: with the SFU's key, where it has one of its own, and with ours."""
+    if not config.room_key:
+        return (access,)
+    of_sfu = ApiKey(config.room_secret, config.room_project)
+    keys = {**config.keys, config.room_key: of_sfu}
+    return Access(keys, config.limits.wire), access
 
 
 def run(config: Config) -> None:

@@ -36,7 +36,7 @@ _REASONS = {reason.name.lower(): reason for reason in DisconnectReason}
 
 # What of a participant each event has a place for.
 _WHO = ("--identity", "--participant-sid")
-_PLACES: Mapping[str, tuple[str, ...]] = {
+PLACES: Mapping[str, tuple[str, ...]] = {
     "room_started": (),
     "room_finished": (),
     "participant_joined": (*_WHO, "--kind", "--attribute"),
@@ -255,10 +255,10 @@ def event(
 
 def _check_fit(event: str, given: dict[str, object]) -> None:
     """Refuse an unknown event, an option that it has no place for, and a missing participant."""
-    if event not in _PLACES:
+    if event not in PLACES:
         raise ConfigError(f"EVENT: must be one of {_EVENTS}, not {event!r}")
     for flag, value in given.items():
-        if value and flag not in _PLACES[event]:
+        if value and flag not in PLACES[event]:
             raise ConfigError(f"{flag}: {event} has no place for it")
     if event == RoomEventKind.PARTICIPANT_JOINED.value and not given["--identity"]:
         raise ConfigError(f"missing --identity: {event} is about a participant")

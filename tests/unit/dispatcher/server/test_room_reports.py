@@ -9,9 +9,11 @@ import pytest
 
 from dispatcher.core.effects import Outcome, Reply
 from dispatcher.core.events import RoomEventReported
-from dispatcher.core.room_events import RoomEvent, RoomEventKind, RoomInfo
+from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
+from dispatcher.core.rooms import RoomLimits
 from dispatcher.runtime import Overloaded
 from dispatcher.server.room_reports import Answer, BeingTaken, RoomReports, Taken
+from tests.unit.dispatcher.test_runtime import Bench, running
 
 pytestmark = pytest.mark.anyio
 
@@ -123,3 +125,36 @@ async def test_so_many_ids_are_remembered_and_no_more(engine: Engine) -> None:
         await reports.report(STARTED, f"EV_{number}")
     again = [(await reports.report(STARTED, f"EV_{number}")).taken for number in (1, 2, 3, 0)]
     assert again == [Taken.BEFORE] * 3 + [Taken.NOW]
+
+
+@pytest.mark.xfail(
+    reason="a Reply goes out at once, also in a turn that made store requests (core/commit.py)"
+)
+async def test_an_event_is_said_to_be_taken_only_after_the_commit() -> None:
+    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+        answers: list[Answer] = []
+
+        async def report() -> None:
+            answers.append(await RoomReports(bench.runtime, 10).report(STARTED, "EV_1"))
+
+        tasks.start_soon(report)
+        await bench.until(lambda: bench.store.arrived)
+        await bench.quiet()
+        assert answers == []
+        bench.store.let_pass()
+        await bench.until(lambda: answers)
+    assert answers == [Answer(Taken.NOW)]
+
+
+async def test_a_crowd_without_end_is_bounded_by_name() -> None:
+    async with running(Bench()) as bench:
+        bench.store.is_open_to_all = True
+        reports = RoomReports(bench.runtime, 10)
+        bound = RoomLimits().participants_max
+        for number in range(bound + 100):
+            who = Participant(f"p{number}", f"PA_{number}")
+            joined = RoomEvent(RoomEventKind.PARTICIPANT_JOINED, "p", RoomInfo("r", "RM_1"), who)
+            answer = await reports.report(joined, "")
+            assert (answer.taken is Taken.REFUSED) == (number >= bound)
+        assert answer.detail == f"room 'r' has {bound} participants, which is the limit"
+        assert len(bench.runtime.engine.rooms["p", "r"].members) == bound
