@@ -43,9 +43,8 @@ class SfuAccess:
     @property
     def api_url(self) -> str:
         """The address of its HTTP API, without a slash at its end."""
-        parts = urlsplit(self.url)
-        path = parts.path.rstrip("/")
-        return urlunsplit((_HTTP_SCHEMES[parts.scheme], parts.netloc, path, "", ""))
+        parts = urlsplit(self.shown_url)
+        return urlunsplit((_HTTP_SCHEMES[parts.scheme], parts.netloc, parts.path, "", ""))
 
     @property
     def shown_url(self) -> str:

@@ -15,14 +15,13 @@ import websockets
 from livekit import api, rtc
 
 from tests.conformance.processes import NODE
-from tests.integration.sfu.conftest import KEY, SECRET
 from tests.support.livekit_server import (
     LiveKitServer,
     Person,
     needs_livekit_server,
     running_livekit_server,
 )
-from tests.support.server import SECOND_KEY, RunningServer, mint, running_server
+from tests.support.server import KEY, SECOND_KEY, SECRET, RunningServer, mint, running_server
 
 pytestmark = [pytest.mark.anyio, needs_livekit_server]
 

@@ -1,0 +1,107 @@
+"""LiveKit's rooms as they are, listed from LiveKit's own server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from dispatcher.core.events import RoomsListed
+from dispatcher.core.room_events import ParticipantKind, RoomSeen
+from dispatcher.sfu.access import SfuAccess
+from dispatcher.sfu.client import SfuClient
+from dispatcher.sfu.limits import SfuLimits
+from dispatcher.sfu.reconciling import Reconciler
+from tests.conformance.waiting import eventually
+from tests.support.livekit_server import (
+    LiveKitServer,
+    needs_livekit_server,
+    running_livekit_server,
+)
+
+pytestmark = [pytest.mark.anyio, needs_livekit_server]
+
+
+async def test_a_list_has_who_is_there_and_who_publishes(sfu: LiveKitServer, room: str) -> None:
+    submitted: list[RoomsListed] = []
+    async with (
+        SfuClient(SfuAccess(sfu.url, sfu.key, sfu.secret)) as client,
+        sfu.joined(room, "ann", tier="gold") as ann,
+        sfu.joined(room, "bob") as bob,
+    ):
+        await ann.publish_audio()
+        before = time.time_ns()
+        reconciler = Reconciler(client, "project", submitted.append, time.time_ns)
+
+        async def publishing() -> RoomSeen | None:
+            await reconciler.reconcile()
+            (seen,) = [each for each in submitted[-1].rooms if each.room.name == room]
+            return seen if seen.publishers else None
+
+        seen = await eventually("ann's track is listed", publishing)
+        listed = submitted[-1]
+        people = {each.identity: each for each in seen.participants}
+        assert listed.asked_at >= before
+        assert seen.room.sid == await ann.room.sid
+        assert 0 < seen.room.created_at < listed.asked_at
+        assert {each.sid for each in seen.participants} == {ann.sid, bob.sid}
+        assert people["ann"].attributes == {"tier": "gold"}
+        assert people["ann"].kind is ParticipantKind.STANDARD
+        assert seen.publishers == {ann.sid}
+
+
+async def test_a_track_that_was_taken_back_and_who_left_are_seen(
+    sfu: LiveKitServer, room: str
+) -> None:
+    submitted: list[RoomsListed] = []
+
+    async def looks_like(present: set[str], publishers: set[str]) -> bool:
+        await reconciler.reconcile()
+        (seen,) = [each for each in submitted[-1].rooms if each.room.name == room]
+        return {each.sid for each in seen.participants} == present and seen.publishers == publishers
+
+    async with (
+        SfuClient(SfuAccess(sfu.url, sfu.key, sfu.secret)) as client,
+        sfu.joined(room, "ann") as ann,
+        sfu.joined(room, "bob") as bob,
+    ):
+        reconciler = Reconciler(client, "project", submitted.append, time.time_ns)
+        await ann.publish_audio()
+        here, there = ann.sid, bob.sid
+        await eventually("both, one publishing", lambda: looks_like({here, there}, {here}))
+        await ann.unpublish()
+        await eventually("both, none publishing", lambda: looks_like({here, there}, set()))
+        await bob.leave()
+        await eventually("one is left", lambda: looks_like({here}, set()))
+
+
+async def test_an_sfu_that_is_killed_and_back_is_one_outage(tmp_path: Path, room: str) -> None:
+    submitted: list[RoomsListed] = []
+    async with (
+        running_livekit_server(tmp_path) as sfu,
+        SfuClient(SfuAccess(sfu.url, sfu.key, sfu.secret)) as client,
+    ):
+        reconciler = Reconciler(
+            client,
+            "project",
+            submitted.append,
+            time.time_ns,
+            SfuLimits(reconcile_seconds=0.05),
+        )
+        async with anyio.create_task_group() as tasks:
+            with capture_logs() as logs:
+                async with sfu.joined(room, "ann"):
+                    tasks.start_soon(reconciler.run)
+                    await eventually("the room is seen", lambda: submitted and submitted[-1].rooms)
+                sfu.kill()
+                await eventually("the outage is told", lambda: logs)
+                lists = len(submitted)
+                await sfu.start()
+                await eventually("there are lists again", lambda: len(submitted) > lists)
+            tasks.cancel_scope.cancel()
+
+    assert [entry["event"] for entry in logs] == ["sfu_unreachable", "sfu_reachable_again"]
+    assert submitted[-1].rooms == ()

@@ -1,0 +1,357 @@
+"""Calls passed on to an SFU that a test plays: bounds, outages, and CreateRoom on its way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from dispatcher.config import ApiKey
+from dispatcher.runtime import Overloaded
+from dispatcher.server.limits import ServerLimits
+from dispatcher.server.passthrough import NOBODY, OnCreateRoom, Passthrough, is_of_media
+from dispatcher.sfu.access import sfu_access
+from dispatcher.sfu.limits import SfuLimits
+from protocol import wire_pb2
+from protocol.tokens import mint_api_token
+from tests.conformance.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "a-secret-of-ours-that-is-long-enough"
+KEYS = {"ours": ApiKey(SECRET), "theirs": ApiKey(SECRET + "2", project="other")}
+SFU_URL = "ws://sfu.example:7880"
+CREATE = "/twirp/livekit.RoomService/CreateRoom"
+LIST = "/twirp/livekit.RoomService/ListRooms"
+PROTOBUF, JSON = "application/protobuf", "application/json"
+
+
+@dataclass
+class FakeSfu:
+    """Keeps the requests that reach it, and answers all of them the same."""
+
+    status: int = 200
+    content: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": JSON})
+    # it answers when this is set
+    is_open: anyio.Event = field(default_factory=anyio.Event)
+    requests: list[httpx2.Request] = field(default_factory=list)
+    given_up: int = 0
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        try:
+            await self.is_open.wait()
+        except anyio.get_cancelled_exc_class():
+            self.given_up += 1
+            raise
+        stream = httpx2.ByteStream(self.content)  # not read yet, as from the network
+        return httpx2.Response(self.status, stream=stream, headers=self.headers)
+
+
+@pytest.fixture
+def sfu() -> FakeSfu:
+    fake = FakeSfu()
+    fake.is_open.set()
+    return fake
+
+
+Handler = Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]]
+
+
+def passthrough_to(
+    handler: Handler, on_create_room: OnCreateRoom | None = None, **limits: Any
+) -> Passthrough:
+    return Passthrough(
+        sfu_access(SFU_URL, "", "", KEYS),
+        KEYS,
+        "rooms-of-the-sfu",
+        time.time_ns,
+        ServerLimits(),
+        SfuLimits(**limits),
+        on_create_room,
+        transport=httpx2.MockTransport(handler),
+    )
+
+
+def caller_of(app: Passthrough, key: str = "ours") -> httpx2.AsyncClient:
+    secret = KEYS[key].secret if key in KEYS else "a-secret-of-a-key-that-only-the-sfu-knows"
+    token = mint_api_token(key, secret, now_ns=time.time_ns(), room_create=True)
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app),
+        base_url="http://callboard",
+        headers={"authorization": f"Bearer {token}", "content-type": JSON},
+    )
+
+
+# --- there and back ---
+
+
+async def test_a_call_goes_on_with_all_that_it_has(sfu: FakeSfu) -> None:
+    headers = {"x-livekit-request-id": "r1", "user-agent": "backend/1", "accept": "*/*"}
+    async with caller_of(passthrough_to(sfu)) as caller:
+        await caller.post(f"{LIST}?a=%2F&b=c", content=b'{"names": []}', headers=headers)
+        authorization = caller.headers["authorization"]
+
+    (request,) = sfu.requests
+    assert str(request.url) == f"http://sfu.example:7880{LIST}?a=%2F&b=c"
+    assert request.content == b'{"names": []}'
+    assert request.headers["host"] == "sfu.example:7880"
+    assert request.headers["authorization"] == authorization
+    assert headers.items() <= dict(request.headers).items()
+
+
+async def test_headers_of_one_connection_stay_on_it(sfu: FakeSfu) -> None:
+    sfu.headers["keep-alive"] = "timeout=5"
+    async with caller_of(passthrough_to(sfu)) as caller:
+        answer = await caller.post(LIST, content=b"{}", headers={"te": "trailers"})
+
+    assert "te" not in sfu.requests[0].headers
+    assert "keep-alive" not in answer.headers
+
+
+async def test_a_redirect_comes_back_and_is_not_followed(sfu: FakeSfu) -> None:
+    sfu.status, sfu.headers = 302, {"location": "http://elsewhere.example/"}
+    async with caller_of(passthrough_to(sfu)) as caller:
+        answer = await caller.post(LIST, content=b"{}")
+
+    assert (answer.status_code, answer.headers["location"]) == (302, "http://elsewhere.example/")
+    assert len(sfu.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_taken"),
+    [
+        ("POST", LIST, True),
+        ("POST", "/twirp/livekit.SIP/CreateSIPParticipant", True),
+        ("GET", LIST, False),
+        ("POST", "/twirp/livekit.RoomService/", False),
+        ("POST", "/twirp/livekit.RoomService/../../rtc", False),
+        ("POST", "/twirp/livekit.RoomService/ListRooms/more", False),
+        ("POST", "/twirp/livekit.RoomService/List\nRooms", False),
+        ("POST", "/twirp/livekit.RoomService/ListRooms\n", False),
+        ("POST", "/twirp/callboard.RuleService/ApplyRule", False),
+    ],
+)
+async def test_only_what_has_the_form_of_a_call_is_taken(
+    method: str, path: str, is_taken: bool
+) -> None:
+    assert Passthrough.takes({"method": method, "path": path}) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("path", "is_media"),
+    [("/rtc", True), ("/rtc/v1", True), ("//rtc", True), ("/rtcs", False), ("/agent", False)],
+)
+async def test_paths_of_media_are_known(path: str, is_media: bool) -> None:
+    assert is_of_media(path) is is_media
+
+
+# --- bounds ---
+
+
+async def test_a_body_over_its_limit_is_refused_and_does_not_go_on(sfu: FakeSfu) -> None:
+    async with caller_of(passthrough_to(sfu, passthrough_body_bytes_max=100)) as caller:
+        answer = await caller.post(LIST, content=b"x" * 101)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_argument")
+    assert "100 bytes" in answer.json()["msg"]
+    assert sfu.requests == []
+
+
+async def test_an_answer_over_its_limit_is_refused(sfu: FakeSfu) -> None:
+    sfu.content = b"x" * 101
+    async with caller_of(passthrough_to(sfu, answer_bytes_max=100)) as caller:
+        answer = await caller.post(LIST, content=b"{}")
+
+    assert (answer.status_code, answer.json()["code"]) == (429, "resource_exhausted")
+
+
+async def test_an_sfu_that_hangs_is_given_up_at_the_deadline(sfu: FakeSfu) -> None:
+    sfu.is_open = anyio.Event()
+    async with caller_of(passthrough_to(sfu, passthrough_timeout_seconds=0.05)) as caller:
+        with anyio.fail_after(5):
+            answer = await caller.post(LIST, content=b"{}")
+
+    assert (answer.status_code, answer.json()["code"]) == (408, "deadline_exceeded")
+    assert SFU_URL in answer.json()["msg"]
+
+
+async def test_calls_beyond_the_limit_are_refused_until_one_is_answered(sfu: FakeSfu) -> None:
+    sfu.is_open = anyio.Event()
+    async with caller_of(passthrough_to(sfu, passthrough_calls_max=1)) as caller:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: caller.post(LIST, content=b"{}"))
+            await eventually("the first call is under way", lambda: sfu.requests)
+            refused = await caller.post(LIST, content=b"{}")
+            sfu.is_open.set()
+        passed = await caller.post(LIST, content=b"{}")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert passed.status_code == 200
+
+
+async def test_an_sfu_that_cannot_be_reached_is_unavailable_and_named() -> None:
+    async def fail(_request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    async with caller_of(passthrough_to(fail)) as caller:
+        answer = await caller.post(LIST, content=b"{}")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert SFU_URL in answer.json()["msg"]
+
+
+async def test_the_sfu_sees_that_a_caller_went_away(sfu: FakeSfu) -> None:
+    sfu.is_open = anyio.Event()
+    gone = anyio.Event()
+    body: list[dict[str, object]] = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> dict[str, object]:
+        if body:
+            return body.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: object) -> None: ...
+
+    scope = {"method": "POST", "path": LIST, "query_string": b"", "headers": []}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(passthrough_to(sfu), scope, receive, send)
+        await eventually("the call is under way", lambda: sfu.requests)
+        gone.set()
+
+    assert sfu.given_up == 1
+
+
+# --- CreateRoom ---
+
+
+@dataclass
+class Board:
+    """Takes what CreateRoom asked for, or fails as it is told."""
+
+    taken: list[tuple[str, wire_pb2.CreateRoomRequest]] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def __call__(self, project: str, request: wire_pb2.CreateRoomRequest) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.taken.append((project, request))
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+def asked(*agents: str) -> wire_pb2.CreateRoomRequest:
+    request = wire_pb2.CreateRoomRequest(name="lobby", metadata="words", room_preset="big")
+    for name in agents:
+        request.agents.add(agent_name=name, metadata="m")
+    return request
+
+
+@pytest.mark.parametrize("agents", [(), ("greeter", "scribe")])
+async def test_the_sfu_is_asked_for_a_room_with_nobody_and_the_board_gets_the_agents(
+    sfu: FakeSfu, board: Board, agents: tuple[str, ...]
+) -> None:
+    # A field that our schema does not have goes on with the rest.
+    unknown = bytes([0xFA, 0x3E, 0x01, 0x7F])
+    body = asked(*agents).SerializeToString() + unknown
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        await caller.post(CREATE, content=body, headers={"content-type": PROTOBUF})
+
+    sent = wire_pb2.CreateRoomRequest.FromString(sfu.requests[0].content)
+    assert [agent.agent_name for agent in sent.agents] == [NOBODY]
+    assert (sent.name, sent.metadata, sent.room_preset) == ("lobby", "words", "big")
+    assert sfu.requests[0].content.endswith(unknown)
+    ((project, request),) = board.taken
+    assert project == "default"
+    assert [agent.agent_name for agent in request.agents] == list(agents)
+
+
+async def test_agents_in_json_are_replaced_and_all_else_is_as_it_came(
+    sfu: FakeSfu, board: Board
+) -> None:
+    content = {
+        "name": "lobby",
+        "emptyTimeout": 30,
+        "egress": {"room": {"audioOnly": True}},
+        "newField": [1],
+        "agents": [{"agentName": "greeter"}],
+    }
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        await caller.post(CREATE, json=content)
+
+    assert json.loads(sfu.requests[0].content) == {**content, "agents": [{"agent_name": NOBODY}]}
+    ((_, request),) = board.taken
+    assert [agent.agent_name for agent in request.agents] == ["greeter"]
+    assert request.empty_timeout == 30
+
+
+async def test_the_board_is_told_only_after_the_sfu_said_yes(sfu: FakeSfu, board: Board) -> None:
+    sfu.is_open = anyio.Event()
+    async with caller_of(passthrough_to(sfu, board)) as caller, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: caller.post(CREATE, json={"name": "lobby"}))
+        await eventually("the SFU is asked", lambda: sfu.requests)
+        await anyio.wait_all_tasks_blocked()
+        assert board.taken == []
+        sfu.is_open.set()
+
+    assert len(board.taken) == 1
+
+
+async def test_a_room_that_the_sfu_refuses_has_no_agents(sfu: FakeSfu, board: Board) -> None:
+    sfu.status, sfu.content = 400, b'{"code":"invalid_argument","msg":"unknown preset"}'
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(CREATE, json={"name": "lobby", "agents": [{}]})
+
+    assert (answer.status_code, answer.content) == (400, sfu.content)
+    assert board.taken == []
+
+
+async def test_a_caller_whose_agents_could_not_be_taken_is_told_to_try_again(
+    sfu: FakeSfu, board: Board
+) -> None:
+    board.failure = Overloaded("the store is full")
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(CREATE, json={"name": "lobby"})
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+async def test_a_body_that_cannot_be_read_asks_for_nothing(sfu: FakeSfu, board: Board) -> None:
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(CREATE, content=b"{", headers={"content-type": JSON})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    assert sfu.requests == []
+    assert board.taken == []
+
+
+@pytest.mark.parametrize(
+    ("key", "project"),
+    [("ours", "default"), ("theirs", "other"), ("of-the-sfu", "rooms-of-the-sfu")],
+)
+async def test_the_agents_are_of_the_project_of_the_callers_key(
+    sfu: FakeSfu, board: Board, key: str, project: str
+) -> None:
+    async with caller_of(passthrough_to(sfu, board), key) as caller:
+        await caller.post(CREATE, json={"name": "lobby"})
+
+    assert board.taken[0][0] == project
+
+
+async def test_with_the_bridge_create_room_goes_on_as_it_came(sfu: FakeSfu) -> None:
+    body = asked("greeter").SerializeToString()
+    async with caller_of(passthrough_to(sfu, None)) as caller:
+        await caller.post(CREATE, content=body, headers={"content-type": PROTOBUF})
+
+    assert sfu.requests[0].content == body
