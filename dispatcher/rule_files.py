@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from dispatcher.core.jobs import JobType, RestartPolicy
+from dispatcher.core.jobs import SECOND, JobType, RestartPolicy
 from dispatcher.core.room_events import ParticipantKind
 from dispatcher.core.rules import JsonScalar, Match, Rule
 from dispatcher.rule_checks import DEFAULT_RULE_LIMITS, RuleLimits, check_rule, duration
@@ -67,6 +67,43 @@ def read_rules(raw: bytes, source: str, limits: RuleLimits = DEFAULT_RULE_LIMITS
     if not rules:
         raise ConfigError(f"{source}: has no rule in it")
     return rules
+
+
+def rule_text(rule: Rule) -> str:
+    """Return a rule as its file would be, without what is at its default.
+
+    Its version is in it: applied again after somebody else's change, it is refused.
+    """
+    match = {
+        "room": rule.match.room,
+        "room_metadata": dict(rule.match.room_metadata),
+        "identity": list(rule.match.identities),
+        "kind": [kind.name for kind in sorted(rule.match.kinds)],
+        "attributes": dict(rule.match.attributes),
+        "metadata": dict(rule.match.metadata),
+    }
+    fields = {
+        "name": rule.name,
+        "version": rule.version,
+        "type": rule.job_type.name.lower(),
+        "match": {name: value for name, value in match.items() if value},
+        "agent_name": rule.agent_name,
+        "deployment": rule.deployment,
+        "namespace": rule.namespace,
+        "metadata": rule.metadata,
+        "attributes": dict(rule.attributes),
+        "priority": rule.priority,
+        "queue_deadline_seconds": rule.queue_time / SECOND,
+        "uniqueness_key": rule.uniqueness_key,
+        "concurrency_limit": rule.concurrency_limit,
+        "delay_seconds": rule.delay / SECOND,
+        "restart_policy": rule.restart_policy.name.lower() if rule.restart_policy else "",
+    }
+    kept: dict[str, Any] = {name: value for name, value in fields.items() if value}
+    if not rule.enabled:
+        kept["enabled"] = False
+    text: str = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _rule_nodes(raw: bytes, source: str) -> Iterator[yaml.Node]:

@@ -45,6 +45,7 @@ _DISPATCH_SERVICE = "livekit.AgentDispatchService"
 _JOB_SERVICE = "callboard.JobService"
 _WORKER_SERVICE = "callboard.WorkerService"
 _ROOM_SERVICE = "callboard.RoomService"
+_RULE_SERVICE = "callboard.RuleService"
 _PROTOBUF = "application/protobuf"
 
 
@@ -241,6 +242,51 @@ class DispatchClient:
         request.event.id = event.id or f"EV_{uuid.uuid4().hex}"
         await self._call(_ROOM_SERVICE, "ReportRoomEvent", request, api_pb2.ReportRoomEventResponse)
         return request.event.id
+
+    # ---- rules ----
+
+    async def apply_rule(self, rule: api_pb2.Rule) -> api_pb2.ApplyRuleResponse:
+        """Create a rule, or change it. When this returns, that is on the server's disk.
+
+        With `rule.version`, TwirpError `failed_precondition` unless the rule is at it now.
+        """
+        request = api_pb2.ApplyRuleRequest(rule=rule)
+        return await self._call(_RULE_SERVICE, "ApplyRule", request, api_pb2.ApplyRuleResponse)
+
+    async def get_rule(self, name: str) -> api_pb2.Rule:
+        """One rule. TwirpError `not_found` where there is none."""
+        request = api_pb2.GetRuleRequest(name=name)
+        return await self._call(_RULE_SERVICE, "GetRule", request, api_pb2.Rule)
+
+    async def list_rules(
+        self, *, agent_name: str = "", page_size: int = 0, page_token: str = ""
+    ) -> api_pb2.ListRulesResponse:
+        """One page of the rules, by name."""
+        request = api_pb2.ListRulesRequest(
+            agent_name=agent_name, page_size=page_size, page_token=page_token
+        )
+        return await self._call(_RULE_SERVICE, "ListRules", request, api_pb2.ListRulesResponse)
+
+    async def delete_rule(self, name: str, *, version: int = 0) -> api_pb2.Rule:
+        """Delete a rule; what waits for it is cancelled. `version` 0: whatever it is now."""
+        request = api_pb2.DeleteRuleRequest(name=name, version=version)
+        return await self._call(
+            _RULE_SERVICE,
+            "DeleteRule",
+            request,
+            api_pb2.Rule,
+            gone_on_retry=api_pb2.Rule(name=name, version=version),
+        )
+
+    async def explain_event(
+        self, *, event: api_pb2.RoomEvent | None = None, room: str = "", rule: str = ""
+    ) -> list[api_pb2.RuleVerdict]:
+        """Which rules match an event, or a live room, and why each other one does not."""
+        request = api_pb2.ExplainEventRequest(event=event, room=room, rule=rule)
+        answer = await self._call(
+            _RULE_SERVICE, "ExplainEvent", request, api_pb2.ExplainEventResponse
+        )
+        return list(answer.verdicts)
 
     # ---- one call ----
 

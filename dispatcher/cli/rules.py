@@ -1,0 +1,424 @@
+"""`callboard rule`: standing orders as files, and why one does or does not call."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from dispatcher.cli.connection import (
+    DevOption,
+    JsonOption,
+    KeyOption,
+    SecretOption,
+    UrlOption,
+    all_pages,
+    ask,
+)
+from dispatcher.cli.failures import CommandFailed, sentence
+from dispatcher.cli.output import ago, as_json, print_json, print_table
+from dispatcher.cli.token import parse_pairs
+from protocol.errors import ConfigError, TwirpCode, TwirpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dispatcher.core.rules import Rule
+    from protocol import api_pb2, wire_pb2
+    from worker_sdk.client import DispatchClient
+
+app = typer.Typer(help="Rules: whom to call for which room, publisher or participant.")
+
+EVENT_PANEL = "The event"
+STDIN = "-"
+
+_EVENTS = (
+    "room_started",
+    "room_finished",
+    "participant_joined",
+    "participant_left",
+    "track_published",
+    "track_unpublished",
+)
+_ROOM_EVENTS = _EVENTS[:2]
+
+
+@app.command("apply")
+def apply(
+    file: Annotated[
+        list[str],
+        typer.Option("--file", "-f", metavar="FILE", help="YAML; - is stdin. May be repeated."),
+    ],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Create or change rules from files. What is there already, just so, is left alone.
+
+    All files are checked before the first rule is sent. docs/rules.md says what is in them.
+    """
+    rules = _read_files(file)
+    done: list[tuple[str, str, int]] = []
+
+    async def call(client: DispatchClient) -> CommandFailed | None:
+        from dispatcher.server.wire_rules import rule_message
+
+        for source, rule in rules:
+            try:
+                answer = await client.apply_rule(rule_message(rule))
+            except TwirpError as error:
+                return CommandFailed(f"{source}: {rule.name}: {sentence(error)}")
+            now = answer.rule
+            what = (
+                "unchanged" if not answer.changed else "changed" if now.version > 1 else "created"
+            )
+            done.append((now.name, what, now.version))
+        return None
+
+    failure = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(
+            {
+                "rules": [
+                    {"name": name, "outcome": what, "version": version}
+                    for name, what, version in done
+                ]
+            }
+        )
+    elif done:
+        rows = [[name, what, str(version)] for name, what, version in done]
+        print_table(["rule", "outcome", "version"], rows, "no rules")
+    if failure is not None:
+        raise failure
+
+
+@app.command("list")
+def list_(
+    agent_name: Annotated[
+        str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
+    ] = 1000,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """List rules by name."""
+
+    async def call(client: DispatchClient) -> list[api_pb2.Rule]:
+        async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.Rule], str]:
+            page = await client.list_rules(agent_name=agent_name, page_size=size, page_token=token)
+            return page.rules, page.next_page_token
+
+        return await all_pages(fetch, limit)
+
+    rules = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"rules": [as_json(rule) for rule in rules]})
+        return
+    rows = [
+        [
+            rule.name,
+            _type(rule.type),
+            rule.agent_name,
+            _match(rule.match),
+            str(rule.version),
+            "yes" if rule.enabled else "no",
+            ago(rule.updated_at),
+        ]
+        for rule in rules
+    ]
+    columns = ["name", "type", "agent", "match", "version", "enabled", "changed"]
+    print_table(columns, rows, "no rules")
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The rule.")],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a rule as a file that can be changed and applied again."""
+
+    async def call(client: DispatchClient) -> api_pb2.Rule:
+        try:
+            return await client.get_rule(name)
+        except TwirpError as error:
+            raise _missing(error, name) from None
+
+    found = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(found))
+        return
+    from dispatcher.rule_checks import DEFAULT_RULE_LIMITS
+    from dispatcher.rule_files import rule_text
+    from dispatcher.server.wire_rules import read_rule
+    from protocol.limits import DEFAULT_LIMITS
+
+    rule = read_rule(found, DEFAULT_RULE_LIMITS, DEFAULT_LIMITS)
+    typer.echo(f"# created {ago(found.created_at)}, changed {ago(found.updated_at)}")
+    typer.echo(rule_text(rule), nl=False)
+
+
+@app.command("delete")
+def delete(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The rule.")],
+    version: Annotated[
+        int,
+        typer.Option("--version", metavar="N", min=0, help="Only while it is at this version."),
+    ] = 0,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete a rule: what waits for it is cancelled, what runs goes on."""
+
+    async def call(client: DispatchClient) -> api_pb2.Rule:
+        try:
+            return await client.delete_rule(name, version=version)
+        except TwirpError as error:
+            raise _missing(error, name) from None
+
+    gone = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(gone))
+    else:
+        typer.echo(f"{gone.name} deleted")
+
+
+@app.command("explain")
+def explain(
+    event: Annotated[
+        str,
+        typer.Argument(
+            metavar="[EVENT]",
+            help=f"As if this happened now: one of {', '.join(_EVENTS)}. Without: the room as it is.",
+            show_default=False,
+        ),
+    ] = "",
+    room: Annotated[
+        str, typer.Option("--room", "-r", metavar="NAME", help="The room.", show_default=False)
+    ] = "",
+    job: Annotated[
+        str,
+        typer.Option(
+            "--job", metavar="ID", help="What a job was made for, AJ_...", show_default=False
+        ),
+    ] = "",
+    rule: Annotated[
+        str, typer.Option("--rule", metavar="NAME", help="This rule alone.", show_default=False)
+    ] = "",
+    room_metadata: Annotated[
+        str, typer.Option("--room-metadata", metavar="JSON", rich_help_panel=EVENT_PANEL)
+    ] = "",
+    identity: Annotated[
+        str,
+        typer.Option(
+            "--identity", "-i", metavar="NAME", help="The participant.", rich_help_panel=EVENT_PANEL
+        ),
+    ] = "",
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", rich_help_panel=EVENT_PANEL)] = "",
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute", metavar="KEY=VALUE", help="May be repeated.", rich_help_panel=EVENT_PANEL
+        ),
+    ] = None,
+    metadata: Annotated[
+        str,
+        typer.Option(
+            "--metadata", metavar="JSON", help="Of the participant.", rich_help_panel=EVENT_PANEL
+        ),
+    ] = "",
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Tell which rules match, and of each other one the first condition that fails.
+
+    Of a room as it is (--room), of an event as if it happened now (EVENT --room ...), or of what a
+    job was made for (--job). Nobody is called by it.
+    """
+    if bool(room) == bool(job):
+        raise ConfigError("give either --room or --job")
+    of_event = {
+        "--room-metadata": room_metadata,
+        "--identity": identity,
+        "--kind": kind,
+        "--attribute": attribute,
+        "--metadata": metadata,
+    }
+    given = [flag for flag, value in of_event.items() if value]
+    if given and not event:
+        raise ConfigError(f"{given[0]}: belongs to an event; name one of {', '.join(_EVENTS)}")
+    if event and job:
+        raise ConfigError("give either an event or --job")
+    told = None
+    if event:
+        attributes = parse_pairs("--attribute", attribute or [])
+        told = _event(event, room, room_metadata, identity, kind, attributes, metadata)
+
+    async def call(client: DispatchClient) -> list[api_pb2.RuleVerdict]:
+        try:
+            if job:
+                return await _explain_job(client, job, rule)
+            if told is not None:
+                return await client.explain_event(event=told, rule=rule)
+            return await client.explain_event(room=room, rule=rule)
+        except TwirpError as error:
+            if error.code is TwirpCode.NOT_FOUND:
+                raise CommandFailed(error.msg) from None
+            raise
+
+    verdicts = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"verdicts": [as_json(verdict) for verdict in verdicts]})
+        return
+    rows = [
+        [
+            verdict.rule,
+            verdict.participant or "-",
+            "matches" if verdict.matches else verdict.mismatch.condition,
+            "-" if verdict.matches else verdict.mismatch.wanted,
+            "-" if verdict.matches else verdict.mismatch.found,
+            verdict.job_id or "-",
+        ]
+        for verdict in verdicts
+    ]
+    columns = ["rule", "participant", "verdict", "wanted", "found", "job"]
+    print_table(columns, rows, "no rules")
+
+
+# ---- apply ----
+
+
+def _read_files(files: list[str]) -> list[tuple[str, Rule]]:
+    """Read the rules of all files, each with the file that it is from. Raises ConfigError."""
+    from dispatcher.rule_files import FILE_BYTES_MAX, load_rules, read_rules
+
+    found: list[tuple[str, Rule]] = []
+    for name in files:
+        if name == STDIN:
+            rules = read_rules(sys.stdin.buffer.read(FILE_BYTES_MAX + 1), "stdin")
+        else:
+            rules = load_rules(Path(name))
+        found += [("stdin" if name == STDIN else name, rule) for rule in rules]
+    first: dict[str, str] = {}
+    for source, rule in found:
+        if rule.name in first:
+            raise ConfigError(f"{source}: there is a rule {rule.name!r} in {first[rule.name]} too")
+        first[rule.name] = source
+    return found
+
+
+# ---- explain ----
+
+
+def _event(
+    event: str,
+    room: str,
+    room_metadata: str,
+    identity: str,
+    kind: str,
+    attributes: dict[str, str],
+    metadata: str,
+) -> api_pb2.RoomEvent:
+    from dispatcher.core.room_events import ParticipantKind
+    from protocol import api_pb2
+
+    if event not in _EVENTS:
+        raise ConfigError(f"EVENT: must be one of {', '.join(_EVENTS)}, not {event!r}")
+    told = api_pb2.RoomEvent(event=event)
+    told.room.name, told.room.metadata = room, room_metadata
+    if event in _ROOM_EVENTS:
+        if identity or kind or attributes or metadata:
+            raise ConfigError(f"{event} is about nobody; a participant has no place in it")
+        return told
+    if not identity:
+        raise ConfigError(f"missing --identity: {event} is about a participant")
+    told.participant.identity, told.participant.metadata = identity, metadata
+    told.participant.attributes.update(attributes)
+    if kind:
+        names = [known.name.lower() for known in ParticipantKind]
+        if kind.lower() not in names:
+            raise ConfigError(f"--kind: must be one of {', '.join(names)}, not {kind!r}")
+        number = int(ParticipantKind[kind.upper()])
+        told.participant.kind = cast("wire_pb2.ParticipantInfo.Kind", number)
+    return told
+
+
+async def _explain_job(client: DispatchClient, job_id: str, rule: str) -> list[api_pb2.RuleVerdict]:
+    """Explain what a job was made for: its participant, or its room, live if it is there."""
+    from protocol import api_pb2, wire_pb2
+
+    try:
+        job = (await client.get_job(job_id)).job
+    except TwirpError as error:
+        if error.code is TwirpCode.NOT_FOUND:
+            raise CommandFailed(f"there is no job {job_id}") from None
+        raise
+    if job.dispatch_id:
+        raise CommandFailed(f"{job_id} was made for the dispatch {job.dispatch_id}, not by a rule")
+    if job.type == wire_pb2.JT_ROOM:
+        try:
+            return await client.explain_event(room=job.room.name, rule=rule)
+        except TwirpError as error:
+            # The room is over, or the rule is: of the latter the next call tells.
+            if error.code is not TwirpCode.NOT_FOUND:
+                raise
+    events = {
+        wire_pb2.JT_ROOM: "room_started",
+        wire_pb2.JT_PUBLISHER: "track_published",
+        wire_pb2.JT_PARTICIPANT: "participant_joined",
+    }
+    told = api_pb2.RoomEvent(event=events[job.type], room=job.room)
+    if job.type != wire_pb2.JT_ROOM:
+        told.participant.CopyFrom(job.participant)
+    return await client.explain_event(event=told, rule=rule)
+
+
+# ---- how a rule looks ----
+
+
+def _missing(error: TwirpError, name: str) -> CommandFailed | TwirpError:
+    """Return what a person reads where a rule is not there."""
+    if error.code is TwirpCode.NOT_FOUND:
+        return CommandFailed(f"there is no rule {name!r}")
+    return error
+
+
+def _match(match: api_pb2.RuleMatch) -> str:
+    """Return the conditions in one line."""
+    from google.protobuf.json_format import MessageToJson
+
+    parts = [f"room={match.room}"] if match.room else []
+    parts += [f"identity={'|'.join(match.identity)}"] if match.identity else []
+    parts += [f"kind={'|'.join(match.kind)}"] if match.kind else []
+    parts += [f"attributes.{name}={match.attributes[name]}" for name in sorted(match.attributes)]
+    for field in ("room_metadata", "metadata"):
+        values = getattr(match, field)
+        parts += [f"{field}.{path}={MessageToJson(values[path])}" for path in sorted(values)]
+    return " ".join(parts) or "all"
+
+
+def _type(number: wire_pb2.JobType) -> str:
+    from protocol.wire_pb2 import JobType
+
+    try:
+        return JobType.Name(number).removeprefix("JT_").lower()
+    except ValueError:
+        return str(number)
