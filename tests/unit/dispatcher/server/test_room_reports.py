@@ -151,6 +151,7 @@ async def test_a_crowd_without_end_is_bounded_by_name() -> None:
         bench.store.is_open_to_all = True
         reports = RoomReports(bench.runtime, 10)
         bound = RoomLimits().participants_max
+        answer = Answer(Taken.NOW)
         for number in range(bound + 100):
             who = Participant(f"p{number}", f"PA_{number}")
             joined = RoomEvent(RoomEventKind.PARTICIPANT_JOINED, "p", RoomInfo("r", "RM_1"), who)
