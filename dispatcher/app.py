@@ -30,6 +30,7 @@ from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
+from dispatcher.notifier.notifier import Notifier
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.connection import bounded_connection
@@ -74,6 +75,7 @@ class Parts:
     sessions: Sessions
     http: HttpApp
     feed: EventFeed
+    notifier: Notifier
 
 
 def compose(config: Config) -> Parts:
@@ -125,7 +127,8 @@ def compose(config: Config) -> Parts:
         config.sfu,
     )
     http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
-    return Parts(runtime, sessions, http, feed)
+    notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
+    return Parts(runtime, sessions, http, feed, notifier)
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
@@ -198,6 +201,7 @@ async def serve_until(
             async with anyio.create_task_group() as tasks:
                 await tasks.start(parts.runtime.run)
                 tasks.start_soon(parts.feed.run)
+                await tasks.start(parts.notifier.run)
                 await server.startup(sockets=[listener])
                 tasks.start_soon(server.main_loop)
                 port: int = listener.getsockname()[1]
@@ -212,6 +216,7 @@ async def serve_until(
                 log.info("server_draining", workers=len(parts.sessions))
                 await parts.runtime.drain()
                 parts.feed.close()
+                await parts.notifier.stop()
                 server.should_exit = True
                 await server.shutdown(sockets=[listener])
                 await parts.http.close()

@@ -7,6 +7,15 @@ other part reads. Secrets never enter a repr, a log or an error.
 
 from dispatcher.config.options import OPTIONS, Option
 from dispatcher.config.sources import load_config
-from dispatcher.config.tree import ApiKey, Config, LogFormat, LogLevel
+from dispatcher.config.tree import ApiKey, Config, LogFormat, LogLevel, Webhook
 
-__all__ = ["OPTIONS", "ApiKey", "Config", "LogFormat", "LogLevel", "Option", "load_config"]
+__all__ = [
+    "OPTIONS",
+    "ApiKey",
+    "Config",
+    "LogFormat",
+    "LogLevel",
+    "Option",
+    "Webhook",
+    "load_config",
+]

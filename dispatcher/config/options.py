@@ -42,6 +42,7 @@ class Kind(Enum):
     KEYS = "keys"
     PROJECTS = "projects"
     AGENTS = "agents"
+    WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,15 @@ def _sfu(name: str, help: str, most: float = 0) -> Option:  # noqa: A002
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most or _BYTES_MAX)
 
 
+def _notifier(name: str, help: str) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.notifier, name)
+    key = f"notifier.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, _SECONDS_MAX)
+    unit = "bytes" if "_bytes_" in name else ""
+    return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, _BYTES_MAX)
+
+
 def _retention(name: str, help: str) -> Option:  # noqa: A002
     default = getattr(_CONFIG.retention, name)
     if name.endswith("_age"):
@@ -194,6 +204,12 @@ OPTIONS: tuple[Option, ...] = (
         "agents",
         Kind.AGENTS,
         "By agent name: `capacity` (most jobs at once on one worker) and `grace_seconds`.",
+    ),
+    Option(
+        "webhooks",
+        Kind.WEBHOOKS,
+        "Who is told when a job starts and ends: a list of `{url: URL, key: KEY}`. KEY is the API key"
+        " that signs; told are the jobs of its project.",
     ),
     # ---- how jobs are given out ----
     _duration("grace", "How long a worker that declares nothing may be away and keep its jobs."),
@@ -306,6 +322,15 @@ OPTIONS: tuple[Option, ...] = (
     _sfu("passthrough_timeout_seconds", "A call that is passed on is answered within this."),
     _sfu("passthrough_calls_max", "Calls passed on at once, each on a connection.", 65_535),
     _sfu("passthrough_body_bytes_max", "The body of a call that is passed on."),
+    # ---- outgoing webhooks ----
+    _notifier("timeout_seconds", "A receiver that has not answered by then has failed."),
+    _notifier("backoff_seconds_min", "First pause before a webhook is sent again; doubles."),
+    _notifier("backoff_seconds_max", "The longest such pause."),
+    _notifier("trying_seconds_max", "A webhook that was not taken by then is skipped."),
+    _notifier("refusals_max", "One that was refused so often (3xx, 4xx) is skipped too."),
+    _notifier("answer_bytes_max", "What is read of a receiver's answer."),
+    _notifier("position_seconds", "How often each place in the log is stored, at most."),
+    _notifier("stop_seconds", "How long a stop waits for webhooks that are still to be sent."),
     # ---- what is kept ----
     _retention("ended_jobs_age", "How long a job is kept after its end."),
     _retention("ended_jobs_max", "How many ended jobs are kept."),

@@ -15,6 +15,7 @@ _SECTION_TITLES = {
     "limits": "What peers may send, and what the sockets bear",
     "runtime": "Between engine and store",
     "sfu": "The LiveKit server at room_url",
+    "notifier": "Outgoing webhooks",
     "retention": "What is kept",
 }
 
@@ -39,9 +40,12 @@ policy:
   queue_time_seconds: 120
 agents:
   greeter: {capacity: 4, grace_seconds: 30}
+webhooks:
+  - {url: https://calls.example.org/hook, key: my-key}
 ```
 
-In the environment, `keys`, `projects` and `agents` are YAML too: `CALLBOARD_KEYS='my-key: secret'`.
+In the environment, `keys`, `projects`, `agents` and `webhooks` are YAML too:
+`CALLBOARD_KEYS='my-key: secret'`.
 """
 
 

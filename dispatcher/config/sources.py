@@ -31,6 +31,7 @@ from dispatcher.config.tree import (
     Config,
     LogFormat,
     LogLevel,
+    Webhook,
 )
 from dispatcher.config.values import Value
 from dispatcher.core.jobs import SECOND, seconds
@@ -42,8 +43,9 @@ FILE_BYTES_MAX = 4 * 1024 * 1024
 
 _BY_FLAG = {option.flag: option for option in OPTIONS if option.flag}
 _BY_ENV = {option.env: option for option in OPTIONS}
-_MAPPINGS = frozenset({Kind.KEYS, Kind.PROJECTS, Kind.AGENTS})
+_MAPPINGS = frozenset({Kind.KEYS, Kind.PROJECTS, Kind.AGENTS, Kind.WEBHOOKS})
 _SECTIONS = frozenset(option.section for option in OPTIONS if option.section)
+_WEBHOOK_WANTED = "{url: URL, key: KEY}"
 _KEYS_WANTED = "'KEY: SECRET', with a space after the colon"
 
 # Variables that belong to a worker (worker_sdk.records), not to a server.
@@ -183,6 +185,8 @@ def _read(option: Option, value: Value) -> object:
             return _projects(value)
         case Kind.AGENTS:
             return {name: _agent(inner) for name, inner in values.entries(value, "a mapping")}
+        case Kind.WEBHOOKS:
+            return _webhooks(value)
 
 
 def _keys(value: Value, project: str) -> dict[str, ApiKey]:
@@ -231,6 +235,39 @@ def _agent(value: Value) -> AgentPolicy:
     return policy
 
 
+def _webhooks(value: Value) -> tuple[Webhook, ...]:
+    webhooks: list[Webhook] = []
+    for item in values.items(value, f"a list of {_WEBHOOK_WANTED}"):
+        found: dict[str, str] = {}
+        for name, inner in values.entries(item, _WEBHOOK_WANTED):
+            match name:
+                case "url":
+                    found[name] = values.receiver_url_of(inner)
+                case "key":
+                    found[name] = values.text_of(inner, "an API key")
+                case _:
+                    known = [f"{item.name}.url", f"{item.name}.key"]
+                    raise values.unknown(inner, inner.name, known)
+        if len(found) < 2:
+            item.fail(f"{_WEBHOOK_WANTED}, both of them")
+        webhook = Webhook(**found)
+        if webhook in webhooks:
+            raise ConfigError(f"{item.place}: {item.name} is there twice")
+        webhooks.append(webhook)
+    return tuple(webhooks)
+
+
+def _check_webhooks(webhooks: tuple[Webhook, ...], keys: Mapping[str, ApiKey]) -> None:
+    told: set[tuple[str, str]] = set()
+    for webhook in webhooks:
+        if webhook.key not in keys:
+            raise ConfigError(f"webhooks: {webhook.key} is not an API key of this server")
+        project = keys[webhook.key].project
+        if (webhook.url, project) in told:
+            raise ConfigError(f"webhooks: project {project} has one address twice")
+        told.add((webhook.url, project))
+
+
 # ---- the tree ----
 
 
@@ -256,6 +293,8 @@ def _build(found: Mapping[str, Any]) -> Config:
         raise ConfigError(f"{missing} is missing: room_key and room_secret belong together")
     if room_key and not room_url:
         raise ConfigError("room_key is set without room_url, the address that it is for")
+    webhooks: tuple[Webhook, ...] = found.get("webhooks", ())
+    _check_webhooks(webhooks, keys)
     policy = replace(default.policy, **_fields("policy", found), agents=found.get("agents", {}))
     _check_order(policy)
     return Config(
@@ -269,6 +308,8 @@ def _build(found: Mapping[str, Any]) -> Config:
         room_secret=room_secret,
         log_level=LogLevel(found.get("log_level", LogLevel.DEBUG if dev else default.log_level)),
         log_format=LogFormat(found.get("log_format", LogFormat.HUMAN if dev else LogFormat.AUTO)),
+        webhooks=webhooks,
+        notifier=replace(default.notifier, **_fields("notifier", found)),
         policy=policy,
         limits=_limits(default.limits, _fields("limits", found), policy),
         runtime=replace(default.runtime, **_fields("runtime", found)),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
@@ -53,6 +54,14 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Somebody who is told when jobs start and end: those of the project of `key`, which signs."""
+
+    url: str = field(repr=False)  # its query may hold a secret
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting of one server. Each field is explained by its row in `options`."""
 
@@ -68,6 +77,8 @@ class Config:
     room_secret: str = field(default="", repr=False)
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
+    webhooks: tuple[Webhook, ...] = ()
+    notifier: NotifierLimits = NotifierLimits()  # noqa: RUF009 - frozen
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     limits: ServerLimits = ServerLimits()  # noqa: RUF009 - frozen
     runtime: RuntimeLimits = RuntimeLimits()  # noqa: RUF009 - frozen

@@ -22,6 +22,7 @@ from protocol.errors import ConfigError
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _ROOM_SCHEMES = frozenset({"ws", "wss", "http", "https"})
+_RECEIVER_SCHEMES = frozenset({"http", "https"})
 _SHOWN_CHARACTERS_MAX = 60
 
 
@@ -102,6 +103,14 @@ def entries(value: Value, wanted: str, *, show: bool = True) -> Iterator[tuple[s
         yield key, inner
 
 
+def items(value: Value, wanted: str) -> Iterator[Value]:
+    """Yield the items of a list. Refuses what is none."""
+    if not isinstance(value.node, yaml.SequenceNode):
+        value.fail(wanted)
+    for number, node in enumerate(value.node.value):
+        yield Value(node, f"{value.name}[{number}]", value.source, value.in_file)
+
+
 def unknown(value: Value, key_name: str, known: Iterable[str]) -> ConfigError:
     """Return the error for a name that nothing has, with the nearest one that there is."""
     near = difflib.get_close_matches(key_name, list(known), n=1, cutoff=0.6)
@@ -170,11 +179,19 @@ def choice_of(value: Value, choices: Iterable[str]) -> str:
 
 def url_of(value: Value) -> str:
     """Read the address of an SFU: ws, wss, http or https, with a host, without user and password."""
-    wanted = "an address such as ws://127.0.0.1:7880"
+    return _url(value, _ROOM_SCHEMES, "an address such as ws://127.0.0.1:7880").rstrip("/")
+
+
+def receiver_url_of(value: Value) -> str:
+    """Read the address of a receiver of webhooks, as it is: http or https, and as `url_of`."""
+    return _url(value, _RECEIVER_SCHEMES, "an address such as https://calls.example.org/hook")
+
+
+def _url(value: Value, schemes: frozenset[str], wanted: str) -> str:
     text = text_of(value, wanted)
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in _ROOM_SCHEMES and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
         parts = urlsplit("")
@@ -182,4 +199,4 @@ def url_of(value: Value) -> str:
         value.fail(f"{wanted}, without user and password", show=False)
     if not usable:
         value.fail(wanted)
-    return text.rstrip("/")
+    return text

@@ -6,6 +6,7 @@ from dispatcher.config import OPTIONS, Config, Option, load_config
 from dispatcher.config.options import Kind
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
@@ -21,6 +22,7 @@ def field_names(
     | type[WireLimits]
     | type[ServerLimits]
     | type[RuntimeLimits]
+    | type[SfuLimits]
     | type[Retention],
 ) -> set[str]:
     return {field.name for field in fields(tree)}
@@ -64,8 +66,12 @@ def test_every_bound_of_retention_is_an_option() -> None:
     assert in_section("retention") == field_names(Retention)
 
 
+def test_every_bound_of_outgoing_webhooks_is_an_option() -> None:
+    assert in_section("notifier") == {field.name for field in fields(NotifierLimits)}
+
+
 def test_every_field_of_the_configuration_is_an_option() -> None:
-    sections = {"policy", "limits", "runtime", "sfu", "retention"}
+    sections = {"policy", "limits", "runtime", "sfu", "notifier", "retention"}
     tops = {option.key for option in OPTIONS if not option.section}
     assert {field.name for field in fields(Config)} - sections == tops - {"projects", "agents"}
 
