@@ -30,7 +30,6 @@ from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
-from dispatcher.notifier.notifier import Notifier
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.connection import bounded_connection
@@ -49,6 +48,8 @@ from dispatcher.server.worker_messages import RoomAccess
 from dispatcher.server.worker_service import WorkerService
 from dispatcher.server.worker_socket import WorkerSocket
 from dispatcher.sfu.access import sfu_access
+from dispatcher.sfu.client import SfuClient
+from dispatcher.sfu.reconciling import Reconciler
 from dispatcher.store.sqlite import SqliteStore
 from dispatcher.witness import LogWitness
 from protocol import wire_pb2
@@ -75,7 +76,8 @@ class Parts:
     sessions: Sessions
     http: HttpApp
     feed: EventFeed
-    notifier: Notifier
+    # None: there is no SFU
+    reconciler: Reconciler | None
 
 
 def compose(config: Config) -> Parts:
@@ -118,8 +120,9 @@ def compose(config: Config) -> Parts:
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
     webhooks = Webhooks(_webhook_signers(config, access), reports, limits, time.time_ns)
     routes = [events_route(EventStreams(feed, access, limits)), *webhooks.routes()]
+    sfu = sfu_access(config.room_url, config.room_key, config.room_secret, config.keys)
     passthrough = Passthrough(
-        sfu_access(config.room_url, config.room_key, config.room_secret, config.keys),
+        sfu,
         config.keys,
         config.room_project,
         time.time_ns,
@@ -127,8 +130,13 @@ def compose(config: Config) -> Parts:
         config.sfu,
     )
     http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
-    notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
-    return Parts(runtime, sessions, http, feed, notifier)
+    reconciler = None
+    if sfu is not None:
+        client = SfuClient(sfu, config.sfu)
+        reconciler = Reconciler(
+            client, config.room_project, runtime.submit, runtime.now, config.sfu
+        )
+    return Parts(runtime, sessions, http, feed, reconciler)
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
@@ -201,7 +209,8 @@ async def serve_until(
             async with anyio.create_task_group() as tasks:
                 await tasks.start(parts.runtime.run)
                 tasks.start_soon(parts.feed.run)
-                await tasks.start(parts.notifier.run)
+                if parts.reconciler is not None:
+                    tasks.start_soon(parts.reconciler.run)
                 await server.startup(sockets=[listener])
                 tasks.start_soon(server.main_loop)
                 port: int = listener.getsockname()[1]
@@ -216,7 +225,6 @@ async def serve_until(
                 log.info("server_draining", workers=len(parts.sessions))
                 await parts.runtime.drain()
                 parts.feed.close()
-                await parts.notifier.stop()
                 server.should_exit = True
                 await server.shutdown(sockets=[listener])
                 await parts.http.close()

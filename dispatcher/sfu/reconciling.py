@@ -38,6 +38,10 @@ class RoomSource(Protocol):
         """Who is in a room."""
         ...
 
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
 
 class Reconciler:
     """Lists the SFU's rooms for one project, and submits them."""
@@ -65,12 +69,16 @@ class Reconciler:
         self._wanted.set()
 
     async def run(self) -> None:
-        """List, for ever; the first list is asked for at once."""
-        while True:
-            self._wanted = anyio.Event()
-            await self.reconcile()
-            with anyio.move_on_after(self._limits.reconcile_seconds):
-                await self._wanted.wait()
+        """List, for ever, the first time at once; close the source's connections at the end."""
+        try:
+            while True:
+                self._wanted = anyio.Event()
+                await self.reconcile()
+                with anyio.move_on_after(self._limits.reconcile_seconds):
+                    await self._wanted.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._source.close()
 
     async def reconcile(self) -> bool:
         """Make one list and submit it; False where the SFU gave none."""

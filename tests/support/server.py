@@ -16,10 +16,10 @@ from typing import Any
 import anyio
 
 from dispatcher.app import serve_until
-from dispatcher.config import ApiKey, Config, Webhook
+from dispatcher.config import ApiKey, Config
 from dispatcher.core.policy import Policy
-from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.server.limits import ServerLimits
+from dispatcher.sfu.limits import SfuLimits
 from protocol.tokens import mint_api_token
 
 KEY = "devkey"
@@ -62,8 +62,7 @@ async def running_server(
     room_url: str = "",
     room_key: str = "",
     room_secret: str = "",
-    webhooks: tuple[Webhook, ...] = (),
-    notifier: NotifierLimits | None = None,
+    sfu: SfuLimits | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run a server while the context lasts, then drain it."""
     config = Config(
@@ -75,8 +74,7 @@ async def running_server(
         room_url=room_url,
         room_key=room_key,
         room_secret=room_secret,
-        webhooks=webhooks,
-        notifier=notifier or NotifierLimits(),
+        sfu=sfu or SfuLimits(),
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:

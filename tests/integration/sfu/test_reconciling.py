@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
+from livekit import api
 from structlog.testing import capture_logs
 
 from dispatcher.core.events import RoomsListed
@@ -21,6 +23,7 @@ from tests.support.livekit_server import (
     needs_livekit_server,
     running_livekit_server,
 )
+from tests.support.server import KEY, SECRET, RunningServer, admin_token, running_server
 
 pytestmark = [pytest.mark.anyio, needs_livekit_server]
 
@@ -105,3 +108,44 @@ async def test_an_sfu_that_is_killed_and_back_is_one_outage(tmp_path: Path, room
 
     assert [entry["event"] for entry in logs] == ["sfu_unreachable", "sfu_reachable_again"]
     assert submitted[-1].rooms == ()
+
+
+# --- the whole server, which is told nothing ---
+
+
+async def rooms_of(server: RunningServer) -> dict[str, int]:
+    """The rooms that our server knows of, and how many are in each."""
+    async with httpx2.AsyncClient(timeout=10) as http:
+        answer = await http.post(
+            f"{server.http_url}/twirp/callboard.RoomService/ListRooms",
+            json={},
+            headers={"authorization": f"Bearer {admin_token()}"},
+        )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, int] = {}
+    for record in answer.json()["rooms"]:
+        found[record["room"]["name"]] = len(record.get("participants", []))
+    return found
+
+
+async def test_rooms_that_no_webhook_told_of_are_known_and_forgotten(
+    tmp_path: Path, room: str
+) -> None:
+    async with (
+        running_livekit_server(tmp_path / "sfu", keys={KEY: SECRET}) as sfu,
+        sfu.joined(room, "ann"),
+        running_server(
+            tmp_path / "data", room_url=sfu.url, sfu=SfuLimits(reconcile_seconds=0.1)
+        ) as server,
+    ):
+
+        async def is_known() -> bool:
+            return room in await rooms_of(server)
+
+        async def is_forgotten() -> bool:
+            return not await is_known()
+
+        await eventually("the room that was there first is known", is_known)
+        async with sfu.calling() as client:
+            await client.room.delete_room(api.DeleteRoomRequest(room=room))
+        await eventually("the room is forgotten", is_forgotten)

@@ -36,6 +36,7 @@ class FakeSfu:
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
     at_once_max: int = 0
+    is_closed: bool = False
 
     async def list_rooms(self) -> list[wire_pb2.Room]:
         if self.failure is not None:
@@ -51,6 +52,9 @@ class FakeSfu:
         if room in self.broken:
             raise AWAY
         return list(self.rooms[room])
+
+    async def close(self) -> None:
+        self.is_closed = True
 
 
 @pytest.fixture
@@ -210,3 +214,15 @@ async def test_lists_come_again_and_again(sfu: FakeSfu, submitted: list[RoomsLis
         tasks.start_soon(reconciler.run)
         await eventually("three lists", lambda: len(submitted) >= 3)
         tasks.cancel_scope.cancel()
+
+
+async def test_the_connections_are_closed_when_it_is_stopped(
+    sfu: FakeSfu, reconciler: Reconciler, submitted: list[RoomsListed]
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reconciler.run)
+        await eventually("the first list", lambda: submitted)
+        assert not sfu.is_closed
+        tasks.cancel_scope.cancel()
+
+    assert sfu.is_closed
