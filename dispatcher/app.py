@@ -30,6 +30,7 @@ from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
+from dispatcher.notifier.notifier import Notifier
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.connection import bounded_connection
@@ -78,6 +79,7 @@ class Parts:
     feed: EventFeed
     # None: there is no SFU
     reconciler: Reconciler | None
+    notifier: Notifier
 
 
 def compose(config: Config) -> Parts:
@@ -130,13 +132,14 @@ def compose(config: Config) -> Parts:
         config.sfu,
     )
     http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
+    notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
     reconciler = None
     if sfu is not None:
         client = SfuClient(sfu, config.sfu)
         reconciler = Reconciler(
             client, config.room_project, runtime.submit, runtime.now, config.sfu
         )
-    return Parts(runtime, sessions, http, feed, reconciler)
+    return Parts(runtime, sessions, http, feed, reconciler, notifier)
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
@@ -211,6 +214,7 @@ async def serve_until(
                 tasks.start_soon(parts.feed.run)
                 if parts.reconciler is not None:
                     tasks.start_soon(parts.reconciler.run)
+                await tasks.start(parts.notifier.run)
                 await server.startup(sockets=[listener])
                 tasks.start_soon(server.main_loop)
                 port: int = listener.getsockname()[1]
@@ -225,6 +229,7 @@ async def serve_until(
                 log.info("server_draining", workers=len(parts.sessions))
                 await parts.runtime.drain()
                 parts.feed.close()
+                await parts.notifier.stop()
                 server.should_exit = True
                 await server.shutdown(sockets=[listener])
                 await parts.http.close()

@@ -16,8 +16,9 @@ from typing import Any
 import anyio
 
 from dispatcher.app import serve_until
-from dispatcher.config import ApiKey, Config
+from dispatcher.config import ApiKey, Config, Webhook
 from dispatcher.core.policy import Policy
+from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
 from protocol.tokens import mint_api_token
@@ -63,6 +64,8 @@ async def running_server(
     room_key: str = "",
     room_secret: str = "",
     sfu: SfuLimits | None = None,
+    webhooks: tuple[Webhook, ...] = (),
+    notifier: NotifierLimits | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run a server while the context lasts, then drain it."""
     config = Config(
@@ -75,6 +78,8 @@ async def running_server(
         room_key=room_key,
         room_secret=room_secret,
         sfu=sfu or SfuLimits(),
+        webhooks=webhooks,
+        notifier=notifier or NotifierLimits(),
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:
