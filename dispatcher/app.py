@@ -42,6 +42,7 @@ from dispatcher.server.job_service import JobService
 from dispatcher.server.passthrough import Passthrough
 from dispatcher.server.room_reports import RoomReports
 from dispatcher.server.room_service import RoomService
+from dispatcher.server.rule_service import RuleService
 from dispatcher.server.sessions import Sessions
 from dispatcher.server.twirp import Twirp
 from dispatcher.server.webhooks import Webhooks
@@ -113,6 +114,7 @@ def compose(config: Config) -> Parts:
             **DispatchService(runtime, limits).methods(),
             **JobService(runtime, limits).methods(),
             **WorkerService(runtime, sessions, limits).methods(),
+            **RuleService(runtime, limits, config.rules).methods(),
             **RoomService(lambda: runtime.engine.rooms, reports, limits).methods(),
         },
         access,

@@ -129,6 +129,15 @@ def _notifier(name: str, help: str) -> Option:  # noqa: A002
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, _BYTES_MAX)
 
 
+def _rules(name: str, help: str, most: float = _COUNT_MAX) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.rules, name)
+    key = f"rules.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, _SECONDS_MAX)
+    unit = "bytes" if "_bytes_" in name else ""
+    return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most)
+
+
 def _retention(name: str, help: str) -> Option:  # noqa: A002
     default = getattr(_CONFIG.retention, name)
     if name.endswith("_age"):
@@ -296,6 +305,19 @@ OPTIONS: tuple[Option, ...] = (
         "room_event_ids_max", "Room events that are known again when they come twice.", _COUNT_MAX
     ),
     _limit("stop_timeout_seconds", "How long a stop waits for open connections.", 86_400),
+    # ---- rules ----
+    _rules("rules_max", "Rules of one project."),
+    _rules("name_bytes_max", "A rule's name.", 4096),
+    _rules("conditions_max", "Conditions of one rule; each entry of its match counts as one."),
+    _rules("condition_bytes_max", "One glob, one path into metadata, one wanted value.", 65_536),
+    _rules("path_steps_max", "Steps of one path into metadata.", 256),
+    _rules("places_max", "Values that one template takes.", 10_000),
+    _rules("uniqueness_key_bytes_max", "The template of a uniqueness key.", 65_536),
+    _rules("priority_max", "The highest priority; the lowest is as far below 0."),
+    _rules("concurrency_limit_max", "The highest concurrency limit."),
+    _rules("queue_deadline_seconds_max", "The longest queue deadline of a rule."),
+    _rules("delay_seconds_max", "The longest delay of a rule."),
+    _rules("verdicts_max", "Verdicts of one explanation; what needs more has to name a rule."),
     # ---- the loop between engine and store ----
     _runtime(
         "backlog_max", "Moves that wait for the store before callers are refused.", _COUNT_MAX

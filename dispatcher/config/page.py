@@ -13,6 +13,7 @@ _SECTION_TITLES = {
     "": "Where it listens, who may come in",
     "policy": "How jobs are given out",
     "limits": "What peers may send, and what the sockets bear",
+    "rules": "What rules may be",
     "runtime": "Between engine and store",
     "sfu": "The LiveKit server at room_url",
     "notifier": "Outgoing webhooks",

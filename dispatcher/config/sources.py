@@ -313,6 +313,7 @@ def _build(found: Mapping[str, Any]) -> Config:
         policy=policy,
         limits=_limits(default.limits, _fields("limits", found), policy),
         runtime=replace(default.runtime, **_fields("runtime", found)),
+        rules=replace(default.rules, **_fields("rules", found)),
         sfu=replace(default.sfu, **_fields("sfu", found)),
         retention=replace(default.retention, **_fields("retention", found)),
     )

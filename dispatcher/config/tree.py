@@ -13,6 +13,7 @@ from pathlib import Path
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
 from dispatcher.notifier.limits import NotifierLimits
+from dispatcher.rule_checks import RuleLimits
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
@@ -82,6 +83,7 @@ class Config:
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     limits: ServerLimits = ServerLimits()  # noqa: RUF009 - frozen
     runtime: RuntimeLimits = RuntimeLimits()  # noqa: RUF009 - frozen
+    rules: RuleLimits = RuleLimits()  # noqa: RUF009 - frozen
     sfu: SfuLimits = SfuLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen
         ended_jobs_age=7 * DAY_SECONDS * SECOND,
