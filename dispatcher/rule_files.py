@@ -233,7 +233,7 @@ class _Reader:
             if name in seen:
                 raise self._wrong(key, prefix + name, "is set twice")
             seen.add(name)
-            self.lines[prefix + name] = value.start_mark.line + 1
+            self.lines[prefix + name] = key.start_mark.line + 1
             yield name, key, value
 
     # ---- values ----
@@ -246,7 +246,6 @@ class _Reader:
     def _texts(self, node: yaml.Node, name: str, choices: tuple[str, ...]) -> Iterator[str]:
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for each in nodes:
-            self.lines.setdefault(name, each.start_mark.line + 1)
             if choices:
                 yield self._choice(each, name, choices)
             else:

@@ -403,7 +403,8 @@ def _missing(error: TwirpError, name: str) -> CommandFailed | TwirpError:
 
 def _match(match: api_pb2.RuleMatch) -> str:
     """Return the conditions in one line."""
-    from google.protobuf.json_format import MessageToJson
+    from dispatcher.core.documents import shown
+    from dispatcher.server.wire_rules import scalar_of
 
     parts = [f"room={match.room}"] if match.room else []
     parts += [f"identity={'|'.join(match.identity)}"] if match.identity else []
@@ -411,7 +412,9 @@ def _match(match: api_pb2.RuleMatch) -> str:
     parts += [f"attributes.{name}={match.attributes[name]}" for name in sorted(match.attributes)]
     for field in ("room_metadata", "metadata"):
         values = getattr(match, field)
-        parts += [f"{field}.{path}={MessageToJson(values[path])}" for path in sorted(values)]
+        parts += [
+            f"{field}.{path}={shown(scalar_of(path, values[path]))}" for path in sorted(values)
+        ]
     return " ".join(parts) or "all"
 
 

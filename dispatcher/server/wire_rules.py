@@ -131,10 +131,10 @@ def _check_known(message: Message, name: str) -> None:
 
 
 def _scalars(field: str, values: Mapping[str, Value]) -> dict[str, JsonScalar]:
-    return {path: _scalar(f"{field}.{path[:100]}", value) for path, value in values.items()}
+    return {path: scalar_of(f"{field}.{path[:100]}", value) for path, value in values.items()}
 
 
-def _scalar(field: str, value: Value) -> JsonScalar:
+def scalar_of(field: str, value: Value) -> JsonScalar:
     match value.WhichOneof("kind"):
         case "null_value":
             return None
