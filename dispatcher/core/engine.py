@@ -20,6 +20,14 @@ from random import Random
 from typing import Any
 
 from dispatcher.core.board import Board, DeadlineKind, LaneQueue
+from dispatcher.core.bridged import (
+    AgentServed,
+    BridgeDispatchEnded,
+    BridgeDispatchesListed,
+    BridgeOffered,
+    Served,
+)
+from dispatcher.core.bridging import Bridging, Called
 from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.claiming import Claiming
 from dispatcher.core.dispatching import Dispatching
@@ -116,6 +124,15 @@ class Engine:
             JobsLookedUp: claiming.looked_up,
             MoveRefused: holding.refused,
         }
+        self._bridging = bridging = Bridging(board, rooms, ordering, offering, calling_off)
+        ordering.is_called = bridging.answers
+        self._handlers[BridgeOffered] = bridging.offered
+        self._handlers[BridgeDispatchesListed] = bridging.listed
+        self._handlers[BridgeDispatchEnded] = bridging.dispatch_ended
+        self._handlers[AgentServed] = bridging.agent_served
+        self._tell_first(RoomEventReported, bridging.room_reported)
+        self._tell_first(StoreRecovered, bridging.recovered)
+        self._tell_first(JobsCalledOff, lambda event: bridging.ended(event.cancelled))
         self._alarms: dict[DeadlineKind, Callable[..., None]] = {
             DeadlineKind.SETTLE: lambda worker_id, _: presence.settled(worker_id),
             DeadlineKind.BACKOFF: lambda worker_id, _: offering.backoff_ended(worker_id),
@@ -131,6 +148,16 @@ class Engine:
             DeadlineKind.PARTING: lambda job_id, _: sightings.parting_over(job_id),
         }
 
+    def _tell_first(self, kind: type[Any], tell: Callable[[Any], None]) -> None:
+        """Tell another part of these events, before who is told now."""
+        others = self._handlers[kind]
+
+        def tell_all(event: Any) -> None:  # noqa: ANN401 (the table has the type)
+            tell(event)
+            others(event)
+
+        self._handlers[kind] = tell_all
+
     def handle(self, event: Event, now: Nanoseconds) -> list[Effect]:
         """Take in what happened; return what is to be done, in order."""
         effects = self._board.begin(now)
@@ -144,6 +171,7 @@ class Engine:
         board = self._board
         while board.ended:
             ended, board.ended = board.ended, []
+            self._bridging.ended(ended)
             self._ordering.ended(ended)
         self._observing.write_down()
 
@@ -188,6 +216,16 @@ class Engine:
     def rooms(self) -> Mapping[RoomKey, RoomState]:
         """The rooms that are there, by project and name."""
         return self._rooms.rooms
+
+    @property
+    def calls(self) -> Mapping[tuple[str, str], Called]:
+        """The SFU's calls that have their jobs, by project and the call's key."""
+        return self._bridging.calls
+
+    @property
+    def served(self) -> Mapping[tuple[str, Served], Nanoseconds]:
+        """What workers are known to have served, by project, and when that was written down."""
+        return self._bridging.served
 
     @property
     def rules(self) -> Mapping[tuple[str, str], Rule]:

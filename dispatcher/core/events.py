@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from dispatcher.core.bridged import BridgeEvent
 from dispatcher.core.jobs import (
     Dispatch,
     Job,
@@ -406,6 +407,7 @@ Event = (
     | RoomsListed
     | RuleApplyRequested
     | RuleDeletionRequested
+    | BridgeEvent
     | DrainStarted
     | StoreRecovered
     | StoreResult

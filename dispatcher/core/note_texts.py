@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum, IntEnum
 from typing import Any
 
+from dispatcher.core.bridged import Served, SfuCall
 from dispatcher.core.jobs import JobType, RestartPolicy
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.room_events import Participant, ParticipantKind, RoomInfo
@@ -118,6 +119,40 @@ def rule_of(note: Note) -> Rule:
 def agent_types_of(note: Note) -> frozenset[JobType]:
     """Return the job types of an agent's note."""
     return frozenset(JobType(each) for each in json.loads(note.text)["types"])
+
+
+# --- the bridge -----------------------------------------------------------------------------------
+
+
+def call_note(call: SfuCall, job_id: str, is_of_rule: bool) -> Note:
+    """Write down a call of the SFU's and the job that answers it."""
+    content = {"call": _plain(call), "job_id": job_id, "is_of_rule": is_of_rule}
+    return Note(NoteKind.CALL, call.project, call.room, call.key, _text(content))
+
+
+def call_of(note: Note) -> tuple[SfuCall, str, bool]:
+    """Return the call, its job, and whether a rule made that."""
+    content = json.loads(note.text)
+    said = content["call"]
+    said["served"] = _served(said["served"])
+    return SfuCall(**said), content["job_id"], content["is_of_rule"]
+
+
+def served_note(project: str, served: Served, at: int) -> Note:
+    """Write down what workers serve, and when that was true."""
+    content = {"served": _plain(served), "at": at}
+    key = json.dumps([served.agent_name, int(served.job_type), served.deployment])
+    return Note(NoteKind.SERVED, project, "", key, _text(content))
+
+
+def served_of(note: Note) -> tuple[Served, int]:
+    """Return what workers served, and when."""
+    content = json.loads(note.text)
+    return _served(content["served"]), content["at"]
+
+
+def _served(said: Mapping[str, Any]) -> Served:
+    return Served(said["agent_name"], JobType(said["job_type"]), said["deployment"])
 
 
 def _text(content: Mapping[str, Any]) -> str:

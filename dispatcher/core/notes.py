@@ -21,6 +21,8 @@ class NoteKind(StrEnum):
     RULE = "rule"  # "", name
     AGENT = "agent"  # "", agent name
     ROOM_CONFIGURATION = "room_configuration"  # "", name
+    CALL = "call"  # room name, key of the SFU's call
+    SERVED = "served"  # "", agent name, job type and deployment
 
 
 @quick

@@ -12,7 +12,7 @@ Left to others: which rules match (`matching`), what rooms there are (`rooms`), 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from dispatcher.core.board import Board, DeadlineKind
@@ -74,6 +74,8 @@ class Ordering:
         self._waiting: dict[OrderKey, dict[_Turn, None]] = {}
         # jobs that were called off with their rule and have not ended, with whose they are
         self._revoked: dict[str, _Turn] = {}
+        # has the SFU called for the same as this rule? Set by who knows.
+        self.is_called: Callable[[Rule, RoomState, Member | None], bool] = lambda *_: False
         # rules that are held against what is there
         self._sweeps: deque[tuple[RuleKey, Iterator[_Turn]]] = deque()
 
@@ -128,7 +130,7 @@ class Ordering:
         subject = member if member is not None and rule.job_type is not JobType.ROOM else None
         jobs = room.jobs if subject is None else subject.jobs
         order = order_of(rule)
-        if order in jobs:
+        if order in jobs or self.is_called(rule, room, member):
             return
         key = room.project, order
         live = self._live.get(key, {})
@@ -168,6 +170,10 @@ class Ordering:
         self._orders[job.id] = job.project, job.order
         if job.unique_key:
             self._unique.add((job.project, job.order, job.unique_key))
+
+    def is_live(self, job_id: str) -> bool:
+        """Is this a job of an order that has not ended?"""
+        return job_id in self._orders
 
     def ended(self, job_ids: Iterable[str]) -> None:
         """Jobs have ended, those of orders among them: others may have their turn."""
