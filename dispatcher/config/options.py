@@ -241,6 +241,13 @@ OPTIONS: tuple[Option, ...] = (
     _duration("silence_backoff_min", "How long a worker that let an offer lapse is left alone."),
     _duration("silence_backoff_max", "The longest such rest."),
     _duration("stop_timeout", "A job told to stop counts against its worker for at most so long."),
+    Option(
+        "policy.automatic_dispatch",
+        Kind.SWITCH,
+        "Call workers without an agent name for every room or participant, as LiveKit does.",
+        _POLICY.automatic_dispatch,
+        field="automatic_dispatch",
+    ),
     _duration("parting_time", "How long an agent that left its room may take to come back."),
     _duration("takeover_silence", "How long the older of two claimants must be silent to lose."),
     _policy("target_load", "Workers at or above this load are chosen last.", 1.0, 0.0),

@@ -103,6 +103,8 @@ class Deletion:
     requests: int = 0
     # the store has it, durably
     is_recorded: bool = False
+    # why its jobs end
+    reason: JobStateReason = JobStateReason.DISPATCH_DELETED
 
 
 class Board:
@@ -262,7 +264,11 @@ class Board:
 
     def why_called_off(self, hand: JobInHand) -> tuple[JobStateReason, str]:
         """Return the reason, and the evidence for people."""
-        return self.called_off.get(hand.id, (JobStateReason.DISPATCH_DELETED, ""))
+        found = self.called_off.get(hand.id)
+        if found is not None:
+            return found
+        deletion = self.deletions.get(_dispatch_of(hand))
+        return (deletion.reason if deletion is not None else JobStateReason.DISPATCH_DELETED), ""
 
     # --- workers ---
 

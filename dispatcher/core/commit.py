@@ -24,6 +24,7 @@ from dispatcher.core.effects import (
     CreateDispatch,
     Effect,
     Message,
+    Reply,
     SendAssignment,
     SendVerdicts,
     StoreRequest,
@@ -94,7 +95,11 @@ class GroupCommit:
             if kind in _REQUESTS:
                 self._waiting.append(cast(StoreRequest, effect))
                 self._made += 1
-            elif kind in _AT_ONCE or self._made == self._durable:
+            elif (
+                kind in _AT_ONCE
+                or self._made == self._durable
+                or (kind is Reply and cast(Reply, effect).is_durable)
+            ):
                 at_once.append(cast(Message, effect))
             else:
                 self._gated.append((self._made, cast(Message, effect)))

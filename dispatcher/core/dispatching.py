@@ -7,7 +7,7 @@ and what is held, lets offers in flight be answered first, and is finished when 
 
 from __future__ import annotations
 
-from dispatcher.core.board import Board, Deletion, DispatchKey
+from dispatcher.core.board import Board, Deletion
 from dispatcher.core.effects import (
     ClaimDue,
     CreateDispatch,
@@ -28,7 +28,7 @@ from dispatcher.core.events import (
     StoreRecovered,
 )
 from dispatcher.core.holding import Holding
-from dispatcher.core.jobs import Job, JobState, JobStateReason
+from dispatcher.core.jobs import Dispatch, Job, JobState, JobStateReason
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.offering import Offering
 
@@ -42,8 +42,9 @@ class Dispatching:
         self._holding = holding
         # jobs that the store has not confirmed to be created, by request
         self._creating: dict[int, tuple[tuple[Job, JobState], ...]] = {}
-        # deletions that the store has not answered, by request
+        # deletions that the store has not answered, by request; those of rooms have negative numbers
         self._deleting: dict[int, DispatchDeletionRequested] = {}
+        self._closings = 0
 
     # --- new jobs ---
 
@@ -69,7 +70,7 @@ class Dispatching:
                     board.queue(job.lane).waiting -= 1
                     board.tidy(job.lane)
         outcome = Outcome.CREATED if event.created else Outcome.EXISTED
-        board.emit(Reply(event.request, outcome, event.dispatch_id))
+        board.emit(Reply(event.request, outcome, event.dispatch_id, is_durable=True))
 
     def simulated(self, event: JobSimulated) -> None:
         """A worker asked for a job for itself; it is offered to that worker if it has room."""
@@ -87,23 +88,32 @@ class Dispatching:
 
     def deletion_requested(self, event: DispatchDeletionRequested) -> None:
         """A caller deletes a dispatch."""
+        self._delete(event, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted")
+
+    def room_closed(self, dispatch: Dispatch) -> None:
+        """The dispatch's room is over, and so is the dispatch."""
+        self._closings -= 1  # callers' requests are positive
+        event = DispatchDeletionRequested(
+            self._closings, dispatch.project, dispatch.room, dispatch.id
+        )
+        self._delete(event, JobStateReason.ROOM_CLOSED, "its room is over")
+
+    def _delete(
+        self, event: DispatchDeletionRequested, reason: JobStateReason, detail: str
+    ) -> None:
         board = self._board
         self._deleting[event.request] = event
         board.emit(
-            DeleteDispatch(event.request, event.project, event.room, event.dispatch_id, board.now)
+            DeleteDispatch(
+                event.request, event.project, event.room, event.dispatch_id, board.now, reason
+            )
         )
         key = (event.project, event.room, event.dispatch_id)
-        board.deletions.setdefault(key, Deletion()).requests += 1
-        self._cancel_held(key)
-
-    def _cancel_held(self, key: DispatchKey) -> None:
-        board = self._board
+        board.deletions.setdefault(key, Deletion(reason=reason)).requests += 1
         for job_id in list(board.dispatches.get(key, ())):
             hand = board.jobs[job_id]
             if hand.phase.is_held:
-                self._holding.cancel(
-                    hand, JobStateReason.DISPATCH_DELETED, "the dispatch was deleted"
-                )
+                self._holding.cancel(hand, reason, detail)
 
     def deletion_recorded(self, event: DispatchDeletionRecorded) -> None:
         """The store has the deletion, durably, or knows no such dispatch."""
@@ -122,7 +132,7 @@ class Dispatching:
         elif not deletion.requests and not deletion.is_recorded:
             del board.deletions[key]
         outcome = Outcome.DELETED if event.found else Outcome.NOT_FOUND
-        board.emit(Reply(event.request, outcome, event.dispatch_id))
+        board.emit(Reply(event.request, outcome, event.dispatch_id, is_durable=True))
 
     # --- what is due ---
 

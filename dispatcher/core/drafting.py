@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 from typing import cast
 
-from dispatcher.core.jobs import Job, JobType, Lane, Nanoseconds
+from dispatcher.core.jobs import Dispatch, Job, JobType, Lane, Nanoseconds
 from dispatcher.core.room_events import Participant, RoomInfo
 from dispatcher.core.rules import Rule
 from dispatcher.core.templates import fill
@@ -22,7 +22,9 @@ _NS_PER_SECOND = 1_000_000_000
 
 
 def order_of(rule: Rule) -> str:
-    """Return what `Job.order` says of a job that this rule made."""
+    """Return what `Job.order` says of a job that this rule made; the built-in one has no name."""
+    if not rule.name:
+        return f"automatic:{rule.job_type.name.lower()}"
     return f"rule:{rule.name}"
 
 
@@ -64,6 +66,46 @@ def draft_job(
         queue_time=rule.queue_time or queue_time,
         order=order_of(rule),
         unique_key=unique_key,
+    )
+
+
+def draft_dispatched_job(
+    dispatch: Dispatch,
+    job_type: JobType,
+    room: RoomInfo,
+    participant: Participant | None,
+    now: Nanoseconds,
+    random: Random,
+    queue_time: Nanoseconds,
+) -> Job:
+    """Make one more job of a dispatch: for a participant, or of a type that was learned since."""
+    asked = wire_pb2.AgentDispatch.FromString(dispatch.config)
+    job_id = new_job_id(now, random)
+    config = wire_pb2.Job()
+    config.id = job_id
+    config.type = cast("wire_pb2.JobType", int(job_type))
+    fill_room(config.room, room)
+    if participant is not None:
+        fill_participant(config.participant, participant)
+    config.metadata = asked.metadata
+    config.agent_name = dispatch.agent_name
+    config.dispatch_id = dispatch.id
+    config.deployment = dispatch.deployment
+    config.attributes.update(asked.attributes)
+    return Job(
+        id=job_id,
+        dispatch_id=dispatch.id,
+        lane=Lane(
+            dispatch.project,
+            dispatch.agent_name,
+            job_type=job_type,
+            deployment=dispatch.deployment,
+        ),
+        room=dispatch.room,
+        config=config.SerializeToString(),
+        created_at=now,
+        restart_policy=dispatch.restart_policy,
+        queue_time=queue_time,
     )
 
 

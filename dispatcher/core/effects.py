@@ -38,7 +38,7 @@ class CreateDispatch:
 @quick
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """Create a job that belongs to no dispatch."""
+    """Create a job of no dispatch, or of one that is there."""
 
     job: Job
     state: JobState
@@ -100,6 +100,16 @@ class DeleteDispatch:
     room: str
     dispatch_id: str
     now: Nanoseconds
+    reason: JobStateReason = JobStateReason.DISPATCH_DELETED
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class FindDispatches:
+    """Tell the dispatches of a room that nobody deleted. Result: DispatchesFound, always."""
+
+    project: str
+    room: str
 
 
 @quick
@@ -161,6 +171,7 @@ StoreRequest = (
     | DeleteDispatch
     | FinishDeletion
     | CallOffJobs
+    | FindDispatches
     | LookUpJobs
     | PutNote
     | DropNotes
@@ -290,6 +301,8 @@ class Reply:
     dispatch_id: str = ""
     # for the caller, where the outcome alone does not tell enough
     detail: str = ""
+    # what it says is in the store already: it need not wait for what else is on the way there
+    is_durable: bool = False
 
 
 class Ignored(Enum):
@@ -327,7 +340,7 @@ Message = (
     | NoteIgnored
 )
 
-# A Reply is made from the store's result, so what it tells is durable already.
-SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, DropWorker, Reply, NoteIgnored)
+# They promise nothing. (A Reply says of itself whether what it tells is durable already.)
+SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, DropWorker, NoteIgnored)
 
 Effect = StoreRequest | Message

@@ -7,7 +7,8 @@ that are told the same events at the same times with the same randomness do the 
 Its parts, each on the shoulders of those before: `board` (memory), `offering` (from the queue to a
 worker), `holding` (from the assignment to the end), `claiming` (who may speak for a job), `presence`
 (who is here), `dispatching` (calls); `rooms` (who is where), `ordering` (what rules make of it),
-`calling_off`, `sightings` (what is seen of agents) and `observing`, which tells them. A peer's word
+`standing_dispatches` (what dispatches make of it), `calling_off`, `sightings` (what is seen of agents) and
+`observing`, which tells them. A peer's word
 is checked against the board; a move is checked against `lifecycle`.
 
 Cost: each event and each deadline is O(log n) in workers and jobs, or that for each job it names.
@@ -37,6 +38,7 @@ from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRecorded,
     DispatchDeletionRequested,
+    DispatchesFound,
     DispatchRequested,
     DrainStarted,
     Event,
@@ -50,6 +52,7 @@ from dispatcher.core.events import (
     JobsMigrated,
     MoveRefused,
     OfferAnswered,
+    RoomAnnounced,
     RoomEventReported,
     RoomsListed,
     RuleApplyRequested,
@@ -61,7 +64,7 @@ from dispatcher.core.events import (
     WorkerReported,
 )
 from dispatcher.core.holding import Holding
-from dispatcher.core.jobs import Lane, Nanoseconds
+from dispatcher.core.jobs import JobType, Lane, Nanoseconds
 from dispatcher.core.observing import Observing
 from dispatcher.core.offering import Offering
 from dispatcher.core.ordering import Ordering
@@ -70,6 +73,7 @@ from dispatcher.core.presence import Presence
 from dispatcher.core.rooms import RoomKey, Rooms, RoomState
 from dispatcher.core.rules import Rule
 from dispatcher.core.sightings import Sightings
+from dispatcher.core.standing_dispatches import StandingDispatches
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -86,19 +90,22 @@ class Engine:
         calling_off = CallingOff(board, holding)
         self._rooms = rooms = Rooms()
         self._ordering = ordering = Ordering(board, rooms, offering, calling_off)
+        self._standing = standing = StandingDispatches(board, rooms, offering, dispatching)
         sightings = Sightings(board, holding)
-        self._observing = observing = Observing(board, rooms, ordering, sightings)
+        self._observing = observing = Observing(board, rooms, ordering, standing, sightings)
 
-        def recovered(event: StoreRecovered) -> None:
-            dispatching.recovered(event)
-            observing.recovered(event)
+        def worker_registered(event: WorkerRegistered) -> None:
+            presence.registered(event)
+            said = event.registration
+            if standing.worker_came(event) and not said.agent_name:
+                ordering.unnamed_came(said.project, standing.types(said.project, ""))
 
         def called_off(event: JobsCalledOff) -> None:
             calling_off.called_off(event)
             ordering.ended(event.cancelled)
 
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            WorkerRegistered: presence.registered,
+            WorkerRegistered: worker_registered,
             WorkerReported: presence.reported,
             WorkerPonged: claiming.ponged,
             WorkerDisconnected: presence.disconnected,
@@ -108,16 +115,20 @@ class Engine:
             JobsHandedOver: holding.handed_over,
             AssignmentExpired: holding.assignment_expired,
             JobSimulated: dispatching.simulated,
-            DispatchRequested: dispatching.requested,
-            DispatchDeletionRequested: dispatching.deletion_requested,
+            DispatchRequested: _both(dispatching.requested, standing.requested),
+            DispatchDeletionRequested: _both(
+                dispatching.deletion_requested, standing.deletion_requested
+            ),
             DrainStarted: dispatching.drain_started,
             RoomEventReported: observing.reported,
             RoomsListed: observing.listed,
+            RoomAnnounced: observing.announced,
             RuleApplyRequested: ordering.apply_requested,
             RuleDeletionRequested: ordering.deletion_requested,
-            StoreRecovered: recovered,
+            StoreRecovered: _both(dispatching.recovered, observing.recovered),
             JobsCalledOff: called_off,
-            DispatchCreated: dispatching.created,
+            DispatchCreated: _both(dispatching.created, standing.created),
+            DispatchesFound: standing.found,
             DispatchDeletionRecorded: dispatching.deletion_recorded,
             JobsClaimed: offering.claimed,
             JobsDue: dispatching.became_due,
@@ -217,6 +228,10 @@ class Engine:
         """The rooms that are there, by project and name."""
         return self._rooms.rooms
 
+    def job_types(self, project: str, agent_name: str) -> frozenset[JobType]:
+        """The job types that a dispatch of this agent means: those of its workers, else ROOM."""
+        return self._standing.types(project, agent_name)
+
     @property
     def calls(self) -> Mapping[tuple[str, str], Called]:
         """The SFU's calls that have their jobs, by project and the call's key."""
@@ -241,3 +256,13 @@ class Engine:
     def is_draining(self) -> bool:
         """Has this engine stopped to make offers?"""
         return self._board.is_draining
+
+
+def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Tell two parts, one after the other."""
+
+    def tell(event: Any) -> None:  # noqa: ANN401 (the table has the type)
+        first(event)
+        second(event)
+
+    return tell

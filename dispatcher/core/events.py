@@ -222,6 +222,14 @@ class RoomsListed:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomAnnounced:
+    """A room of this name is about to be created that names its agents: no others are called."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleApplyRequested:
     """A caller creates or changes a rule. Reply: CREATED, CHANGED, EXISTED (unchanged), STALE.
 
@@ -380,8 +388,19 @@ class JobsLookedUp:
     phases: Mapping[str, JobPhase]
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class DispatchesFound:
+    """Result of FindDispatches: those that stand, oldest first."""
+
+    project: str
+    room: str
+    dispatches: tuple[Dispatch, ...]
+
+
 StoreResult = (
     DispatchCreated
+    | DispatchesFound
     | JobsClaimed
     | JobsDue
     | DispatchDeletionRecorded
@@ -405,6 +424,7 @@ Event = (
     | DispatchDeletionRequested
     | RoomEventReported
     | RoomsListed
+    | RoomAnnounced
     | RuleApplyRequested
     | RuleDeletionRequested
     | BridgeEvent

@@ -26,6 +26,7 @@ def room_note(room: RoomState) -> Note:
         "info": _plain(room.info),
         "started_at": room.started_at,
         "seen_at": room.seen_at,
+        "names_agents": room.names_agents,
         "jobs": room.jobs,
     }
     return Note(NoteKind.ROOM, room.project, room.info.name, "", _text(content))
@@ -50,9 +51,9 @@ def gone_note(project: str, room_name: str, key: str) -> Note:
     return Note(NoteKind.MEMBER, project, room_name, key, _text({}))
 
 
-def over_note(sid: str, until: int) -> Note:
+def over_note(project: str, sid: str, until: int) -> Note:
     """Write down that a session is over."""
-    return Note(NoteKind.OVER, "", "", sid, _text({"until": until}))
+    return Note(NoteKind.OVER, project, "", sid, _text({"until": until}))
 
 
 def rule_note(project: str, rule: Rule) -> Note:
@@ -77,6 +78,7 @@ def room_of(note: Note) -> RoomState:
         info=RoomInfo(**content["info"]),
         started_at=content["started_at"],
         seen_at=content["seen_at"],
+        names_agents=content["names_agents"],
         jobs=content["jobs"],
     )
 

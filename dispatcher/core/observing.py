@@ -4,7 +4,8 @@ What `rooms` makes of an event goes to those who draw conclusions, in order; the
 members that changed are written down, in the same turn as the jobs that follow, and only then is
 the sender answered.
 
-Left to others: what an event means (`rooms`), the conclusions (`ordering`, `sightings`).
+Left to others: what an event means (`rooms`), the conclusions (`ordering`, `standing_dispatches`,
+`sightings`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from dispatcher.core import note_texts
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.effects import DropNotes, Outcome, PutNote, Reply
-from dispatcher.core.events import RoomEventReported, RoomsListed, StoreRecovered
+from dispatcher.core.events import RoomAnnounced, RoomEventReported, RoomsListed, StoreRecovered
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.ordering import Ordering
@@ -30,6 +31,7 @@ from dispatcher.core.rooms import (
 )
 from dispatcher.core.rules import Rule
 from dispatcher.core.sightings import Sightings
+from dispatcher.core.standing_dispatches import StandingDispatches
 
 OVER_INTERVAL = 60 * SECOND
 
@@ -38,11 +40,17 @@ class Observing:
     """The part of the engine that knows who is where."""
 
     def __init__(
-        self, board: Board, rooms: Rooms, ordering: Ordering, sightings: Sightings
+        self,
+        board: Board,
+        rooms: Rooms,
+        ordering: Ordering,
+        standing: StandingDispatches,
+        sightings: Sightings,
     ) -> None:
         self._board = board
         self._rooms = rooms
         self._ordering = ordering
+        self._standing = standing
         self._sightings = sightings
 
     def reported(self, event: RoomEventReported) -> None:
@@ -75,6 +83,10 @@ class Observing:
             member.key,
         )
 
+    def announced(self, event: RoomAnnounced) -> None:
+        """A room is about to be created that names its agents."""
+        self._rooms.announce((event.project, event.name), self._board.now)
+
     def listed(self, event: RoomsListed) -> None:
         """The SFU told what rooms there are."""
         self._conclude(self._rooms.compare(event, self._board.now))
@@ -88,8 +100,8 @@ class Observing:
 
     def over_due(self) -> None:
         """Forget old sessions."""
-        for sid in self._rooms.forget_over(self._board.now):
-            self._board.emit(DropNotes(NoteKind.OVER, "", "", sid))
+        for project, sid in self._rooms.forget_over(self._board.now):
+            self._board.emit(DropNotes(NoteKind.OVER, project, "", sid))
         if self._rooms.over:
             self._schedule_over()
 
@@ -108,13 +120,14 @@ class Observing:
                 self._board.emit(DropNotes(NoteKind.MEMBER, project, name, None))
             self._sightings.changed(change)
             self._ordering.changed(change)
+            self._standing.changed(change)
 
     def write_down(self) -> None:
         """Write down the rooms and members that changed."""
         board, rooms = self._board, self._rooms
         while rooms.newly_over:
-            sid = rooms.newly_over.pop()
-            board.emit(PutNote(note_texts.over_note(sid, rooms.over[sid])))
+            session = rooms.newly_over.pop()
+            board.emit(PutNote(note_texts.over_note(*session, rooms.over[session])))
             self._schedule_over()
         for project, name, key in self._rooms.take_touched():
             room = self._rooms.rooms.get((project, name))
@@ -147,9 +160,11 @@ class Observing:
                 case NoteKind.MEMBER:
                     members.append(note)
                 case NoteKind.OVER:
-                    rooms.over[note.key] = note_texts.over_of(note)
+                    rooms.over[note.project, note.key] = note_texts.over_of(note)
                 case NoteKind.RULE:
                     rules.append((note.project, note_texts.rule_of(note)))
+                case NoteKind.AGENT:
+                    self._standing.recovered(note)
                 case _:
                     pass
         for note in members:
@@ -167,3 +182,6 @@ class Observing:
         if rooms.over:
             self._schedule_over()
         self._ordering.recovered(sorted(rules, key=lambda entry: entry[1].name), event.ordered)
+        for note in event.notes:
+            if note.kind is NoteKind.AGENT and not note.key:
+                self._ordering.unnamed_came(note.project, note_texts.agent_types_of(note))

@@ -47,6 +47,9 @@ REVOKED = "-"
 # Rooms and members that one turn of a sweep looks at.
 SWEEP_MAX = 256
 
+# LiveKit's automatic dispatch, as rules without a name.
+AUTOMATIC = {job_type: Rule("", job_type, "") for job_type in JobType}
+
 RuleKey = tuple[str, str]  # project, name
 OrderKey = tuple[str, str]  # project, order
 # whose turn it is: a room, and the member of it by key
@@ -74,6 +77,8 @@ class Ordering:
         self._waiting: dict[OrderKey, dict[_Turn, None]] = {}
         # jobs that were called off with their rule and have not ended, with whose they are
         self._revoked: dict[str, _Turn] = {}
+        # job types that workers without a name have registered with, by project
+        self._unnamed: dict[str, frozenset[JobType]] = {}
         # has the SFU called for the same as this rule? Set by who knows.
         self.is_called: Callable[[Rule, RoomState, Member | None], bool] = lambda *_: False
         # rules that are held against what is there
@@ -108,6 +113,8 @@ class Ordering:
     def _look_at_room(self, room: RoomState) -> None:
         for rule in self._index.matching(room.project, JobType.ROOM, room.info, None):
             self._make(rule, room, None)
+        if JobType.ROOM in self._called_automatically(room):
+            self._make(AUTOMATIC[JobType.ROOM], room, None)
 
     def _look_at_member(self, room: RoomState, member: Member) -> None:
         if not member.is_known:
@@ -121,6 +128,26 @@ class Ordering:
         found = self._index.matching(room.project, job_type, room.info, member.participant)
         for rule in found:
             self._make(rule, room, member)
+        if (
+            job_type is not JobType.ROOM
+            and job_type in self._called_automatically(room)
+            and not member.participant.is_dependent
+        ):
+            self._make(AUTOMATIC[job_type], room, member)
+
+    # --- unnamed workers ----------------------------------------------------------------------
+
+    def unnamed_came(self, project: str, types: frozenset[JobType]) -> None:
+        """Workers without a name take jobs of these types: they are called for everybody (A5)."""
+        self._unnamed[project] = types
+        for room in list(self._rooms.rooms.values()):
+            if room.project == project:
+                self.changed(RoomOpened(room))
+
+    def _called_automatically(self, room: RoomState) -> frozenset[JobType]:
+        if room.names_agents or not self._board.policy.automatic_dispatch:
+            return frozenset()
+        return self._unnamed.get(room.project, frozenset())
 
     # --- jobs ---------------------------------------------------------------------------------
 

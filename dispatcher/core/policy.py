@@ -72,6 +72,9 @@ class Policy:
     # An agent that left its room, and whose worker is connected, has so long to come back, or its
     # worker to say what became of the job.
     parting_time: Nanoseconds = 10 * SECOND
+    # Are workers without an agent name called for every room or participant, as LiveKit does, unless
+    # the room named its agents?
+    automatic_dispatch: bool = True
     # by agent name
     agents: Mapping[str, AgentPolicy] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dispatcher.core.events import RoomsListed
-from dispatcher.core.jobs import SECOND, Nanoseconds
+from dispatcher.core.jobs import SECOND, Dispatch, Nanoseconds
 from dispatcher.core.room_events import (
     DisconnectReason,
     Participant,
@@ -41,6 +41,9 @@ class RoomLimits:
     # participants of one room, and sessions of rooms, that are known to be gone
     gone_max: int = 1_000
     over_max: int = 100_000
+    # Rooms whose creation was asked for and that have not started, and how long that is waited for.
+    announced_max: int = 1_000
+    announced_time: Nanoseconds = 60 * SECOND
     # How long a connection that left for DUPLICATE_IDENTITY waits for the one that took its place.
     succession_time: Nanoseconds = 10 * SECOND
     # How long news of a session that is over may come late (a webhook is valid for 5 minutes).
@@ -95,6 +98,11 @@ class RoomState:
     successors: dict[str, Member] = field(default_factory=dict)
     # jobs made for the room itself, by the key of their order
     jobs: dict[str, str] = field(default_factory=dict)
+    # dispatches that stand in it, by id; None: the store has not been asked
+    dispatches: dict[str, Dispatch] | None = None
+    is_asked: bool = False
+    # who created it named its agents: nobody is called automatically
+    names_agents: bool = False
 
     @property
     def key(self) -> RoomKey:
@@ -162,10 +170,12 @@ class Rooms:
     def __init__(self, limits: RoomLimits | None = None) -> None:
         self.limits = limits or RoomLimits()
         self.rooms: dict[RoomKey, RoomState] = {}
-        # sessions that are over, by sid, until when that is remembered; oldest first
-        self.over: dict[str, Nanoseconds] = {}
+        # rooms that are about to be created and name their agents, until when that is believed
+        self.announced: dict[RoomKey, Nanoseconds] = {}
+        # sessions that are over, by project and sid, until when that is remembered; oldest first
+        self.over: dict[tuple[str, str], Nanoseconds] = {}
         # those of them that have to be written down
-        self.newly_over: list[str] = []
+        self.newly_over: list[tuple[str, str]] = []
         # what has to be written down: rooms, and connections of rooms by key
         self.touched: dict[tuple[str, str, str | None], None] = {}
 
@@ -193,6 +203,15 @@ class Rooms:
             case _:
                 pass
         return changes
+
+    def announce(self, key: RoomKey, now: Nanoseconds) -> None:
+        """A room is about to be created that names its agents."""
+        room = self.rooms.get(key)
+        if room is not None:
+            return  # it is there, and stays as it is
+        while len(self.announced) >= self.limits.announced_max:
+            del self.announced[next(iter(self.announced))]
+        self.announced[key] = now + self.limits.announced_time
 
     def compare(self, listed: RoomsListed, now: Nanoseconds) -> list[Change]:
         """Hold what is known against the SFU's own list. What a bound refuses is left out."""
@@ -223,15 +242,15 @@ class Rooms:
             self._remove(room, member, DisconnectReason.DUPLICATE_IDENTITY, changes)
         return changes
 
-    def forget_over(self, now: Nanoseconds) -> list[str]:
-        """Forget sessions that are over for long enough; return their sids."""
-        forgotten: list[str] = []
-        for sid, until in self.over.items():
+    def forget_over(self, now: Nanoseconds) -> list[tuple[str, str]]:
+        """Forget sessions that are over for long enough; return their projects and sids."""
+        forgotten: list[tuple[str, str]] = []
+        for session, until in self.over.items():
             if until > now and len(self.over) - len(forgotten) <= self.limits.over_max:
                 break
-            forgotten.append(sid)
-        for sid in forgotten:
-            del self.over[sid]
+            forgotten.append(session)
+        for session in forgotten:
+            del self.over[session]
         return forgotten
 
     # --- rooms --------------------------------------------------------------------------------
@@ -240,12 +259,12 @@ class Rooms:
         self, project: str, info: RoomInfo, now: Nanoseconds, changes: list[Change]
     ) -> RoomState | None:
         """Return the session that is meant, opening it if it is new; None if it is over."""
-        if info.sid and info.sid in self.over:
+        if (project, info.sid) in self.over:
             return None
         room = self.rooms.get((project, info.name))
         if room is not None and info.sid and room.info.sid and info.sid != room.info.sid:
             if info.created_at and info.created_at < room.info.created_at:
-                self._note_over(info.sid, now)
+                self._note_over(project, info.sid, now)
                 return None
             self._close(room, now, changes)  # its end was not told
             room = None
@@ -269,6 +288,7 @@ class Rooms:
         if len(self.rooms) >= self.limits.rooms_max:
             raise RoomsFull(f"there are {self.limits.rooms_max} rooms, which is the limit")
         room = RoomState(project, info, info.created_at or now, now)
+        room.names_agents = self.announced.pop(room.key, 0) > now
         self.rooms[room.key] = room
         self._touch(room)
         changes.append(RoomOpened(room))
@@ -276,29 +296,30 @@ class Rooms:
 
     def _finished(self, event: RoomEvent, now: Nanoseconds, changes: list[Change]) -> None:
         info = event.room
-        if info.sid and info.sid in self.over:
+        if (event.project, info.sid) in self.over:
             return
         room = self.rooms.get((event.project, info.name))
         if room is not None:
             is_other = bool(info.sid and room.info.sid and info.sid != room.info.sid)
             is_older = info.created_at and info.created_at < room.info.created_at
-            is_late = not info.sid and event.at and event.at < room.started_at
+            # The sender may tell the time in whole seconds, rounded down.
+            is_late = not info.sid and event.at and event.at + SECOND <= room.started_at
             if not (is_late or (is_other and is_older)):
                 self._close(room, now, changes)
         if info.sid:
-            self._note_over(info.sid, now)
+            self._note_over(event.project, info.sid, now)
 
     def _close(self, room: RoomState, now: Nanoseconds, changes: list[Change]) -> None:
         del self.rooms[room.key]
         if room.info.sid:
-            self._note_over(room.info.sid, now)
+            self._note_over(room.project, room.info.sid, now)
         self._touch(room)
         changes.append(RoomClosed(room))
 
-    def _note_over(self, sid: str, now: Nanoseconds) -> None:
-        self.over.pop(sid, None)
-        self.over[sid] = now + self.limits.over_time
-        self.newly_over.append(sid)
+    def _note_over(self, project: str, sid: str, now: Nanoseconds) -> None:
+        self.over.pop((project, sid), None)
+        self.over[project, sid] = now + self.limits.over_time
+        self.newly_over.append((project, sid))
 
     # --- who is in them -----------------------------------------------------------------------
 
@@ -322,7 +343,7 @@ class Rooms:
                     changes.append(PublishingStarted(room, member))
             return member
         older = room.identities.get(participant.identity)
-        if older is not None and participant.joined_at < older.participant.joined_at:
+        if older is not None and 0 < participant.joined_at < older.participant.joined_at:
             self._note_gone(room, key)  # it has been replaced before its join was told
             return None
         member = self._add(room, participant, now)
@@ -353,7 +374,7 @@ class Rooms:
         reason: DisconnectReason,
         changes: list[Change],
     ) -> None:
-        key = key_of(participant)
+        key = self._key_in(room, participant)
         member = room.members.get(key)
         is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
         if member is not None:
@@ -403,6 +424,14 @@ class Rooms:
             )
         )
 
+    def _key_in(self, room: RoomState, participant: Participant) -> str:
+        """Return who is meant; without a sid, whoever has the identity."""
+        if not participant.sid:
+            member = room.identities.get(participant.identity)
+            if member is not None:
+                return member.key
+        return key_of(participant)
+
     def _forget_identity(self, room: RoomState, member: Member) -> None:
         identity = member.participant.identity
         if room.identities.get(identity) is member:
@@ -421,7 +450,7 @@ class Rooms:
     def _track_owner(
         self, room: RoomState, participant: Participant, now: Nanoseconds
     ) -> Member | None:
-        key = key_of(participant)
+        key = self._key_in(room, participant)
         if participant.sid and key in room.gone:
             return None
         member = room.members.get(key)

@@ -10,8 +10,9 @@ from random import Random
 
 from dispatcher.core.effects import Outcome
 from dispatcher.core.events import DispatchDeletionRequested, DispatchRequested
-from dispatcher.core.jobs import JobState
+from dispatcher.core.jobs import JobState, JobType
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.standing_dispatches import ROOM_ALONE
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Bearer
 from dispatcher.server.limits import ServerLimits
@@ -82,8 +83,11 @@ class DispatchService:
         job = new_dispatched_job(
             request, dispatch, new_job_id(now, self._random), runtime.engine.policy.queue_time
         )
-        reply = await runtime.ask(lambda number: DispatchRequested(number, dispatch, (job,)))
-        if reply.outcome is Outcome.CREATED:
+        # Its workers tell which jobs a dispatch makes; those for participants are the engine's.
+        types = runtime.engine.job_types(call.project, request.agent_name)
+        jobs = (job,) if JobType.ROOM in types else ()
+        reply = await runtime.ask(lambda number: DispatchRequested(number, dispatch, jobs))
+        if reply.outcome is Outcome.CREATED and types == ROOM_ALONE:
             state = JobState(JobPhase.QUEUED, updated_at=now)
             return dispatch_message(StoredDispatch(dispatch, (StoredJob(0, job, state),)))
         return await self._read(call, dispatch_id)

@@ -28,6 +28,7 @@ from dispatcher.core.effects import (
     CreateJob,
     DeleteDispatch,
     DropNotes,
+    FindDispatches,
     FinishDeletion,
     LookUpJobs,
     PutNote,
@@ -38,6 +39,7 @@ from dispatcher.core.effects import (
 from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRecorded,
+    DispatchesFound,
     HeldJob,
     JobsCalledOff,
     JobsClaimed,
@@ -346,8 +348,20 @@ class MemoryDatabase:
                         self._jobs_of[dispatch.id].append(entry)
                 results.append(DispatchCreated(request.request, dispatch.id, created))
             case CreateJob():
-                job = replace(request.job, dispatch_id="")
-                self._create(job, request.state, now)
+                job = request.job
+                if job.dispatch_id not in self._dispatches:
+                    job = replace(job, dispatch_id="")
+                entry = self._create(job, request.state, now)
+                if job.dispatch_id:
+                    self._jobs_of[job.dispatch_id].append(entry)
+            case FindDispatches():
+                standing = tuple(
+                    d
+                    for d in self._dispatches.values()
+                    if (d.project, d.room) == (request.project, request.room)
+                    and not d.deletion_requested_at
+                )
+                results.append(DispatchesFound(request.project, request.room, standing))
             case ClaimJobs():
                 claimed = self._hold_all(
                     [row[2] for row in self._queues.get(request.lane, ())[: request.limit]]
@@ -425,7 +439,7 @@ class MemoryDatabase:
                     continue
                 if entry.state.phase is JobPhase.QUEUED:
                     cancelled[entry.job.lane] += 1
-                self._cancel(entry, JobStateReason.DISPATCH_DELETED, "", request.now, now)
+                self._cancel(entry, request.reason, "", request.now, now)
         return DispatchDeletionRecorded(
             request.request, request.dispatch_id, found, dict(cancelled)
         )

@@ -25,6 +25,7 @@ from dispatcher.core.effects import (
     CreateJob,
     DeleteDispatch,
     DropNotes,
+    FindDispatches,
     FinishDeletion,
     LookUpJobs,
     PutNote,
@@ -35,6 +36,7 @@ from dispatcher.core.effects import (
 from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRecorded,
+    DispatchesFound,
     HeldJob,
     JobsCalledOff,
     JobsClaimed,
@@ -56,12 +58,14 @@ from dispatcher.store.sqlite.folder import DataFolder
 from dispatcher.store.sqlite.pending import LiveJob, PendingIndex
 from dispatcher.store.sqlite.reads import Reader
 from dispatcher.store.sqlite.rows import (
+    DISPATCH_COLUMNS,
     HELD_COLUMNS,
     JOB_COLUMNS,
     JOB_JOINS,
     LIVE_COLUMNS,
     STATE_JOINS,
     Row,
+    dispatch_of,
     held_job_of,
     lane_of,
     note_of,
@@ -85,6 +89,11 @@ UNFINISHED_DELETIONS = (
 STANDING_DISPATCH = (
     "SELECT number FROM dispatch"
     " WHERE id = ? AND project = ? AND room = ? AND deletion_requested_at = 0"
+)
+NUMBER_OF_DISPATCH = "SELECT number FROM dispatch WHERE id = ?"
+DISPATCHES_OF_ROOM = (
+    f"SELECT {DISPATCH_COLUMNS} FROM dispatch d"  # noqa: S608
+    " WHERE d.project = ? AND d.room = ? AND d.deletion_requested_at = 0 ORDER BY d.number"
 )
 JOB_IDS_OF_DISPATCH = "SELECT id FROM job WHERE dispatch = ? ORDER BY number"
 MARK_DISPATCH = "UPDATE dispatch SET deletion_requested_at = ? WHERE number = ?"
@@ -297,11 +306,16 @@ class SqliteDatabase:
                 jobs = tuple(self._held_job(batch, job) for job in due)
                 results.append(JobsDue(jobs, self._index.next_due()))
             case CreateJob():
-                self._create_job(batch, request.job, request.state, None, now)
+                number = self._dispatch_number(batch, request.job.dispatch_id)
+                self._create_job(batch, request.job, request.state, number, now)
             case LookUpJobs():
                 results.append(self._look_up(batch, request))
             case DeleteDispatch():
                 results.append(self._delete_dispatch(batch, request, now))
+            case FindDispatches():
+                rows = batch.cursor.execute(DISPATCHES_OF_ROOM, (request.project, request.room))
+                found = tuple(dispatch_of(row) for row in rows)
+                results.append(DispatchesFound(request.project, request.room, found))
             case CallOffJobs():
                 results.append(self._call_off(batch, request, now))
             case PutNote():
@@ -320,6 +334,12 @@ class SqliteDatabase:
             for job, state in request.jobs:
                 self._create_job(batch, job, state, number, now)
         return DispatchCreated(request.request, request.dispatch.id, number is not None)
+
+    def _dispatch_number(self, batch: Batch, dispatch_id: str) -> int | None:
+        if not dispatch_id:
+            return None
+        row = batch.cursor.execute(NUMBER_OF_DISPATCH, (dispatch_id,)).fetchone()
+        return None if row is None else int(row[0])
 
     def _create_job(
         self,
@@ -405,7 +425,7 @@ class SqliteDatabase:
                     continue
                 if job.phase is JobPhase.QUEUED:
                     cancelled[job.lane] += 1
-                self._cancel(batch, job, JobStateReason.DISPATCH_DELETED, "", request.now, now)
+                self._cancel(batch, job, request.reason, "", request.now, now)
         return DispatchDeletionRecorded(
             request.request, request.dispatch_id, row is not None, dict(cancelled)
         )

@@ -6,8 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.core.effects import CallOffJobs, CreateJob, DropNotes, PutNote
-from dispatcher.core.events import JobsCalledOff, OrderedJob
+from dispatcher.core.effects import (
+    CallOffJobs,
+    CreateJob,
+    DeleteDispatch,
+    DropNotes,
+    FindDispatches,
+    PutNote,
+)
+from dispatcher.core.events import DispatchesFound, JobsCalledOff, OrderedJob
 from dispatcher.core.jobs import JobState, JobStateReason
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.notes import Note, NoteKind
@@ -18,7 +25,9 @@ from tests.conformance.store.builders import (
     assign,
     claim,
     claimed_names,
+    create,
     create_job,
+    dispatch,
     job,
     one,
     succeed,
@@ -100,3 +109,29 @@ async def test_calling_jobs_off_ends_those_that_wait_and_that_nobody_holds(store
     assert stored.state.ended_at == NOW + 7
     last = (await store.job_events("project", "AJ_1"))[-1]
     assert (last.trigger, last.detail) == (JobTrigger.CANCELLED, "the room is over")
+
+
+async def test_the_dispatches_of_a_room_that_stand_are_found_in_order(store: Store) -> None:
+    made = [create("2", room="red"), create("1", room="red"), create("3", room="blue")]
+    await store.commit(
+        [*made, create("4", room="red"), DeleteDispatch(7, "project", "red", "AD_4", NOW)], NOW
+    )
+    result = one(await store.commit([FindDispatches("project", "red")], NOW), DispatchesFound)
+    assert [each.id for each in result.dispatches] == ["AD_2", "AD_1"]
+    assert result.dispatches[0] == dispatch("2", "red")
+    other = one(await store.commit([FindDispatches("other", "red")], NOW), DispatchesFound)
+    assert other == DispatchesFound("other", "red", ())
+
+
+async def test_a_job_may_be_added_to_a_dispatch_that_is_there(store: Store) -> None:
+    await store.commit([create("1")], NOW)
+    later = replace(job("later"), dispatch_id="AD_1")
+    lost = replace(job("lost"), dispatch_id="AD_gone")
+    waits = JobState(JobPhase.QUEUED)
+    await store.commit([CreateJob(later, waits), CreateJob(lost, waits)], NOW)
+    stored = await store.get_dispatch("project", "AD_1")
+    assert stored is not None
+    assert [each.job.id for each in stored.jobs] == ["AJ_1", "AJ_later"]
+    alone = await store.get_job("project", "AJ_lost")
+    assert alone is not None
+    assert alone.job.dispatch_id == ""

@@ -137,9 +137,6 @@ async def test_an_old_event_that_is_sent_again_after_a_restart_changes_nothing(
         assert await room_of(api, ended.room) is None
 
 
-@pytest.mark.xfail(
-    reason="sessions that are over are known by sid alone, not by project (core/rooms.py)"
-)
 async def test_another_projects_key_does_not_touch_a_room_of_ours(
     api: Caller, sfu: Sfu, bystander: RawWorker
 ) -> None:

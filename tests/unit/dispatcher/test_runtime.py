@@ -254,10 +254,12 @@ async def test_an_offer_goes_out_beside_the_commit() -> None:
 async def test_an_assignment_goes_out_only_after_the_commit() -> None:
     async with running(Bench()) as bench:
         bench.worker()
+        bench.store.let_pass()  # what is learned of its agent
+        await bench.until(lambda: bench.store.passed)
         bench.runtime.submit(bench.order()(999))
         bench.accept("AJ_1")
+        await bench.until(lambda: len(bench.store.arrived) == 2)
         await bench.quiet()
-        assert len(bench.store.arrived) == 1
         assert not bench.of(SendAssignment)
         bench.store.let_pass()
         await bench.until(lambda: bench.of(SendAssignment))

@@ -17,6 +17,7 @@ from dispatcher.core.jobs import Lane
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.observing import Observing
 from dispatcher.core.ordering import Ordering
+from dispatcher.core.standing_dispatches import StandingDispatches
 from dispatcher.core.placement import Standing
 from tests.support.engine_bench import EngineBench
 
@@ -201,8 +202,10 @@ def check_nothing_left(engine: Engine) -> None:
         if isinstance(part, Ordering):
             left += [part.rules, part._index, part._live, part._orders, part._unique]
             left += [part._waiting, part._sweeps, part._revoked]
+        if isinstance(part, StandingDispatches):
+            left.append(part._asked)
         if isinstance(part, Observing):
             left += [part._rooms.rooms, part._rooms.over, part._rooms.touched]
-    assert len(parts) == 7
+    assert len(parts) == 8
     assert not any(left), [what for what in left if what]
     assert board.due_at is None

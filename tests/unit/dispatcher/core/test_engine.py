@@ -100,7 +100,7 @@ class Chaos:
         worker = self.pick_worker()
         self.bench.connect(
             worker,
-            agent=random.choice(["greeter", "greeter", "capped"]),
+            agent=random.choice(["greeter"] * 6 + ["capped"] * 3 + [""]),
             project=random.choice([PROJECT] * 9 + ["other"]),
             deployment=random.choice(["", "", "", "", "", "x"]),
             types=random.choice([(JobType.ROOM,), (JobType.ROOM, JobType.PUBLISHER)]),
@@ -221,8 +221,9 @@ class Chaos:
         who = Participant(
             hand.state.participant_identity or "x", f"PA_{hand.id}{sid}", is_agent=True
         )
-        joined_or_left = [RoomEventKind.PARTICIPANT_JOINED, RoomEventKind.PARTICIPANT_LEFT]
-        self.tell_rooms(self.random.choice(joined_or_left), RoomInfo(hand.held.room), who)
+        for kind in (RoomEventKind.PARTICIPANT_JOINED, RoomEventKind.PARTICIPANT_LEFT):
+            if self.random.random() < 0.7:
+                self.tell_rooms(kind, RoomInfo(hand.held.room), who)
 
     def tell_rooms(self, kind: RoomEventKind, room: RoomInfo, who: Participant) -> None:
         random = self.random

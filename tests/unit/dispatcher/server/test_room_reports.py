@@ -127,9 +127,6 @@ async def test_so_many_ids_are_remembered_and_no_more(engine: Engine) -> None:
     assert again == [Taken.BEFORE] * 3 + [Taken.NOW]
 
 
-@pytest.mark.xfail(
-    reason="a Reply goes out at once, also in a turn that made store requests (core/commit.py)"
-)
 async def test_an_event_is_said_to_be_taken_only_after_the_commit() -> None:
     async with running(Bench()) as bench, anyio.create_task_group() as tasks:
         answers: list[Answer] = []

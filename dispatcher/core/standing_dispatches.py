@@ -1,0 +1,189 @@
+"""Dispatches as standing orders: one agent name in one room, for each job type of that agent (A5).
+
+Which job types an agent takes is known from its workers, durably; a name that nobody has registered
+counts as ROOM. The ROOM job of a dispatch is made with it. Jobs for publishers and participants are
+made for those who are there and for those who come, once for each. A dispatch ends with its room.
+
+Left to others: calls (`dispatching`), rules (`ordering`), what rooms there are (`rooms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dispatcher.core.board import Board
+from dispatcher.core.dispatching import Dispatching
+from dispatcher.core.drafting import draft_dispatched_job
+from dispatcher.core.effects import CreateJob, FindDispatches, PutNote
+from dispatcher.core.events import (
+    DispatchCreated,
+    DispatchDeletionRequested,
+    DispatchesFound,
+    DispatchRequested,
+    WorkerRegistered,
+)
+from dispatcher.core.jobs import Dispatch, JobType
+from dispatcher.core.note_texts import agent_note, agent_types_of
+from dispatcher.core.notes import Note
+from dispatcher.core.offering import Offering
+from dispatcher.core.rooms import (
+    Change,
+    Member,
+    MemberJoined,
+    PublishingStarted,
+    RoomClosed,
+    RoomOpened,
+    Rooms,
+    RoomState,
+)
+
+AgentKey = tuple[str, str]  # project, agent name
+# What an agent is taken for that nobody has registered for.
+ROOM_ALONE = frozenset({JobType.ROOM})
+
+
+class StandingDispatches:
+    """The part of the engine that holds dispatches for who is still to come."""
+
+    def __init__(
+        self,
+        board: Board,
+        rooms: Rooms,
+        offering: Offering,
+        dispatching: Dispatching,
+    ) -> None:
+        self._board = board
+        self._rooms = rooms
+        self._offering = offering
+        self._dispatching = dispatching
+        # calls whose room is there and that the store has not confirmed, by request
+        self._asked: dict[int, DispatchRequested] = {}
+        # job types that workers of an agent have registered with
+        self._types: dict[AgentKey, frozenset[JobType]] = {}
+
+    def types(self, project: str, agent_name: str) -> frozenset[JobType]:
+        """Return the job types that a dispatch of this agent means."""
+        return self._types.get((project, agent_name), ROOM_ALONE)
+
+    # --- agents -------------------------------------------------------------------------------
+
+    def worker_came(self, event: WorkerRegistered) -> frozenset[JobType]:
+        """Learn the job types of a worker's agent; return those that are new."""
+        said = event.registration
+        key = said.project, said.agent_name
+        known = self._types.get(key, frozenset())
+        new = frozenset(said.types) - known
+        if not new:
+            return new
+        self._types[key] = known | new
+        self._board.emit(PutNote(agent_note(*key, self._types[key])))
+        for room in self._rooms.rooms.values():
+            if room.project == said.project and room.dispatches:
+                for dispatch in room.dispatches.values():
+                    if dispatch.agent_name == said.agent_name:
+                        self._hold_against(dispatch, room, room.members.values())
+        return new
+
+    def recovered(self, note: Note) -> None:
+        """Read what was known of an agent."""
+        self._types[note.project, note.key] = agent_types_of(note)
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def requested(self, event: DispatchRequested) -> None:
+        """A dispatch was asked for: it may be for who is there already, once it is confirmed."""
+        if (event.dispatch.project, event.dispatch.room) in self._rooms.rooms:
+            self._asked[event.request] = event
+
+    def created(self, event: DispatchCreated) -> None:
+        """The store has the dispatch, or had it before."""
+        asked = self._asked.pop(event.request, None)
+        if asked is None or not event.created:
+            return
+        dispatch = asked.dispatch
+        room = self._rooms.rooms.get((dispatch.project, dispatch.room))
+        if room is None or room.dispatches is None:
+            return  # the store tells of it when the room is asked about
+        room.dispatches[dispatch.id] = dispatch
+        for job in asked.jobs:
+            room.jobs[_order(dispatch, job.lane.job_type)] = job.id
+            self._rooms.touch(room)
+        self._hold_against(dispatch, room, room.members.values())
+
+    def deletion_requested(self, event: DispatchDeletionRequested) -> None:
+        """A dispatch is deleted: nobody who comes later gets a job of it."""
+        room = self._rooms.rooms.get((event.project, event.room))
+        if room is not None and room.dispatches:
+            room.dispatches.pop(event.dispatch_id, None)
+
+    # --- rooms --------------------------------------------------------------------------------
+
+    def changed(self, change: Change) -> None:
+        """Make the jobs that follow."""
+        room = change.room
+        if isinstance(change, RoomClosed):
+            if room.dispatches is None:
+                self._board.emit(FindDispatches(*room.key))  # to end them
+            else:
+                for dispatch in room.dispatches.values():
+                    self._dispatching.room_closed(dispatch)
+        elif isinstance(change, RoomOpened):
+            self._look(room, ())
+        elif isinstance(change, MemberJoined | PublishingStarted):
+            self._look(room, (change.member,))
+
+    def _look(self, room: RoomState, members: Iterable[Member]) -> None:
+        if room.dispatches is None:
+            if not room.is_asked:
+                room.is_asked = True
+                self._board.emit(FindDispatches(*room.key))
+            return
+        for dispatch in room.dispatches.values():
+            self._hold_against(dispatch, room, members)
+
+    def found(self, event: DispatchesFound) -> None:
+        """The store told what stands in a room."""
+        room = self._rooms.rooms.get((event.project, event.room))
+        if room is None:
+            for dispatch in event.dispatches:
+                self._dispatching.room_closed(dispatch)
+        elif room.dispatches is None:
+            room.dispatches = {dispatch.id: dispatch for dispatch in event.dispatches}
+            for dispatch in event.dispatches:
+                self._hold_against(dispatch, room, room.members.values())
+
+    def _hold_against(self, dispatch: Dispatch, room: RoomState, members: Iterable[Member]) -> None:
+        types = self.types(dispatch.project, dispatch.agent_name)
+        if types == ROOM_ALONE:
+            return
+        for member in members:
+            if not member.is_known or member.participant.is_dependent:
+                continue
+            if JobType.PARTICIPANT in types:
+                self._make(dispatch, JobType.PARTICIPANT, room, member)
+            if JobType.PUBLISHER in types and member.is_publisher:
+                self._make(dispatch, JobType.PUBLISHER, room, member)
+
+    def _make(self, dispatch: Dispatch, job_type: JobType, room: RoomState, member: Member) -> None:
+        board = self._board
+        order = _order(dispatch, job_type)
+        if order in member.jobs:
+            return
+        job = draft_dispatched_job(
+            dispatch,
+            job_type,
+            room.info,
+            member.participant,
+            board.now,
+            board.random,
+            board.policy.queue_time,
+        )
+        state = self._offering.reserve(job, self._offering.draw_for_new(job))
+        board.emit(CreateJob(job, state))
+        self._offering.queue_new([(job, state)])
+        member.jobs[order] = job.id
+        self._rooms.touch(room, member)
+
+
+def _order(dispatch: Dispatch, job_type: JobType) -> str:
+    return f"dispatch:{dispatch.id}:{job_type.name.lower()}"
