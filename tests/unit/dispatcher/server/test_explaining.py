@@ -1,0 +1,192 @@
+"""Explaining: an event or a live room held against rules, one verdict for each one it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dispatcher.core.jobs import JobType
+from dispatcher.core.room_events import (
+    Participant,
+    ParticipantKind,
+    RoomEvent,
+    RoomEventKind,
+    RoomInfo,
+)
+from dispatcher.core.rooms import Rooms, RoomState
+from dispatcher.core.rules import Match, Rule
+from dispatcher.server.explaining import (
+    Verdict,
+    scene_of_event,
+    scene_of_room,
+    verdicts,
+)
+from dispatcher.server.explaining import (
+    tests_of as count_of,
+)
+
+P = "p"
+ROOM = RoomInfo("call-1", "RM_1", '{"plan": "free"}')
+ANN = Participant("ann", "PA_1", attributes={"tier": "vip"})
+BOB = Participant("bob", "PA_2")
+
+GREETER = Rule("greeter", JobType.ROOM, "greeter", Match(room="call-*"))
+VIP_ROOM = Rule("vip-room", JobType.ROOM, "good", Match(attributes={"tier": "vip"}))
+EACH = Rule("each", JobType.PARTICIPANT, "helper")
+SCRIBE = Rule("scribe", JobType.PUBLISHER, "scribe")
+RULES = (EACH, GREETER, SCRIBE, VIP_ROOM)
+
+
+def _event(
+    kind: RoomEventKind, participant: Participant | None = None, room: RoomInfo = ROOM
+) -> RoomEvent:
+    return RoomEvent(kind, P, room, participant, "TR_1" if kind.value.startswith("track") else "")
+
+
+def _live(*events: RoomEvent) -> RoomState:
+    rooms = Rooms()
+    for event in (_event(RoomEventKind.ROOM_STARTED), *events):
+        rooms.take(event, 1)
+    return rooms.rooms[P, ROOM.name]
+
+
+def _joined(participant: Participant) -> RoomEvent:
+    return _event(RoomEventKind.PARTICIPANT_JOINED, participant)
+
+
+def _of_event(event: RoomEvent, live: RoomState | None, *rules: Rule) -> list[Verdict]:
+    return list(verdicts(scene_of_event(event, live), rules))
+
+
+def _matches(found: list[Verdict]) -> set[tuple[str, str]]:
+    return {(verdict.rule.name, verdict.participant) for verdict in found if verdict.matches}
+
+
+# ---- a live room ----
+
+
+def test_a_live_room_has_a_verdict_for_each_one_whom_a_rule_could_be_about() -> None:
+    live = _live(_joined(ANN), _joined(BOB), _event(RoomEventKind.TRACK_PUBLISHED, BOB))
+    found = list(verdicts(scene_of_room(live), RULES))
+    assert _matches(found) == {
+        ("greeter", ""),
+        ("vip-room", "ann"),
+        ("each", "ann"),
+        ("each", "bob"),
+        ("scribe", "bob"),
+    }
+    failed = {
+        (verdict.rule.name, verdict.participant): verdict.mismatch
+        for verdict in found
+        if verdict.mismatch is not None
+    }
+    assert set(failed) == {("vip-room", "bob"), ("scribe", "ann")}
+    assert failed["vip-room", "bob"].condition == "match.attributes.tier"
+    silent = failed["scribe", "ann"]
+    assert (silent.condition, silent.wanted, silent.found) == (
+        "type",
+        "publisher",
+        "publishes nothing",
+    )
+    assert count_of(scene_of_room(live), RULES) == len(found) == 7
+
+
+def test_an_empty_room_says_that_nobody_is_there() -> None:
+    (verdict,) = verdicts(scene_of_room(_live()), (EACH,))
+    assert verdict.mismatch is not None
+    assert (verdict.mismatch.condition, verdict.mismatch.found) == ("type", "nobody")
+
+
+def test_a_job_is_told_where_the_rule_made_one() -> None:
+    live = _live(_joined(ANN))
+    live.jobs["rule:greeter"] = "AJ_1"
+    live.jobs["rule:vip-room"] = "AJ_2"
+    live.members["PA_1"].jobs["rule:each"] = "AJ_3"
+    found = verdicts(scene_of_room(live), RULES)
+    assert {verdict.rule.name: verdict.job_id for verdict in found} == {
+        "greeter": "AJ_1",
+        "vip-room": "AJ_2",
+        "each": "AJ_3",
+        "scribe": "",
+    }
+
+
+def test_a_job_that_was_called_off_with_its_rule_is_none() -> None:
+    live = _live()
+    live.jobs["rule:greeter"] = "-AJ_1"
+    (verdict,) = verdicts(scene_of_room(live), (GREETER,))
+    assert verdict.job_id == ""
+
+
+# ---- an event ----
+
+
+def test_a_room_that_starts_calls_for_the_room() -> None:
+    found = _of_event(_event(RoomEventKind.ROOM_STARTED), None, *RULES)
+    assert _matches(found) == {("greeter", "")}
+
+
+def test_who_joins_calls_for_the_room_too() -> None:
+    found = _of_event(_joined(ANN), None, *RULES)
+    assert _matches(found) == {("greeter", ""), ("vip-room", "ann"), ("each", "ann")}
+
+
+def test_who_publishes_is_known_from_the_live_room() -> None:
+    live = _live(_joined(ANN))
+    bare = Participant("ann", "PA_1")
+    event = _event(RoomEventKind.TRACK_PUBLISHED, bare, RoomInfo("call-1", "RM_1"))
+    vip = replace(SCRIBE, match=Match(attributes={"tier": "vip"}, room_metadata={"plan": "free"}))
+    assert _matches(_of_event(event, live, vip)) == {("scribe", "ann")}
+    assert _matches(_of_event(event, None, vip)) == set()
+
+
+def test_who_publishes_is_found_by_identity_where_there_is_no_sid() -> None:
+    live = _live(_joined(ANN))
+    event = _event(RoomEventKind.TRACK_PUBLISHED, Participant("ann"))
+    vip = replace(SCRIBE, match=Match(attributes={"tier": "vip"}))
+    assert _matches(_of_event(event, live, vip)) == {("scribe", "ann")}
+
+
+def test_another_session_of_the_room_is_not_this_one() -> None:
+    live = _live(_joined(ANN))
+    event = _event(
+        RoomEventKind.TRACK_PUBLISHED, Participant("ann", "PA_1"), RoomInfo("call-1", "RM_2")
+    )
+    vip = replace(SCRIBE, match=Match(attributes={"tier": "vip"}))
+    assert _matches(_of_event(event, live, vip)) == set()
+
+
+def test_who_joins_has_what_the_event_says() -> None:
+    live = _live(_joined(ANN))
+    event = _joined(replace(ANN, attributes={"tier": "std"}))
+    assert _matches(_of_event(event, live, VIP_ROOM)) == set()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        RoomEventKind.ROOM_FINISHED,
+        RoomEventKind.PARTICIPANT_LEFT,
+        RoomEventKind.TRACK_UNPUBLISHED,
+    ],
+)
+def test_an_event_that_ends_something_calls_nobody_and_says_so(kind: RoomEventKind) -> None:
+    participant = None if kind is RoomEventKind.ROOM_FINISHED else ANN
+    (verdict,) = _of_event(_event(kind, participant), _live(_joined(ANN)), GREETER)
+    assert verdict.mismatch is not None
+    assert verdict.mismatch.condition == "type"
+    assert verdict.mismatch.found == f"{kind.value}, which calls nobody"
+
+
+def test_an_agent_that_joins_summons_nobody() -> None:
+    agent = Participant("agent-1", "PA_9", kind=ParticipantKind.AGENT)
+    (verdict,) = _of_event(_joined(agent), None, EACH)
+    assert verdict.mismatch is not None
+    assert verdict.mismatch.condition == "match.kind"
+
+
+def test_a_disabled_rule_says_so() -> None:
+    (verdict,) = _of_event(_joined(ANN), None, replace(EACH, enabled=False))
+    assert verdict.mismatch is not None
+    assert verdict.mismatch.condition == "enabled"
