@@ -9,6 +9,7 @@ import typer
 
 from dispatcher.cli import dispatches, jobs, rooms, rules, token, workers
 from dispatcher.cli.demo.command import demo
+from dispatcher.cli.events import events
 from dispatcher.cli.serve import serve
 
 app = typer.Typer(
@@ -45,3 +46,4 @@ app.add_typer(workers.app, name="worker")
 app.add_typer(rooms.app, name="room")
 app.add_typer(rules.app, name="rule")
 app.add_typer(token.app, name="token")
+app.command("events")(events)

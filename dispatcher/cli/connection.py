@@ -16,6 +16,7 @@ from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from worker_sdk.client import DispatchClient
+    from worker_sdk.credentials import Credentials
 
 T = TypeVar("T")
 
@@ -125,6 +126,22 @@ async def all_pages(
     return rows[:limit]
 
 
+def credentials(
+    url: str | None, api_key: str | None, api_secret: str | None, dev: bool
+) -> Credentials:
+    """Return where the server is and how one speaks to it. Raises ConfigError."""
+    from worker_sdk.credentials import Credentials
+
+    found = access(url, api_key, api_secret, dev)
+    try:
+        return Credentials.resolve(found.url, found.api_key, found.api_secret)
+    except ConfigError:
+        raise ConfigError(
+            f"--url: must be an address such as {DEV_URL} or https://calls.example.org,"
+            f" not {found.url!r}"
+        ) from None
+
+
 def ask(
     call: Callable[[DispatchClient], Awaitable[T]],
     url: str | None,
@@ -136,16 +153,8 @@ def ask(
     import anyio
 
     from worker_sdk.client import DispatchClient
-    from worker_sdk.credentials import Credentials
 
-    found = access(url, api_key, api_secret, dev)
-    try:
-        Credentials.resolve(found.url, found.api_key, found.api_secret)
-    except ConfigError:
-        raise ConfigError(
-            f"--url: must be an address such as {DEV_URL} or https://calls.example.org,"
-            f" not {found.url!r}"
-        ) from None
+    found = credentials(url, api_key, api_secret, dev)
 
     async def run() -> T:
         async with DispatchClient(

@@ -1,0 +1,150 @@
+"""`callboard events`: each durable move of each job, as it was, and with --follow as it happens."""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dispatcher.cli.connection import (
+    RETRY_SECONDS_MAX,
+    DevOption,
+    KeyOption,
+    SecretOption,
+    UrlOption,
+    credentials,
+)
+from dispatcher.cli.output import PHASE_STYLES, clock, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dispatcher.cli.event_source import StreamedEvent
+
+# Who follows waits for a server that is being restarted.
+FOLLOW_RETRY_SECONDS_MAX = 60.0
+
+_COLUMNS = ("at", "seq", "event", "phase", "job", "worker", "note")
+_WIDTHS = (23, 8, 20, 9, 25, 25, 0)
+
+
+def events(
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Go on with what happens.", show_default=False),
+    ] = False,
+    after: Annotated[
+        int | None,
+        typer.Option(
+            "--after",
+            metavar="N",
+            min=0,
+            help="Only events after number N. Without it: all that are kept, or with --follow what"
+            " happens from now on.",
+        ),
+    ] = None,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="JSON, one event a line.", show_default=False),
+    ] = False,
+) -> None:
+    """Show the events of all jobs, oldest first; --follow outlasts a restart of the server."""
+    import anyio
+
+    from dispatcher.cli.event_source import EventSource
+
+    source = EventSource(
+        credentials(url, api_key, api_secret, dev),
+        place=0 if after is None and not follow else after,
+        follows=follow,
+        retry_seconds_max=FOLLOW_RETRY_SECONDS_MAX if follow else RETRY_SECONDS_MAX,
+    )
+
+    async def show() -> None:
+        output = _Output(json)
+        async for event in source.events():
+            if not event.is_gone:
+                output.write(event)
+            elif after is not None or event.data["after"] != "0":  # else all that are kept
+                sys.stderr.write(f"callboard: {_gone(event.data)}\n")
+            if follow:
+                sys.stdout.flush()
+        output.end()
+
+    anyio.run(show)
+
+
+class _Output:
+    """Writes events as they come: JSON, cells with tabs between them, or rows for people."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        # None: no terminal
+        self._console: Console | None = None
+        if not as_json and sys.stdout.isatty():
+            from rich.console import Console
+
+            self._console = Console()
+        self._has_begun = False
+
+    def write(self, event: StreamedEvent) -> None:
+        """Write one event."""
+        if self._as_json:
+            self._has_begun = True
+            sys.stdout.write(json_text.dumps(event.data, ensure_ascii=False) + "\n")
+            return
+        self._begin()
+        cells = _cells(event)
+        self._row(cells, PHASE_STYLES.get(cells[_COLUMNS.index("phase")], ""))
+
+    def end(self) -> None:
+        """Say that there were none, where that is so."""
+        if not self._has_begun and not self._as_json:
+            if self._console is None:
+                self._begin()
+            sys.stderr.write("no events\n")
+
+    def _begin(self) -> None:
+        # Not before there is something: what fails has one line, on stderr.
+        if not self._has_begun:
+            self._has_begun = True
+            is_pipe = self._console is None
+            self._row([name if is_pipe else name.upper() for name in _COLUMNS], "bold")
+
+    def _row(self, cells: Sequence[str], style: str) -> None:
+        if self._console is None:
+            sys.stdout.write("\t".join(cells) + "\n")
+            return
+        from rich.text import Text
+
+        padded = (f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
+        self._console.print(Text(" ".join(padded).rstrip(), style=style), soft_wrap=True)
+
+
+def _cells(event: StreamedEvent) -> list[str]:
+    data = event.data
+    note = "; ".join(data[name] for name in ("reason", "error", "detail") if data[name])
+    cells = (
+        clock(int(data["at"])),
+        str(event.sequence),
+        event.kind,
+        data["phase"].lower(),
+        data["job_id"],
+        data["worker_id"] or "-",
+        note or "-",
+    )
+    return [printable(cell) for cell in cells]
+
+
+def _gone(data: dict[str, Any]) -> str:
+    after, following = int(data["after"]), int(data["next"])
+    if following > after:
+        return f"events {after + 1} to {following - 1} are no longer kept"
+    return f"there is no event {after} yet: this log goes on at {following}"
