@@ -90,7 +90,9 @@ class Engine:
         calling_off = CallingOff(board, holding)
         self._rooms = rooms = Rooms()
         self._ordering = ordering = Ordering(board, rooms, offering, calling_off)
-        self._standing = standing = StandingDispatches(board, rooms, offering, dispatching)
+        self._standing = standing = StandingDispatches(
+            board, rooms, offering, dispatching, calling_off
+        )
         sightings = Sightings(board, holding)
         self._observing = observing = Observing(board, rooms, ordering, standing, sightings)
 

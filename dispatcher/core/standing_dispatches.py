@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dispatcher.core.board import Board
+from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.drafting import draft_dispatched_job
 from dispatcher.core.effects import CreateJob, FindDispatches, PutNote
@@ -22,7 +23,7 @@ from dispatcher.core.events import (
     DispatchRequested,
     WorkerRegistered,
 )
-from dispatcher.core.jobs import Dispatch, JobType
+from dispatcher.core.jobs import Dispatch, JobStateReason, JobType
 from dispatcher.core.note_texts import agent_note, agent_types_of
 from dispatcher.core.notes import Note
 from dispatcher.core.offering import Offering
@@ -51,11 +52,13 @@ class StandingDispatches:
         rooms: Rooms,
         offering: Offering,
         dispatching: Dispatching,
+        calling_off: CallingOff,
     ) -> None:
         self._board = board
         self._rooms = rooms
         self._offering = offering
         self._dispatching = dispatching
+        self._calling_off = calling_off
         # calls whose room is there and that the store has not confirmed, by request
         self._asked: dict[int, DispatchRequested] = {}
         # job types that workers of an agent have registered with
@@ -78,11 +81,27 @@ class StandingDispatches:
         self._types[key] = known | new
         self._board.emit(PutNote(agent_note(*key, self._types[key])))
         for room in self._rooms.rooms.values():
-            if room.project == said.project and room.dispatches:
-                for dispatch in room.dispatches.values():
-                    if dispatch.agent_name == said.agent_name:
-                        self._hold_against(dispatch, room, room.members.values())
+            if room.project == said.project:
+                self._learned(said.agent_name, room)
         return new
+
+    def _learned(self, agent_name: str, room: RoomState) -> None:
+        if room.dispatches is None:
+            self._look(room, ())
+            return
+        types = self.types(room.project, agent_name)
+        for dispatch in room.dispatches.values():
+            if dispatch.agent_name != agent_name:
+                continue
+            self._hold_against(dispatch, room, room.members.values())
+            made = room.jobs.get(_order(dispatch, JobType.ROOM))
+            if made is not None and JobType.ROOM not in types:
+                # It was taken for a room's agent, before anybody had said what it is.
+                self._calling_off.call_off(
+                    [made],
+                    JobStateReason.UNSPECIFIED,
+                    f"no worker of agent {agent_name!r} takes jobs of rooms",
+                )
 
     def recovered(self, note: Note) -> None:
         """Read what was known of an agent."""
