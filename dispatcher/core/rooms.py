@@ -187,7 +187,7 @@ class Rooms:
         if event.kind is RoomEventKind.ROOM_FINISHED:
             self._finished(event, now, changes)
             return changes
-        room = self._session(event.project, event.room, now, changes)
+        room = self._session(event.project, event.room, now, changes, event.at)
         participant = event.participant
         if room is None or participant is None:
             return changes
@@ -256,21 +256,34 @@ class Rooms:
     # --- rooms --------------------------------------------------------------------------------
 
     def _session(
-        self, project: str, info: RoomInfo, now: Nanoseconds, changes: list[Change]
+        self,
+        project: str,
+        info: RoomInfo,
+        now: Nanoseconds,
+        changes: list[Change],
+        at: Nanoseconds = 0,
     ) -> RoomState | None:
         """Return the session that is meant, opening it if it is new; None if it is over."""
         if (project, info.sid) in self.over:
             return None
         room = self.rooms.get((project, info.name))
         if room is not None and info.sid and room.info.sid and info.sid != room.info.sid:
-            if info.created_at and info.created_at < room.info.created_at:
+            if info.created_at and info.created_at < room.started_at:
                 self._note_over(project, info.sid, now)
+                return None
+            if not info.created_at and 0 < at < room.started_at:
+                # A late track: what tells its room tells only the sid. (Not noted as over: the time
+                # is in whole seconds, so that a session of less than one may look like the later.)
                 return None
             self._close(room, now, changes)  # its end was not told
             room = None
         if room is None:
-            return self._open(project, info, now, changes)
+            return self._open(project, info, now, changes, at)
         known = room.info
+        if info.created_at and not known.created_at:
+            room.started_at = info.created_at
+            room.info = known = replace(known, created_at=info.created_at)
+            self._touch(room)
         if (info.sid and not known.sid) or (info.metadata and info.metadata != known.metadata):
             room.info = replace(
                 known,
@@ -283,11 +296,16 @@ class Rooms:
         return room
 
     def _open(
-        self, project: str, info: RoomInfo, now: Nanoseconds, changes: list[Change]
+        self,
+        project: str,
+        info: RoomInfo,
+        now: Nanoseconds,
+        changes: list[Change],
+        at: Nanoseconds,
     ) -> RoomState:
         if len(self.rooms) >= self.limits.rooms_max:
             raise RoomsFull(f"there are {self.limits.rooms_max} rooms, which is the limit")
-        room = RoomState(project, info, info.created_at or now, now)
+        room = RoomState(project, info, info.created_at or at or now, now)
         room.names_agents = self.announced.pop(room.key, 0) > now
         self.rooms[room.key] = room
         self._touch(room)
@@ -301,7 +319,7 @@ class Rooms:
         room = self.rooms.get((event.project, info.name))
         if room is not None:
             is_other = bool(info.sid and room.info.sid and info.sid != room.info.sid)
-            is_older = info.created_at and info.created_at < room.info.created_at
+            is_older = 0 < (info.created_at or event.at) < room.started_at
             # The sender may tell the time in whole seconds, rounded down.
             is_late = not info.sid and event.at and event.at + SECOND <= room.started_at
             if not (is_late or (is_other and is_older)):
@@ -330,23 +348,25 @@ class Rooms:
         if participant.sid and key in room.gone:
             return None
         member = room.members.get(key)
-        if member is not None:
-            if not member.is_known or member.participant != participant:
-                was_known, member.is_known = member.is_known, True
+        if member is not None and member.is_known:
+            if member.participant != participant:
                 self._forget_identity(room, member)
                 member.participant = participant
                 member.is_replaced = False
                 room.identities[participant.identity] = member
                 self._touch(room, key)
                 changes.append(MemberJoined(room, member))
-                if not was_known and member.is_publisher:
-                    changes.append(PublishingStarted(room, member))
             return member
         older = room.identities.get(participant.identity)
         if older is not None and 0 < participant.joined_at < older.participant.joined_at:
+            room.members.pop(key, None)
             self._note_gone(room, key)  # it has been replaced before its join was told
             return None
-        member = self._add(room, participant, now)
+        if member is None:
+            member = self._add(room, participant, now)
+        else:  # known by its tracks
+            member.participant, member.is_known = participant, True
+            self._touch(room, key)
         room.identities[participant.identity] = member
         if older is not None:
             member.subject, member.jobs = older.subject, older.jobs
@@ -354,6 +374,8 @@ class Rooms:
             del room.members[older.key]
             self._note_gone(room, older.key)
         changes.append(MemberJoined(room, member))
+        if member.is_publisher:
+            changes.append(PublishingStarted(room, member))
         return member
 
     def _add(self, room: RoomState, participant: Participant, now: Nanoseconds) -> Member:
@@ -501,15 +523,23 @@ class Rooms:
         present: set[str] = set()
         for participant in seen.participants:
             present.add(key_of(participant))
-            member = self._joined(room, participant, now, changes)
+            try:
+                member = self._joined(room, participant, now, changes)
+            except RoomsFull:
+                continue  # who has left makes room for the next list
             if member is None:
                 continue
             if participant.sid in seen.publishers and not member.tracks:
                 member.tracks.add(LISTED_TRACK)
                 self._touch(room, member.key)
                 changes.append(PublishingStarted(room, member))
-            elif participant.sid not in seen.publishers and member.seen_at < listed.asked_at:
+            elif (
+                member.tracks
+                and participant.sid not in seen.publishers
+                and member.seen_at < listed.asked_at
+            ):
                 member.tracks.clear()
+                self._touch(room, member.key)
         for member in list(room.members.values()):
             if member.key not in present and member.seen_at < listed.asked_at:
                 reason = DisconnectReason.UNKNOWN_REASON
