@@ -5,7 +5,8 @@ messages that promise something are seen only after that. With `holds_commits` n
 committed until the test calls `commit`, for everything that can happen meanwhile.
 
 A job is named by its id, a worker by its own; words for what peers do are methods, and questions
-about jobs read the engine first and the store where the engine has nothing.
+about jobs read the engine first and the store where the engine has nothing. Words for what happens in
+rooms and to rules are in `room_words`.
 """
 
 from __future__ import annotations
@@ -50,14 +51,12 @@ from dispatcher.core.events import (
     WorkerReported,
 )
 from dispatcher.core.jobs import (
-    SECOND,
     Dispatch,
     Job,
     JobState,
     JobStatus,
     JobType,
     Lane,
-    Nanoseconds,
     RestartPolicy,
     seconds,
 )
@@ -65,15 +64,14 @@ from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
 from dispatcher.store.contract import EventRow, StoredJob
 from tests.support.memory_store import MemoryDatabase
+from tests.support.room_words import AGENT, PROJECT, START, RoomWords
 
-PROJECT = "project"
-AGENT = "greeter"
-START: Nanoseconds = 1_000_000 * SECOND
+__all__ = ["AGENT", "PROJECT", "START", "EngineBench"]
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
-class EngineBench:
+class EngineBench(RoomWords):
     """One engine, its store, and all that was sent."""
 
     def __init__(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 
 from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.bridging import Bridging
 from dispatcher.core.claiming import Claiming
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.engine import Engine
@@ -206,6 +207,8 @@ def check_nothing_left(engine: Engine) -> None:
             left.append(part._asked)
         if isinstance(part, Observing):
             left += [part._rooms.rooms, part._rooms.over, part._rooms.touched]
-    assert len(parts) == 8
+        if isinstance(part, Bridging):
+            left += [part.calls, part._by_room, part._by_job]
+    assert len(parts) == 9
     assert not any(left), [what for what in left if what]
     assert board.due_at is None
