@@ -18,8 +18,8 @@ from dispatcher.core.jobs import Lane
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.observing import Observing
 from dispatcher.core.ordering import Ordering
-from dispatcher.core.standing_dispatches import StandingDispatches
 from dispatcher.core.placement import Standing
+from dispatcher.core.standing_dispatches import StandingDispatches
 from tests.support.engine_bench import EngineBench
 
 
