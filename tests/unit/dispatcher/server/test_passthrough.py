@@ -19,7 +19,7 @@ from dispatcher.server.passthrough import NOBODY, OnCreateRoom, Passthrough, is_
 from dispatcher.sfu.access import sfu_access
 from dispatcher.sfu.limits import SfuLimits
 from protocol import wire_pb2
-from protocol.tokens import mint_api_token
+from protocol.tokens import mint_api_token, verify
 from tests.conformance.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -151,6 +151,68 @@ async def test_only_what_has_the_form_of_a_call_is_taken(
 )
 async def test_paths_of_media_are_known(path: str, is_media: bool) -> None:
     assert is_of_media(path) is is_media
+
+
+# --- tokens ---
+
+SFU_SECRET = "a-secret-of-the-sfu-that-is-long-enough"
+
+
+def own_key_passthrough_to(handler: Handler) -> Passthrough:
+    """In front of an SFU that knows none of our keys."""
+    return Passthrough(
+        sfu_access(SFU_URL, "sfukey", SFU_SECRET, KEYS),
+        KEYS,
+        "default",
+        time.time_ns,
+        ServerLimits(),
+        transport=httpx2.MockTransport(handler),
+    )
+
+
+def sent_token(request: httpx2.Request) -> str:
+    return request.headers["authorization"].removeprefix("Bearer ")
+
+
+async def test_a_token_of_ours_goes_on_under_the_sfus_key_wherever_it_stood(sfu: FakeSfu) -> None:
+    async with caller_of(own_key_passthrough_to(sfu)) as caller:
+        token = caller.headers.pop("authorization").removeprefix("Bearer ")
+        await caller.post(LIST, content=b"{}", headers={"authorization": f"Bearer {token}"})
+        await caller.post(f"{LIST}?access_token={token}", content=b"{}")
+
+    for request in sfu.requests:
+        grants = verify(sent_token(request), {"sfukey": SFU_SECRET}, time.time_ns())
+        assert (grants.room_create, grants.room_list) == (True, False)
+
+
+def forged(secret: str = SECRET, at_seconds: float = 0.0) -> str:
+    now_ns = time.time_ns() + round(at_seconds * 1e9)
+    return mint_api_token("ours", secret, now_ns=now_ns, room_list=True, life_seconds=60)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(forged(secret="a-secret-that-somebody-has-guessed-wrongly"), id="secret"),
+        pytest.param(forged(at_seconds=-3600), id="expired"),
+        pytest.param(forged()[:-4] + "AAAA", id="signature"),
+        pytest.param(forged().rpartition(".")[0] + ".", id="no signature"),
+        pytest.param("." + forged().partition(".")[2], id="no header"),
+    ],
+)
+async def test_a_token_that_we_cannot_verify_is_never_signed_anew(sfu: FakeSfu, token: str) -> None:
+    async with caller_of(own_key_passthrough_to(sfu)) as caller:
+        headers = {"authorization": f"Bearer {token}"}
+        answer = await caller.post(LIST, content=b"{}", headers=headers)
+
+    assert answer.status_code == 401
+    assert sfu.requests == []
+
+
+async def test_a_token_of_a_key_that_is_not_ours_goes_on_as_it_is(sfu: FakeSfu) -> None:
+    async with caller_of(own_key_passthrough_to(sfu), "sfukey") as caller:
+        await caller.post(LIST, content=b"{}")
+        assert sfu.requests[0].headers["authorization"] == caller.headers["authorization"]
 
 
 # --- bounds ---
