@@ -19,6 +19,7 @@ from dispatcher.app import serve_until
 from dispatcher.config import ApiKey, Config, Webhook
 from dispatcher.core.policy import Policy
 from dispatcher.notifier.limits import NotifierLimits
+from dispatcher.rule_checks import RuleLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
 from protocol.tokens import mint_api_token
@@ -66,6 +67,7 @@ async def running_server(
     sfu: SfuLimits | None = None,
     webhooks: tuple[Webhook, ...] = (),
     notifier: NotifierLimits | None = None,
+    rules: RuleLimits | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run a server while the context lasts, then drain it."""
     config = Config(
@@ -80,6 +82,7 @@ async def running_server(
         sfu=sfu or SfuLimits(),
         webhooks=webhooks,
         notifier=notifier or NotifierLimits(),
+        rules=rules or RuleLimits(),
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:
