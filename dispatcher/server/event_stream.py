@@ -50,6 +50,8 @@ log = structlog.get_logger()
 PATH = "/events"
 LAST_EVENT_ID = b"last-event-id"
 GONE = "gone"
+# What is handed to the socket at once: all that a stream whose client does not read holds.
+PIECE_BYTES = 64 * 1024
 # How soon an EventSource comes back.
 RETRY_MILLISECONDS = 1000
 
@@ -88,6 +90,9 @@ class EventStreams:
         self._clock = clock
         # open streams by project
         self._open: Counter[str] = Counter()
+        # What the last of them was told, and of which rows: those at the log's end are all told the
+        # same, and it is written once.
+        self._written: dict[str, tuple[tuple[int, int, int], bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream to its end."""
@@ -150,7 +155,12 @@ class EventStreams:
             try:
                 with self._feed.following():
                     async for block in self._blocks(wish):
-                        await send({"type": "http.response.body", "body": block, "more_body": True})
+                        for begin in range(0, len(block), PIECE_BYTES):
+                            piece = block[begin : begin + PIECE_BYTES]
+                            # Waits where the client does not read.
+                            await send(
+                                {"type": "http.response.body", "body": piece, "more_body": True}
+                            )
             except StoreError as error:
                 # The client comes back and resumes; what it asks then may have an answer.
                 log.warning("event_stream_failed", project=wish.project, error=str(error))
@@ -168,7 +178,7 @@ class EventStreams:
         while place < last:
             rows = await feed.at_once_after(place)
             if rows:
-                yield _told(rows, wish.project, place)
+                yield self._told(rows, wish.project, place)
                 place = rows[-1].sequence
             else:  # all that there was is pruned
                 yield _gone(place, last)
@@ -180,13 +190,21 @@ class EventStreams:
                 rows = await feed.after(place)
                 if not rows:
                     return
-            block = _told(rows, wish.project, place)
+            block = self._told(rows, wish.project, place) if rows else b""
             place = rows[-1].sequence if rows else place
             if not block and anyio.current_time() >= quiet_until:
                 block = b": nothing new\nid: %d\n\n" % place
             if block:
                 yield block
                 quiet_until = anyio.current_time() + keepalive_seconds
+
+    def _told(self, rows: Sequence[EventRow], project: str, place: int) -> bytes:
+        """Return what a stream of this project that is at `place` is sent of these rows."""
+        rows_told = (place, rows[0].sequence, rows[-1].sequence)
+        written = self._written.get(project)
+        if written is None or written[0] != rows_told:
+            written = self._written[project] = rows_told, write_events(rows, project, place)
+        return written[1]
 
 
 def events_route(streams: EventStreams) -> Route:
@@ -212,10 +230,10 @@ def event_data(row: EventRow) -> dict[str, str | int]:
     }
 
 
-def _told(rows: Sequence[EventRow], project: str, place: int) -> bytes:
-    """Return what a stream of this project that is at `place` is sent of these rows."""
+def write_events(rows: Sequence[EventRow], project: str, place: int) -> bytes:
+    """Return the events of these rows, and of what is missing between them and `place`."""
     blocks = []
-    if rows and (before := rows[0].sequence - 1) > place:
+    if (before := rows[0].sequence - 1) > place:
         blocks.append(_gone(place, before))
     blocks += [
         _event(row.sequence, row.trigger.value, event_data(row))
