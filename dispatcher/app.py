@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,7 @@ import anyio.abc
 import structlog
 import uvicorn
 
+from dispatcher.bridge.bridge import Bridge
 from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
@@ -80,6 +81,8 @@ class Parts:
     feed: EventFeed
     # None: there is no SFU
     reconciler: Reconciler | None
+    # None: we are no worker of it
+    bridge: Bridge | None
     notifier: Notifier
 
 
@@ -98,7 +101,11 @@ def compose(config: Config) -> Parts:
     store = SqliteStore(config.data_dir)
     feed = EventFeed(store, limits.event_page_rows, limits.event_pause_seconds)
     runtime = Runtime(
-        engine=Engine(config.policy, Random()),
+        # With the bridge, LiveKit calls the unnamed workers itself.
+        engine=Engine(
+            replace(config.policy, automatic_dispatch=False) if config.bridge else config.policy,
+            Random(),
+        ),
         store=store,
         delivery=sessions,
         clock=steady_clock(),
@@ -135,13 +142,16 @@ def compose(config: Config) -> Parts:
     )
     http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
     notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
-    reconciler = None
+    reconciler = bridge = None
     if sfu is not None:
         client = SfuClient(sfu, config.sfu)
         reconciler = Reconciler(
             client, config.room_project, runtime.submit, runtime.now, config.sfu
         )
-    return Parts(runtime, sessions, http, feed, reconciler, notifier)
+        if config.bridge:
+            urls = config.bridge_urls or (sfu.url,)
+            bridge = Bridge(runtime, client, sfu, urls, config.room_project, config.bridging)
+    return Parts(runtime, sessions, http, feed, reconciler, bridge, notifier)
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
@@ -216,6 +226,8 @@ async def serve_until(
                 tasks.start_soon(parts.feed.run)
                 if parts.reconciler is not None:
                     tasks.start_soon(parts.reconciler.run)
+                if parts.bridge is not None:
+                    tasks.start_soon(parts.bridge.run)
                 await tasks.start(parts.notifier.run)
                 await server.startup(sockets=[listener])
                 tasks.start_soon(server.main_loop)

@@ -99,6 +99,14 @@ def serve(
             rich_help_panel=ROOM_PANEL,
         ),
     ] = None,
+    bridge: Annotated[
+        bool,
+        typer.Option(
+            "--bridge",
+            help="Register with the SFU as its worker: what makes it dispatch comes to us.",
+            rich_help_panel=ROOM_PANEL,
+        ),
+    ] = False,
     log_level: Annotated[
         str | None,
         typer.Option(
@@ -135,6 +143,7 @@ def serve(
         "--room-url": room_url,
         "--room-key": room_key,
         "--room-secret": room_secret,
+        "--bridge": "true" if bridge else None,
         "--log-level": log_level,
         "--log-format": log_format,
     }

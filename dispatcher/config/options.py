@@ -38,6 +38,7 @@ class Kind(Enum):
     DURATION = "duration"  # seconds for people, nanoseconds in the tree
     PATH = "path"
     URL = "url"
+    URLS = "urls"
     CHOICE = "choice"
     KEYS = "keys"
     PROJECTS = "projects"
@@ -120,6 +121,14 @@ def _sfu(name: str, help: str, most: float = 0) -> Option:  # noqa: A002
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most or _BYTES_MAX)
 
 
+def _bridging(name: str, help: str, most: float = 0) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.bridging, name)
+    key = f"bridging.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, most or _SECONDS_MAX)
+    return Option(key, Kind.INTEGER, help, default, "", "", name, 1, most or _COUNT_MAX)
+
+
 def _notifier(name: str, help: str) -> Option:  # noqa: A002
     default = getattr(_CONFIG.notifier, name)
     key = f"notifier.{name}"
@@ -193,6 +202,18 @@ OPTIONS: tuple[Option, ...] = (
         "room_key", Kind.TEXT, "The SFU's API key, where ours do not open it.", flag="--room-key"
     ),
     Option("room_secret", Kind.SECRET, "The secret of room_key.", flag="--room-secret"),
+    Option(
+        "bridge",
+        Kind.SWITCH,
+        "Register with the SFU as its worker, so that all that makes it dispatch comes to us.",
+        _CONFIG.bridge,
+        flag="--bridge",
+    ),
+    Option(
+        "bridge_urls",
+        Kind.URLS,
+        "The SFU's nodes, each to be registered with: a list of addresses; room_url if empty.",
+    ),
     Option(
         "log_level",
         Kind.CHOICE,
@@ -351,6 +372,28 @@ OPTIONS: tuple[Option, ...] = (
     _sfu("passthrough_timeout_seconds", "A call that is passed on is answered within this."),
     _sfu("passthrough_calls_max", "Calls passed on at once, each on a connection.", 65_535),
     _sfu("passthrough_body_bytes_max", "The body of a call that is passed on."),
+    # ---- the bridge ----
+    _bridging(
+        "answer_seconds",
+        "An offer of the SFU's is committed by then, or declined; it waits for 3 s.",
+        3,
+    ),
+    _bridging("policy_seconds", "Of that, at most, to read the dispatch's restart policy.", 3),
+    _bridging("offers_max", "Offers of one socket that are being committed."),
+    _bridging("sockets_each", "Sockets for each agent name, job type and deployment.", 64),
+    _bridging("names_max", "Agent names, job types and deployments that are registered."),
+    _bridging("status_seconds", "Between two statuses of a socket."),
+    _bridging("look_seconds", "How often it is looked whom workers serve, and what has ended."),
+    _bridging("sweep_seconds", "Between two looks at the SFU's dispatches."),
+    _bridging("sweep_calls_max", "Calls of such a look that are under way at once.", 1_000),
+    _bridging("outage_seconds", "How long after an outage of the SFU its rooms may come back."),
+    _bridging("open_timeout_seconds", "A socket is open within this."),
+    _bridging("register_timeout_seconds", "And registered within this."),
+    _bridging("close_timeout_seconds", "How long the end of a socket may take."),
+    _bridging("ping_interval_seconds", "Between two pings of a socket."),
+    _bridging("ping_timeout_seconds", "A socket that is silent for so long is made anew."),
+    _bridging("retry_seconds_min", "First pause before a socket is made anew; doubles."),
+    _bridging("retry_seconds_max", "The longest such pause."),
     # ---- outgoing webhooks ----
     _notifier("timeout_seconds", "A receiver that has not answered by then has failed."),
     _notifier("backoff_seconds_min", "First pause before a webhook is sent again; doubles."),

@@ -16,6 +16,7 @@ _SECTION_TITLES = {
     "rules": "What rules may be",
     "runtime": "Between engine and store",
     "sfu": "The LiveKit server at room_url",
+    "bridging": "The bridge",
     "notifier": "Outgoing webhooks",
     "retention": "What is kept",
 }

@@ -43,7 +43,7 @@ FILE_BYTES_MAX = 4 * 1024 * 1024
 
 _BY_FLAG = {option.flag: option for option in OPTIONS if option.flag}
 _BY_ENV = {option.env: option for option in OPTIONS}
-_MAPPINGS = frozenset({Kind.KEYS, Kind.PROJECTS, Kind.AGENTS, Kind.WEBHOOKS})
+_MAPPINGS = frozenset({Kind.KEYS, Kind.PROJECTS, Kind.AGENTS, Kind.WEBHOOKS, Kind.URLS})
 _SECTIONS = frozenset(option.section for option in OPTIONS if option.section)
 _WEBHOOK_WANTED = "{url: URL, key: KEY}"
 _KEYS_WANTED = "'KEY: SECRET', with a space after the colon"
@@ -177,6 +177,9 @@ def _read(option: Option, value: Value) -> object:
             return Path(values.text_of(value, "a folder")).expanduser()
         case Kind.URL:
             return values.url_of(value)
+        case Kind.URLS:
+            urls = [values.url_of(item) for item in values.items(value, "a list of addresses")]
+            return tuple(dict.fromkeys(urls))
         case Kind.CHOICE:
             return values.choice_of(value, option.choices)
         case Kind.KEYS:
@@ -293,6 +296,9 @@ def _build(found: Mapping[str, Any]) -> Config:
         raise ConfigError(f"{missing} is missing: room_key and room_secret belong together")
     if room_key and not room_url:
         raise ConfigError("room_key is set without room_url, the address that it is for")
+    bridge: bool = found.get("bridge", default.bridge)
+    if bridge and not room_url:
+        raise ConfigError("bridge is set without room_url, the LiveKit server to register with")
     webhooks: tuple[Webhook, ...] = found.get("webhooks", ())
     _check_webhooks(webhooks, keys)
     policy = replace(default.policy, **_fields("policy", found), agents=found.get("agents", {}))
@@ -306,6 +312,8 @@ def _build(found: Mapping[str, Any]) -> Config:
         room_url=room_url,
         room_key=room_key,
         room_secret=room_secret,
+        bridge=bridge,
+        bridge_urls=found.get("bridge_urls", ()),
         log_level=LogLevel(found.get("log_level", LogLevel.DEBUG if dev else default.log_level)),
         log_format=LogFormat(found.get("log_format", LogFormat.HUMAN if dev else LogFormat.AUTO)),
         webhooks=webhooks,
@@ -315,6 +323,7 @@ def _build(found: Mapping[str, Any]) -> Config:
         runtime=replace(default.runtime, **_fields("runtime", found)),
         rules=replace(default.rules, **_fields("rules", found)),
         sfu=replace(default.sfu, **_fields("sfu", found)),
+        bridging=replace(default.bridging, **_fields("bridging", found)),
         retention=replace(default.retention, **_fields("retention", found)),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
 from dispatcher.notifier.limits import NotifierLimits
@@ -76,6 +77,10 @@ class Config:
     room_url: str = ""
     room_key: str = ""
     room_secret: str = field(default="", repr=False)
+    # Are we a worker of the SFU's? Then it dispatches, and its jobs are ours. Its worker sockets
+    # are at these addresses, one for each of its nodes; empty: room_url.
+    bridge: bool = False
+    bridge_urls: tuple[str, ...] = ()
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
     webhooks: tuple[Webhook, ...] = ()
@@ -85,6 +90,7 @@ class Config:
     runtime: RuntimeLimits = RuntimeLimits()  # noqa: RUF009 - frozen
     rules: RuleLimits = RuleLimits()  # noqa: RUF009 - frozen
     sfu: SfuLimits = SfuLimits()  # noqa: RUF009 - frozen
+    bridging: BridgeLimits = BridgeLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen
         ended_jobs_age=7 * DAY_SECONDS * SECOND,
         ended_jobs_max=100_000,

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.config import OPTIONS, Config, Option, load_config
 from dispatcher.config.options import Kind
 from dispatcher.core.jobs import SECOND
@@ -70,8 +71,12 @@ def test_every_bound_of_outgoing_webhooks_is_an_option() -> None:
     assert in_section("notifier") == {field.name for field in fields(NotifierLimits)}
 
 
+def test_every_bound_of_the_bridge_is_an_option() -> None:
+    assert in_section("bridging") == {field.name for field in fields(BridgeLimits)}
+
+
 def test_every_field_of_the_configuration_is_an_option() -> None:
-    sections = {"policy", "limits", "runtime", "sfu", "notifier", "retention"}
+    sections = {"policy", "limits", "runtime", "sfu", "bridging", "notifier", "retention"}
     tops = {option.key for option in OPTIONS if not option.section}
     assert {field.name for field in fields(Config)} - sections == tops - {"projects", "agents"}
 

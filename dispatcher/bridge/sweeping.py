@@ -1,0 +1,121 @@
+"""One look at all rooms of the SFU and their dispatches, with the calls that they mean.
+
+A look that is not whole is none. Who is in a room is asked only where a dispatch calls somebody for
+publishers or participants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from random import Random
+from typing import Protocol
+
+import anyio
+
+from dispatcher.bridge.limits import BridgeLimits
+from dispatcher.bridge.offers import call_of, job_for, jobs_of, restart_policy_of
+from dispatcher.core.bridged import DispatchesOfRoom, SfuCall
+from dispatcher.core.engine import Engine
+from dispatcher.core.jobs import Job, JobType, Nanoseconds
+from dispatcher.sfu.client import SfuError
+from protocol import wire_pb2
+from protocol.ids import new_job_id
+
+Types = Mapping[tuple[str, str], Collection[JobType]]  # by agent name and deployment
+
+
+class DispatchSource(Protocol):
+    """Who can tell of rooms and dispatches (`sfu.client.SfuClient`). All raise SfuError."""
+
+    async def list_rooms(self, names: Collection[str] = ()) -> list[wire_pb2.Room]:
+        """The rooms that are there; those of these names alone, where there are any."""
+        ...
+
+    async def list_participants(self, room: str) -> list[wire_pb2.ParticipantInfo]:
+        """Who is in a room."""
+        ...
+
+    async def list_dispatches(
+        self, room: str, dispatch_id: str = ""
+    ) -> Sequence[wire_pb2.AgentDispatch]:
+        """The dispatches of a room, or the one of this id."""
+        ...
+
+
+class EngineView(Protocol):
+    """What is known already (`runtime.Runtime`)."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for its views."""
+        ...
+
+    @property
+    def now(self) -> Callable[[], Nanoseconds]:
+        """The engine's clock."""
+        ...
+
+
+async def look(
+    source: DispatchSource,
+    project: str,
+    types: Types,
+    view: EngineView,
+    random: Random,
+    limits: BridgeLimits,
+) -> tuple[DispatchesOfRoom, ...]:
+    """Return every room with its dispatches. Raises SfuError: the first one, if there are more."""
+    rooms = await source.list_rooms()
+    seen: list[DispatchesOfRoom] = []
+    waiting = iter(rooms)
+    failed: SfuError | None = None
+
+    async def look_into_rooms() -> None:
+        nonlocal failed
+        for room in waiting:
+            try:
+                seen.append(await _look_into(source, room, project, types, view, random))
+            except SfuError as error:
+                failed = failed or error
+                tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(min(limits.sweep_calls_max, len(rooms))):
+            tasks.start_soon(look_into_rooms)
+    if failed is not None:
+        raise failed
+    return tuple(seen)
+
+
+async def _look_into(
+    source: DispatchSource,
+    room: wire_pb2.Room,
+    project: str,
+    types: Types,
+    view: EngineView,
+    random: Random,
+) -> DispatchesOfRoom:
+    listed = await source.list_dispatches(room.name)
+    dispatches = [each for each in listed if not each.state.deleted_at]
+    wanted = {each.id: types.get((each.agent_name, each.deployment), ()) for each in dispatches}
+    people: list[wire_pb2.ParticipantInfo] = []
+    if any(job_type is not JobType.ROOM for of_one in wanted.values() for job_type in of_one):
+        people = await source.list_participants(room.name)
+    calls: list[tuple[SfuCall, Job]] = []
+    for dispatch in dispatches:
+        for job_type in sorted(wanted[dispatch.id]):
+            for offered in jobs_of(dispatch, room, people, job_type):
+                call = call_of(offered, project)
+                if (project, call.key) not in view.engine.calls:
+                    job = job_for(
+                        call,
+                        offered,
+                        new_job_id(view.now(), random),
+                        view.now(),
+                        view.engine.policy.queue_time,
+                        restart_policy_of(dispatch),
+                    )
+                    calls.append((call, job))
+    return DispatchesOfRoom(
+        room.name, room.sid, frozenset(each.id for each in dispatches), tuple(calls)
+    )
