@@ -375,10 +375,10 @@ OPTIONS: tuple[Option, ...] = (
     # ---- the bridge ----
     _bridging(
         "answer_seconds",
-        "An offer of the SFU's is committed by then, or declined; it waits for 3 s.",
-        3,
+        "An offer of the SFU's is committed by then, or declined; LiveKit waits for 3 s.",
+        10,
     ),
-    _bridging("policy_seconds", "Of that, at most, to read the dispatch's restart policy.", 3),
+    _bridging("policy_seconds", "Of that, at most, to read the dispatch's restart policy.", 10),
     _bridging("offers_max", "Offers of one socket that are being committed."),
     _bridging("sockets_each", "Sockets for each agent name, job type and deployment.", 64),
     _bridging("names_max", "Agent names, job types and deployments that are registered."),
