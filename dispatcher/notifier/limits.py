@@ -19,7 +19,7 @@ class NotifierLimits:
     # An event for which this was tried is skipped. Those after it have waited meanwhile.
     trying_seconds_max: float = 3600.0
     # An event that its receiver refused so many times (it answered, and would answer so again) is
-    # skipped: with the pauses above that takes five minutes.
+    # skipped: with the pauses above that takes some four minutes.
     refusals_max: int = 12
     # What is read of an answer, which says nothing but its status.
     answer_bytes_max: int = 64 * KIB
