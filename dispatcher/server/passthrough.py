@@ -6,8 +6,8 @@ A token of a key of ours that the SFU does not know is verified, and goes on sig
 key. Nothing is tried again: the caller decides that, and knows whether its call may be repeated.
 
 CreateRoom is read on the way where rooms' agents are ours to dispatch (no bridge): the SFU is asked
-for one agent that nobody serves, because with none it would dispatch by itself, and when it has said
-yes `on_create_room` is told what was asked for; the caller is answered after that.
+for none of them (`create_room`), and when it has said yes `on_create_room` is told what was asked
+for; the caller is answered after that.
 
 Media never come here. Whoever looks for a room at our address is told where the rooms are.
 
@@ -16,9 +16,8 @@ Left to others: what is ours (`twirp`), our own calls to the SFU (`dispatcher.sf
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,27 +28,22 @@ import structlog
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.server.access import Access, ApiKey, find_token, header
 from dispatcher.server.bodies import read_body
+from dispatcher.server.create_room import OnCreateRoom, ResolvePreset, without_agents
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.twirp import send_answer, send_error
 from dispatcher.sfu.access import SfuAccess, claimed_key
 from dispatcher.sfu.client import http_pool, one_line
 from dispatcher.sfu.limits import SfuLimits
 from protocol import wire_pb2
-from protocol.codec import BodyFormat, body_format, parse_body
+from protocol.codec import body_format, parse_body
 from protocol.errors import CallboardError, TokenError, TwirpCode, TwirpError, WireError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["NOBODY", "OnCreateRoom", "Passthrough", "is_of_media"]
+__all__ = ["Passthrough", "is_of_media"]
 
 log = structlog.get_logger()
-
-# The agent that the SFU is asked for in place of those that we dispatch; no worker registers it.
-NOBODY = "callboard.nobody"
-
-# Told that the SFU has made a room: for which project, and what the caller asked for.
-OnCreateRoom = Callable[[str, wire_pb2.CreateRoomRequest], Awaitable[None]]
 
 _CREATE_ROOM = "/twirp/livekit.RoomService/CreateRoom"
 _PATH = re.compile(r"/twirp/livekit\.[\w.]+/\w+", re.ASCII)
@@ -101,6 +95,7 @@ class Passthrough:
         limits: ServerLimits,
         sfu_limits: SfuLimits | None = None,
         on_create_room: OnCreateRoom | None = None,
+        resolve_preset: ResolvePreset | None = None,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
@@ -112,6 +107,7 @@ class Passthrough:
         self._limits = limits
         self._sfu_limits = sfu_limits or SfuLimits()
         self._on_create_room = on_create_room
+        self._resolve_preset = resolve_preset
         self._transport = transport
         # made at the first call: many servers have none
         self._http: httpx2.AsyncClient | None = None
@@ -220,9 +216,10 @@ class Passthrough:
     ) -> _Answer:
         form = body_format(header(headers, b"content-type"))
         asked = parse_body(body, form, wire_pb2.CreateRoomRequest, self._limits.wire)
-        answer = await self._forward(scope, sfu, headers, _without_agents(body, asked, form))
+        wanted = asked if self._resolve_preset is None else self._resolve_preset(project, asked)
+        answer = await self._forward(scope, sfu, headers, without_agents(body, asked, wanted, form))
         if answer.status == httpx2.codes.OK and self._on_create_room is not None:
-            await self._on_create_room(project, asked)
+            await self._on_create_room(project, wanted)
         return answer
 
     # ---- to the SFU and back ----
@@ -325,16 +322,3 @@ def _url(sfu: SfuAccess, scope: Scope) -> str:
     query = scope["query_string"].decode("latin-1")
     # Its form is known (`takes`): it is the same with and without percent signs.
     return f"{sfu.api_url}{scope['path']}" + (f"?{query}" if query else "")
-
-
-def _without_agents(body: bytes, asked: wire_pb2.CreateRoomRequest, form: BodyFormat) -> bytes:
-    """Return the request for a room with NOBODY in place of its agents; all else is as it came."""
-    if form is BodyFormat.JSON:
-        content = json.loads(body)  # an object: it was parsed
-        content["agents"] = [{"agent_name": NOBODY}]
-        return json.dumps(content).encode()
-    changed = wire_pb2.CreateRoomRequest()
-    changed.CopyFrom(asked)
-    del changed.agents[:]
-    changed.agents.add(agent_name=NOBODY)
-    return changed.SerializeToString()

@@ -8,6 +8,7 @@ started again. `Person` is a participant made with PyPI's `livekit`, as an appli
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,18 @@ CALL_SECONDS = 10.0
 SAMPLE_RATE, CHANNELS = 48_000, 1
 
 
+def free_udp_port() -> int:
+    """A port that is free for TCP and for UDP: media of another run hold the latter alone."""
+    while True:
+        port = free_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
 @dataclass
 class LiveKitServer:
     """One livekit-server on ports that stay the same when it is started again.
@@ -53,7 +66,7 @@ class LiveKitServer:
     settings: Mapping[str, object] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     # media over UDP, all on one port, and over TCP
-    udp_port: int = field(default_factory=free_port)
+    udp_port: int = field(default_factory=free_udp_port)
     tcp_port: int = field(default_factory=free_port)
     process: Process | None = None
 

@@ -8,8 +8,9 @@ import httpx2
 import pytest
 from livekit import api
 
+from dispatcher.server.create_room import NOBODY
 from dispatcher.server.limits import ServerLimits
-from dispatcher.server.passthrough import NOBODY, Passthrough
+from dispatcher.server.passthrough import Passthrough
 from dispatcher.sfu.access import SfuAccess
 from protocol import wire_pb2
 from tests.support.livekit_server import LiveKitServer, needs_livekit_server

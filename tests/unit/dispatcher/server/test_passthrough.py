@@ -11,14 +11,17 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from google.protobuf import json_format
 
 from dispatcher.config import ApiKey
 from dispatcher.runtime import Overloaded
+from dispatcher.server.create_room import NOBODY, OnCreateRoom, ResolvePreset
 from dispatcher.server.limits import ServerLimits
-from dispatcher.server.passthrough import NOBODY, OnCreateRoom, Passthrough, is_of_media
+from dispatcher.server.passthrough import Passthrough, is_of_media
 from dispatcher.sfu.access import sfu_access
 from dispatcher.sfu.limits import SfuLimits
 from protocol import wire_pb2
+from protocol.errors import TwirpCode, TwirpError
 from protocol.tokens import mint_api_token, verify
 from tests.conformance.waiting import eventually
 
@@ -66,7 +69,10 @@ Handler = Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]]
 
 
 def passthrough_to(
-    handler: Handler, on_create_room: OnCreateRoom | None = None, **limits: Any
+    handler: Handler,
+    on_create_room: OnCreateRoom | None = None,
+    resolve_preset: ResolvePreset | None = None,
+    **limits: Any,
 ) -> Passthrough:
     return Passthrough(
         sfu_access(SFU_URL, "", "", KEYS),
@@ -76,6 +82,7 @@ def passthrough_to(
         ServerLimits(),
         SfuLimits(**limits),
         on_create_room,
+        resolve_preset,
         transport=httpx2.MockTransport(handler),
     )
 
@@ -356,6 +363,54 @@ async def test_agents_in_json_are_replaced_and_all_else_is_as_it_came(
     ((_, request),) = board.taken
     assert [agent.agent_name for agent in request.agents] == ["greeter"]
     assert request.empty_timeout == 30
+
+
+def resolve(project: str, request: wire_pb2.CreateRoomRequest) -> wire_pb2.CreateRoomRequest:
+    """One preset, "big"; any other is an error."""
+    if request.room_preset != "big":
+        raise TwirpError(TwirpCode.INVALID_ARGUMENT, f"no preset {request.room_preset!r}")
+    resolved = wire_pb2.CreateRoomRequest()
+    resolved.CopyFrom(request)
+    resolved.room_preset = ""
+    resolved.max_participants = 500
+    resolved.agents.add(agent_name=f"usher-of-{project}")
+    return resolved
+
+
+@pytest.mark.parametrize("form", [PROTOBUF, JSON])
+async def test_a_preset_is_resolved_before_the_sfu_is_asked(
+    sfu: FakeSfu, board: Board, form: str
+) -> None:
+    content = {"name": "lobby", "roomPreset": "big", "newField": 1, "maxParticipants": 2}
+    request = json_format.ParseDict(
+        content, wire_pb2.CreateRoomRequest(), ignore_unknown_fields=True
+    )
+    body = json.dumps(content).encode() if form == JSON else request.SerializeToString()
+    async with caller_of(passthrough_to(sfu, board, resolve)) as caller:
+        await caller.post(CREATE, content=body, headers={"content-type": form})
+
+    if form == JSON:
+        assert json.loads(sfu.requests[0].content) == {
+            "name": "lobby",
+            "newField": 1,
+            "max_participants": 500,
+            "agents": [{"agent_name": NOBODY}],
+        }
+    else:
+        sent = wire_pb2.CreateRoomRequest.FromString(sfu.requests[0].content)
+        assert (sent.room_preset, sent.max_participants) == ("", 500)
+        assert [agent.agent_name for agent in sent.agents] == [NOBODY]
+    ((_, taken),) = board.taken
+    assert [agent.agent_name for agent in taken.agents] == ["usher-of-default"]
+
+
+async def test_a_preset_that_is_unknown_asks_for_nothing(sfu: FakeSfu, board: Board) -> None:
+    async with caller_of(passthrough_to(sfu, board, resolve)) as caller:
+        answer = await caller.post(CREATE, json={"name": "lobby", "room_preset": "small"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_argument")
+    assert sfu.requests == []
+    assert board.taken == []
 
 
 async def test_the_board_is_told_only_after_the_sfu_said_yes(sfu: FakeSfu, board: Board) -> None:
