@@ -11,7 +11,7 @@ from typing import cast
 from dispatcher.core.jobs import Dispatch, Job, JobType, Lane, Nanoseconds
 from dispatcher.core.room_events import Participant, RoomInfo
 from dispatcher.core.rules import Rule
-from dispatcher.core.templates import fill
+from dispatcher.core.templates import fill, fill_values
 from protocol import wire_pb2
 from protocol.ids import new_job_id
 from protocol.limits import DEFAULT_LIMITS
@@ -50,10 +50,9 @@ def draft_job(
     config.agent_name = rule.agent_name
     config.deployment = rule.deployment
     config.metadata = fill(rule.metadata, room, participant, _LIMITS.metadata_bytes_max)
-    for name, template in rule.attributes.items():
-        config.attributes[name] = fill(
-            template, room, participant, _LIMITS.attributes_bytes_max // len(rule.attributes)
-        )
+    config.attributes.update(
+        fill_values(rule.attributes, room, participant, _LIMITS.attributes_bytes_max)
+    )
     return Job(
         id=job_id,
         dispatch_id="",

@@ -234,6 +234,10 @@ class Ordering:
         key = event.project, rule.name
         before = self.rules.get(key)
         version = before.version if before is not None else 0
+        # First of all: a caller whose answer was lost asks again, with the version of before.
+        if before is not None and rule.says_the_same(before):
+            board.emit(Reply(event.request, Outcome.EXISTED))
+            return
         if rule.version and rule.version != version:
             board.emit(self._stale(event.request, rule.version, version))
             return
@@ -244,10 +248,6 @@ class Ordering:
             updated_at=board.now,
         )
         if before is not None:
-            same = replace(made, version=version, updated_at=before.updated_at)
-            if same == before:
-                board.emit(Reply(event.request, Outcome.EXISTED))
-                return
             self._index.remove(*key)
         self._set(event.project, made)
         board.emit(PutNote(rule_note(event.project, made)))

@@ -94,6 +94,23 @@ async def test_a_stale_change_is_refused_with_both_versions(api: Caller) -> None
     assert (await api.ask(GET, {"name": rule["name"]}, admin_token()))["priority"] == 1
 
 
+async def test_the_same_change_again_is_no_stale_one(api: Caller) -> None:
+    rule = _rule()
+    await _apply(api, rule)
+    change = {**rule, "priority": 1, "version": 1}
+    await _apply(api, change)
+    # As a caller does whose answer was lost.
+    again = await _apply(api, change)
+    assert (again["changed"], again["rule"]["version"]) == (False, "2")
+
+
+async def test_true_and_1_are_two_rules(api: Caller) -> None:
+    rule = _rule()
+    for value in (True, 1):
+        rule["match"]["room_metadata"] = {"recorded": value}
+        assert (await _apply(api, rule))["changed"]
+
+
 async def test_a_rule_that_is_not_there_has_no_version_to_change(api: Caller) -> None:
     status, code, _ = await _refused(api, _rule(version=3))
     assert (status, code) == (412, "failed_precondition")
