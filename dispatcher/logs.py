@@ -57,6 +57,7 @@ EVENTS: Mapping[str, str] = {
     "sfu_unreachable": "The SFU's rooms cannot be listed; nothing is changed until they can.",
     "sfu_reachable_again": "The SFU's rooms are listed again.",
     "sfu_call_failed": "A call could not be passed on to the SFU; the first one of an outage.",
+    "bridge_registered": "The SFU offers us jobs for this name, type and deployment, on one socket.",
     "bridge_disconnected": "A socket to the SFU's /agent at `url` is lost, or cannot be made.",
     "bridge_connected_again": "The sockets to the SFU's /agent at `url` are registered again.",
     "bridge_offer_declined": "A job that the SFU offered could not be committed; it looks further.",

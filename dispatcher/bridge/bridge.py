@@ -206,6 +206,14 @@ class Bridge:
             self._away.discard(socket.url)
             self._disturb()
             log.info("bridge_connected_again", url=socket.url)
+        served = socket.served
+        log.info(
+            "bridge_registered",
+            url=socket.url,
+            agent_name=served.agent_name,
+            job_type=served.job_type.name.lower(),
+            deployment=served.deployment,
+        )
         self._wanted.set()
 
     def lost(self, socket: SfuSocket, cause: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 
 from dispatcher.app import serve_until
+from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.config import ApiKey, Config, Webhook
 from dispatcher.core.policy import Policy
 from dispatcher.notifier.limits import NotifierLimits
@@ -65,6 +66,9 @@ async def running_server(
     room_key: str = "",
     room_secret: str = "",
     sfu: SfuLimits | None = None,
+    bridge: bool = False,
+    bridge_urls: tuple[str, ...] = (),
+    bridging: BridgeLimits | None = None,
     webhooks: tuple[Webhook, ...] = (),
     notifier: NotifierLimits | None = None,
     rules: RuleLimits | None = None,
@@ -79,6 +83,9 @@ async def running_server(
         room_url=room_url,
         room_key=room_key,
         room_secret=room_secret,
+        bridge=bridge,
+        bridge_urls=bridge_urls,
+        bridging=bridging or BridgeLimits(),
         sfu=sfu or SfuLimits(),
         webhooks=webhooks,
         notifier=notifier or NotifierLimits(),

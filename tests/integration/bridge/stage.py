@@ -1,0 +1,122 @@
+"""A LiveKit server, our server as its worker, and who works for us."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from protocol.tokens import mint_api_token
+from tests.conformance.processes import API_KEY, API_SECRET, Server, Worker
+from tests.conformance.waiting import eventually
+from tests.integration.server.peers import LIST_JOBS
+from tests.support.livekit_server import LiveKitServer
+
+AGENT = Path(__file__).with_name("agent.py")
+# Quick where a test waits for it; all else as it is shipped.
+SETTINGS: Mapping[str, object] = {
+    "bridge": True,
+    "log_level": "debug",
+    "bridging": {"look_seconds": 0.1, "sweep_seconds": 2.0},
+}
+
+_numbers = itertools.count(1)
+
+
+class Stage:
+    """The two servers, on ports that stay the same, and the workers of a test."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, object], **sfu: Any) -> None:
+        self.folder = folder
+        ours = folder / "callboard"
+        ours.mkdir()
+        self.server = Server(ours)
+        self.sfu = LiveKitServer(
+            folder / "livekit",
+            webhook_urls=[f"{self.server.http_url}/webhooks/livekit"],
+            departure_seconds=1,
+            **sfu,
+        )
+        self.server.settings = {**SETTINGS, "room_url": self.sfu.url, **settings}
+        self.workers: list[Worker] = []
+
+    def new_worker(self, agent_name: str, *, mode: str = "dev") -> Worker:
+        """Start a worker of livekit-agents that knows our server alone."""
+        worker = Worker(
+            self.folder / f"worker-{next(_numbers)}",
+            self.server.url,
+            script=str(AGENT),
+            mode=mode,
+            settings={"CONFORMANCE_AGENT": agent_name},
+        )
+        self.workers.append(worker)
+        return worker
+
+    async def jobs(self, **where: str) -> list[dict[str, Any]]:
+        """All jobs that our server has, newest first."""
+        token = mint_api_token(API_KEY, API_SECRET, now_ns=time.time_ns(), dispatch_admin=True)
+        found: list[dict[str, Any]] = []
+        page = ""
+        async with httpx2.AsyncClient(timeout=20) as client:
+            while True:
+                answer = await client.post(
+                    self.server.http_url + LIST_JOBS,
+                    json={"page_size": 100, "page_token": page, **where},
+                    headers={"Authorization": f"Bearer {token}"},
+                )
+                assert answer.status_code == 200, answer.text
+                content = answer.json()
+                found += content["jobs"]
+                page = content.get("next_page_token", "")
+                if not page:
+                    return found
+
+    async def only_job(self, room: str, state: str = "", *, seconds: float = 20) -> dict[str, Any]:
+        """Wait until the room has a job, in this state if one is named; it must be the only one."""
+
+        async def found() -> dict[str, Any] | None:
+            jobs = await self.jobs(room=room)
+            assert len(jobs) <= 1, jobs
+            return jobs[0] if jobs and state in ("", jobs[0]["phase"]) else None
+
+        return await eventually(f"a job of {room}, {state or 'any'}", found, seconds=seconds)
+
+    async def registered(self, agent_name: str, *, times: int = 1) -> None:
+        """Wait until the SFU offers jobs for this name to us."""
+        await eventually(
+            f"the SFU knows {agent_name!r}",
+            lambda: self.server.process and self._registrations(agent_name) >= times,
+        )
+
+    def _registrations(self, agent_name: str) -> int:
+        assert self.server.process is not None
+        lines = self.server.process.output().splitlines()
+        return sum("bridge_registered" in line and f'"{agent_name}"' in line for line in lines)
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path, settings: Mapping[str, object] | None = None, **sfu: Any
+) -> AsyncIterator[Stage]:
+    """Run both servers while the context lasts."""
+    one = Stage(folder, settings or {}, **sfu)
+    try:
+        await one.sfu.start()
+        await one.server.start()
+        yield one
+    finally:
+        for worker in one.workers:
+            worker.clean_up()
+        one.server.clean_up()
+        one.sfu.clean_up()
+
+
+def new_room() -> str:
+    """The name of a room that no other test uses."""
+    return f"room-{uuid.uuid4().hex[:12]}"

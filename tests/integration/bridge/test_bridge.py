@@ -1,0 +1,110 @@
+"""LiveKit's own server dispatches, and we have its jobs: with its own workers and clients."""
+
+from __future__ import annotations
+
+import pytest
+from livekit import api
+
+from tests.conformance.processes import API_KEY, API_SECRET
+from tests.conformance.waiting import eventually
+from tests.integration.bridge.stage import Stage, new_room, stage
+from tests.support.livekit_server import needs_livekit_server
+
+pytestmark = [pytest.mark.anyio, needs_livekit_server]
+
+
+async def test_an_agent_that_a_token_names_is_called_joins_and_ends_with_its_room(
+    shared: Stage,
+) -> None:
+    worker = shared.new_worker("named")
+    await worker.registered()
+    await shared.registered("named")
+    room = new_room()
+    async with shared.sfu.joined(room, "ada", agents=["named"]) as ada:
+        await worker.job_started()
+        job = await shared.only_job(room, "RUNNING")
+        await eventually("the agent is there", lambda: len(ada.others()) == 1)
+        await ada.send(b"hello")
+        await eventually("the echo", lambda: [m.data for m in ada.messages] == [b"echo hello"])
+        assert (await shared.only_job(room))["job"]["id"] == job["job"]["id"]
+    # The room is empty of people; its agent does not keep it open.
+    async with shared.sfu.calling() as client:
+        await client.room.delete_room(api.DeleteRoomRequest(room=room))
+    ended = await shared.only_job(room, "CANCELLED")
+    assert ended["job"]["state"]["reason"] == "JSR_ROOM_CLOSED"
+
+
+async def test_agents_of_create_room_are_called_through_our_own_address(shared: Stage) -> None:
+    worker = shared.new_worker("created")
+    await worker.registered()
+    await shared.registered("created")
+    room = new_room()
+    async with api.LiveKitAPI(shared.server.http_url, API_KEY, API_SECRET) as client:
+        await client.room.create_room(
+            api.CreateRoomRequest(
+                name=room, agents=[api.RoomAgentDispatch(agent_name="created", metadata="m")]
+            )
+        )
+        started = await worker.job_started()
+        assert started.text("metadata") == "m"
+        await shared.only_job(room, "RUNNING")
+        await client.room.delete_room(api.DeleteRoomRequest(room=room))
+    await shared.only_job(room, "CANCELLED")
+
+
+async def test_an_unnamed_worker_is_called_for_a_room_that_names_nobody(shared: Stage) -> None:
+    async with shared.sfu.calling() as client:
+        early = new_room()
+        await client.room.create_room(api.CreateRoomRequest(name=early))
+        worker = shared.new_worker("")
+        await worker.registered()
+        await shared.only_job(early, "RUNNING")  # it came late, and finds who is there
+        room = new_room()
+        async with shared.sfu.joined(room, "ada"):
+            await shared.only_job(room, "RUNNING")
+        for name in (early, room):
+            await client.room.delete_room(api.DeleteRoomRequest(room=name))
+    await shared.only_job(room, "CANCELLED")
+
+
+async def test_a_dispatch_that_is_deleted_at_the_sfu_ends_its_job(shared: Stage) -> None:
+    worker = shared.new_worker("deleted")
+    await worker.registered()
+    await shared.registered("deleted")
+    room = new_room()
+    async with shared.sfu.joined(room, "ada"), shared.sfu.calling() as client:
+        dispatch = await client.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(agent_name="deleted", room=room)
+        )
+        await shared.only_job(room, "RUNNING")
+        await client.agent_dispatch.delete_dispatch(dispatch.id, room)
+        ended = await shared.only_job(room, "CANCELLED")
+    assert ended["job"]["state"]["reason"] == "JSR_DISPATCH_DELETED"
+
+
+async def test_a_job_outlives_a_restart_of_the_sfu_and_there_is_no_second(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    async with stage(tmp_path_factory.mktemp("restarted")) as own:
+        worker = own.new_worker("lasting")
+        await worker.registered()
+        await own.registered("lasting")
+        room = new_room()
+        async with own.sfu.joined(room, "ada", agents=["lasting"]) as ada:
+            await eventually("the agent is there", lambda: len(ada.others()) == 1)
+            before = await own.only_job(room, "RUNNING")
+            own.sfu.kill()
+            await own.sfu.start()
+            await own.registered("lasting", times=3)
+            await eventually(
+                "both are there again",
+                lambda: ada.disconnected is None and len(ada.others()) == 1,
+                seconds=30,
+            )
+            await ada.send(b"again")
+            await eventually(
+                "the echo", lambda: [m.data for m in ada.messages][-1:] == [b"echo again"]
+            )
+            after = await own.only_job(room, "RUNNING")
+            assert after["job"]["id"] == before["job"]["id"]
+            assert after["epoch"] == before["epoch"]
