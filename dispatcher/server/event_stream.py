@@ -129,7 +129,7 @@ class EventStreams:
         bearer = self._access.bearer(headers, query, self._clock())
         if bearer is None or not may_read(bearer, None):
             raise TwirpError(TwirpCode.UNAUTHENTICATED, "permissions denied")
-        asked = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=16)
+        asked = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         after = _sequence("after", asked.get("after", [""])[-1])
         last_event_id = _sequence("Last-Event-ID", header(headers, LAST_EVENT_ID))
         follows = _SWITCH.get(asked.get("follow", [""])[-1])

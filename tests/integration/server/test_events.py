@@ -300,7 +300,17 @@ async def test_a_bad_token_is_refused_in_plain_text(server: RunningServer) -> No
     assert response.headers["content-type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("query", ["?after=-1", "?after=x", "?after=" + "9" * 19, "?follow=maybe"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?after=-1",
+        "?after=x",
+        "?after=%D9%A1",
+        "?after=" + "9" * 19,
+        "?follow=maybe",
+        "?" + "x=1&" * 5000 + "after=x",
+    ],
+)
 async def test_a_question_that_makes_no_sense_is_refused(server: RunningServer, query: str) -> None:
     response = await get(server, query, Authorization=f"Bearer {admin_token()}")
     assert problem(response) == (400, "invalid_argument")
@@ -309,6 +319,18 @@ async def test_a_question_that_makes_no_sense_is_refused(server: RunningServer, 
 async def test_a_last_event_id_that_is_no_number_is_refused(server: RunningServer) -> None:
     headers = {"Authorization": f"Bearer {admin_token()}", "Last-Event-ID": "abc"}
     assert problem(await get(server, **headers)) == (400, "invalid_argument")
+
+
+async def test_another_method_has_no_stream(server: RunningServer, api: Caller) -> None:
+    response = await api.post("/events", {}, token=admin_token())
+    assert response.status_code == 405
+
+
+async def test_the_token_may_be_in_the_query_as_a_browser_has_to_send_it(
+    server: RunningServer,
+) -> None:
+    response = await get(server, f"?follow=false&access_token={admin_token()}")
+    assert response.status_code == 200
 
 
 async def test_one_stream_more_than_the_limit_is_refused_until_one_ends(data_dir: Path) -> None:

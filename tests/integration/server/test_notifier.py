@@ -104,15 +104,15 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(key: str = KEY) -> AsyncIterator[Receiver]:
-    """Run a receiver on a free port."""
+async def receiving(key: str = KEY, port: int = 0) -> AsyncIterator[Receiver]:
+    """Run a receiver, on a free port unless told otherwise."""
     receiver = Receiver(key)
     app = web.Application()
     app.router.add_post("/hook", receiver.take)
     app.router.add_route("*", "/moved", receiver.be_moved)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     receiver.port = runner.addresses[0][1]
     try:
@@ -211,6 +211,24 @@ async def test_what_was_not_delivered_is_after_a_restart(data_dir: Path) -> None
         receiver.answer = lambda _: 200
         async with serving(data_dir, receiver):
             assert told(await receiver.took(6)) == expected(job_ids)
+
+
+async def test_a_receiver_that_is_down_is_told_when_it_is_up(data_dir: Path) -> None:
+    agent_name = fresh("agent")
+    async with receiving() as down:
+        pass
+    with capture_logs() as logs:
+        async with (
+            serving(data_dir, down) as (server, api),
+            registered(server, agent_name) as worker,
+        ):
+            job_ids = await run_jobs(api, worker, agent_name)
+            with anyio.fail_after(WAIT_SECONDS):
+                while "notice_failed" not in {line["event"] for line in logs}:  # noqa: ASYNC110
+                    await anyio.sleep(0.005)
+            async with receiving(port=down.port) as up:
+                assert told(await up.took(2)) == expected(job_ids)
+    assert "notices_flow_again" in {line["event"] for line in logs}
 
 
 async def test_after_a_stop_nothing_is_told_twice(data_dir: Path) -> None:
