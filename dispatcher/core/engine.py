@@ -8,7 +8,7 @@ Its parts, each on the shoulders of those before: `board` (memory), `offering` (
 worker), `holding` (from the assignment to the end), `claiming` (who may speak for a job), `presence`
 (who is here), `dispatching` (calls); `rooms` (who is where), `ordering` (what rules make of it),
 `standing_dispatches` (what dispatches make of it), `calling_off`, `sightings` (what is seen of agents) and
-`observing`, which tells them. A peer's word
+`observing`, which tells them; `configurations` (how rooms are made). A peer's word
 is checked against the board; a move is checked against `lifecycle`.
 
 Cost: each event and each deadline is O(log n) in workers and jobs, or that for each job it names.
@@ -31,6 +31,7 @@ from dispatcher.core.bridged import (
 from dispatcher.core.bridging import Bridging, Called
 from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.claiming import Claiming
+from dispatcher.core.configurations import ConfigurationKey, RoomConfigurations
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.effects import Effect
 from dispatcher.core.events import (
@@ -53,6 +54,10 @@ from dispatcher.core.events import (
     MoveRefused,
     OfferAnswered,
     RoomAnnounced,
+    RoomAnnouncementWithdrawn,
+    RoomConfigurationChangeRequested,
+    RoomConfigurationCreationRequested,
+    RoomConfigurationDeletionRequested,
     RoomEventReported,
     RoomsListed,
     RuleApplyRequested,
@@ -70,7 +75,7 @@ from dispatcher.core.offering import Offering
 from dispatcher.core.ordering import Ordering
 from dispatcher.core.policy import Policy
 from dispatcher.core.presence import Presence
-from dispatcher.core.rooms import RoomKey, Rooms, RoomState
+from dispatcher.core.rooms import RoomKey, RoomLimits, Rooms, RoomState
 from dispatcher.core.rules import Rule
 from dispatcher.core.sightings import Sightings
 from dispatcher.core.standing_dispatches import StandingDispatches
@@ -80,7 +85,9 @@ from dispatcher.core.workers import JobInHand, Worker
 class Engine:
     """Decides which worker has which job. `random` is drawn from for placement and jitter."""
 
-    def __init__(self, policy: Policy, random: Random) -> None:
+    def __init__(
+        self, policy: Policy, random: Random, room_limits: RoomLimits | None = None
+    ) -> None:
         self._board = board = Board(policy, random)
         offering = Offering(board)
         holding = Holding(board, offering)
@@ -88,13 +95,14 @@ class Engine:
         presence = Presence(board, offering, claiming)
         dispatching = Dispatching(board, offering, holding)
         calling_off = CallingOff(board, holding)
-        self._rooms = rooms = Rooms()
+        self._rooms = rooms = Rooms(room_limits)
         self._ordering = ordering = Ordering(board, rooms, offering, calling_off)
         self._standing = standing = StandingDispatches(
             board, rooms, offering, dispatching, calling_off
         )
         sightings = Sightings(board, holding)
         self._observing = observing = Observing(board, rooms, ordering, standing, sightings)
+        self._configurations = configurations = RoomConfigurations(board)
 
         def worker_registered(event: WorkerRegistered) -> None:
             presence.registered(event)
@@ -125,6 +133,10 @@ class Engine:
             RoomEventReported: observing.reported,
             RoomsListed: observing.listed,
             RoomAnnounced: observing.announced,
+            RoomAnnouncementWithdrawn: observing.announcement_withdrawn,
+            RoomConfigurationCreationRequested: configurations.creation_requested,
+            RoomConfigurationChangeRequested: configurations.change_requested,
+            RoomConfigurationDeletionRequested: configurations.deletion_requested,
             RuleApplyRequested: ordering.apply_requested,
             RuleDeletionRequested: ordering.deletion_requested,
             StoreRecovered: _both(dispatching.recovered, observing.recovered),
@@ -145,6 +157,7 @@ class Engine:
         self._handlers[AgentServed] = bridging.agent_served
         self._tell_first(RoomEventReported, bridging.room_reported)
         self._tell_first(StoreRecovered, bridging.recovered)
+        self._tell_first(StoreRecovered, configurations.recovered)
         self._tell_first(JobsCalledOff, lambda event: bridging.ended(event.cancelled))
         self._alarms: dict[DeadlineKind, Callable[..., None]] = {
             DeadlineKind.SETTLE: lambda worker_id, _: presence.settled(worker_id),
@@ -248,6 +261,11 @@ class Engine:
     def rules(self) -> Mapping[tuple[str, str], Rule]:
         """The rules, by project and name."""
         return self._ordering.rules
+
+    @property
+    def room_configurations(self) -> Mapping[ConfigurationKey, bytes]:
+        """The serialised room configurations, by project and name."""
+        return self._configurations.kept
 
     @property
     def has_offers(self) -> bool:

@@ -230,6 +230,46 @@ class RoomAnnounced:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomAnnouncementWithdrawn:
+    """A room that was announced is not created."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomConfigurationCreationRequested:
+    """A caller creates a room configuration. Reply: CREATED, EXISTED (just so), REFUSED (another).
+
+    `config` is a serialised wire RoomConfiguration; equal ones have equal bytes.
+    """
+
+    request: int
+    project: str
+    name: str
+    config: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoomConfigurationChangeRequested:
+    """A caller changes a room configuration. Reply: CHANGED, EXISTED (just so), NOT_FOUND."""
+
+    request: int
+    project: str
+    name: str
+    config: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoomConfigurationDeletionRequested:
+    """A caller deletes a room configuration. Reply: DELETED, NOT_FOUND."""
+
+    request: int
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleApplyRequested:
     """A caller creates or changes a rule. Reply: CREATED, CHANGED, EXISTED (unchanged), STALE.
 
@@ -425,6 +465,10 @@ Event = (
     | RoomEventReported
     | RoomsListed
     | RoomAnnounced
+    | RoomAnnouncementWithdrawn
+    | RoomConfigurationCreationRequested
+    | RoomConfigurationChangeRequested
+    | RoomConfigurationDeletionRequested
     | RuleApplyRequested
     | RuleDeletionRequested
     | BridgeEvent

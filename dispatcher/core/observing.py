@@ -15,7 +15,13 @@ from collections.abc import Iterable
 from dispatcher.core import note_texts
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.effects import DropNotes, Outcome, PutNote, Reply
-from dispatcher.core.events import RoomAnnounced, RoomEventReported, RoomsListed, StoreRecovered
+from dispatcher.core.events import (
+    RoomAnnounced,
+    RoomAnnouncementWithdrawn,
+    RoomEventReported,
+    RoomsListed,
+    StoreRecovered,
+)
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.ordering import Ordering
@@ -86,6 +92,10 @@ class Observing:
     def announced(self, event: RoomAnnounced) -> None:
         """A room is about to be created that names its agents."""
         self._rooms.announce((event.project, event.name), self._board.now)
+
+    def announcement_withdrawn(self, event: RoomAnnouncementWithdrawn) -> None:
+        """It is not created."""
+        self._rooms.announced.pop((event.project, event.name), None)
 
     def listed(self, event: RoomsListed) -> None:
         """The SFU told what rooms there are."""
