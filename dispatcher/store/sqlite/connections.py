@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from dispatcher.store.sqlite.failures import corrupt, read_only
+from dispatcher.store.sqlite.log_check import check_log_is_whole
 from dispatcher.store.sqlite.schema import MIGRATIONS, migrate, version_of
 from protocol.errors import StoreTooNew
 
@@ -33,6 +34,7 @@ class FileConnections:
     def __init__(self, path: Path) -> None:
         self.writer = _connect(path)
         try:
+            _check_log(self.writer, path)
             _check(self.writer, path)
             self.writer.execute("PRAGMA journal_mode = WAL")
             self.writer.execute("PRAGMA synchronous = FULL")
@@ -94,6 +96,15 @@ def _connect(path: Path) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(BUSY_TIMEOUT_MILLISECONDS)
     return connection
+
+
+def _check_log(connection: apsw.Connection, path: Path) -> None:
+    """Refuse a file whose log of recent writes has more than SQLite can read of it."""
+    page_bytes, _ = connection.execute(
+        "SELECT p.page_size, (SELECT count(*) FROM sqlite_schema) FROM pragma_page_size p"
+    ).get
+    frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+    check_log_is_whole(path, page_bytes, max(frames, 0))
 
 
 def _check(connection: apsw.Connection, path: Path) -> None:

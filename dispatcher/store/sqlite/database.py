@@ -54,7 +54,8 @@ from dispatcher.store.sqlite import pruning
 from dispatcher.store.sqlite.batch import Batch
 from dispatcher.store.sqlite.connections import FileConnections
 from dispatcher.store.sqlite.failures import corrupt, of_sqlite, translated
-from dispatcher.store.sqlite.folder import DataFolder
+from dispatcher.store.sqlite.folder import LOCK_NAME, DataFolder
+from dispatcher.store.sqlite.log_check import check_log_has_database
 from dispatcher.store.sqlite.pending import LiveJob, PendingIndex
 from dispatcher.store.sqlite.reads import Reader
 from dispatcher.store.sqlite.rows import (
@@ -72,7 +73,7 @@ from dispatcher.store.sqlite.rows import (
     phase_of,
     stored_job_of,
 )
-from protocol.errors import StoreError
+from protocol.errors import StoreCorrupt, StoreError
 
 # The texts are constant: S608 sees the column lists that they share, nobody's input.
 LIVE_JOBS = f"SELECT {LIVE_COLUMNS} FROM {STATE_JOINS} WHERE s.ended = 0 ORDER BY s.job"  # noqa: S608
@@ -135,13 +136,25 @@ class SqliteDatabase:
         try:
             self._folder.hold()
             with translated(self._place):
+                check_log_has_database(self._place)
+                self._check_not_lost()
                 self._files = FileConnections(self._place)
+                self._folder.note_store()
                 recovered = self._recover(self._files.writer)
                 self._reads = Reader(self._files.reader, self._place)
                 return recovered
         except StoreError:
             self.close()
             raise
+
+    def _check_not_lost(self) -> None:
+        place = self._place
+        if self._folder.had_store and not (place.exists() and place.stat().st_size):
+            raise StoreCorrupt(
+                "is missing or empty, and this folder had a store",
+                str(place),
+                f"restore it from a backup, or remove {LOCK_NAME} beside it to begin anew",
+            )
 
     def close(self) -> None:
         """Let go of the file and the folder. Idempotent."""

@@ -1,7 +1,7 @@
 """The data folder: made for this user alone, and held by one process at a time.
 
 The lock is the kernel's (flock), so it ends with the process however that ends; the file that it
-is on stays, with the holder's process id in it for people.
+is on stays, with the holder's process id in it for people, and whether a store was made here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ FOLDER_MODE = 0o700
 DATABASE_NAME = "callboard.db"
 LOCK_NAME = "callboard.lock"
 _LOCK_BYTES_MAX = 32
+_HAD_STORE = "store"
 
 
 class DataFolder:
@@ -27,6 +28,8 @@ class DataFolder:
         self.database = path / DATABASE_NAME
         # the open lock file, while held
         self._lock: int | None = None
+        # has a store been made here before?
+        self.had_store = False
 
     def hold(self) -> None:
         """Make the folder if need be and take its lock. StoreInUse, StoreReadOnly, StoreFull ..."""
@@ -42,6 +45,12 @@ class DataFolder:
                 raise
             self._lock = lock
 
+    def note_store(self) -> None:
+        """Remember that there is a store here: one that is gone later is not a new beginning."""
+        if self._lock is not None:
+            os.pwrite(self._lock, f"{os.getpid()}\n{_HAD_STORE}\n".encode("ascii"), 0)
+        self.had_store = True
+
     def let_go(self) -> None:
         """Give the folder free. Idempotent."""
         if self._lock is not None:
@@ -52,11 +61,20 @@ class DataFolder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(lock, _LOCK_BYTES_MAX).decode("ascii", "replace").strip()
+            holder = _lines(lock)[0]
             raise StoreInUse(
                 f"is in use by process {holder or 'unknown'}",
                 str(self.path),
                 "stop that one or choose another --data-dir",
             ) from None
+        self.had_store = _HAD_STORE in _lines(lock)
         os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        if self.had_store:
+            os.pwrite(lock, f"{os.getpid()}\n{_HAD_STORE}\n".encode("ascii"), 0)
+        else:
+            os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+
+
+def _lines(lock: int) -> list[str]:
+    """Return the lines of the lock file, one at least."""
+    return os.pread(lock, _LOCK_BYTES_MAX, 0).decode("ascii", "replace").split("\n")
