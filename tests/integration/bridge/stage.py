@@ -26,6 +26,9 @@ SETTINGS: Mapping[str, object] = {
     "bridging": {"look_seconds": 0.1, "sweep_seconds": 2.0},
 }
 
+# A worker that sees its room deleted may report its end before the SFU tells of the room's.
+OVER = ("SUCCEEDED", "CANCELLED")
+
 _numbers = itertools.count(1)
 
 
@@ -77,15 +80,15 @@ class Stage:
                 if not page:
                     return found
 
-    async def only_job(self, room: str, state: str = "", *, seconds: float = 20) -> dict[str, Any]:
-        """Wait until the room has a job, in this state if one is named; it must be the only one."""
+    async def only_job(self, room: str, *phases: str, seconds: float = 20) -> dict[str, Any]:
+        """Wait until the room has a job, in one of these phases; it must be the only one ever."""
 
         async def found() -> dict[str, Any] | None:
             jobs = await self.jobs(room=room)
             assert len(jobs) <= 1, jobs
-            return jobs[0] if jobs and state in ("", jobs[0]["phase"]) else None
+            return next((job for job in jobs if not phases or job["phase"] in phases), None)
 
-        return await eventually(f"a job of {room}, {state or 'any'}", found, seconds=seconds)
+        return await eventually(f"a job of {room}, {phases or 'any'}", found, seconds=seconds)
 
     async def registered(self, agent_name: str, *, times: int = 1) -> None:
         """Wait until the SFU offers jobs for this name to us."""
