@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.calling_off import CallingOff
@@ -46,6 +46,8 @@ UNIQUE_KEY_BYTES_MAX = 1024
 REVOKED = "-"
 # Rooms and members that one turn of a sweep looks at.
 SWEEP_MAX = 256
+# Of those who wait for a rule, who has left is looked for when there are more, or twice as many.
+TIDIED_BEYOND = 256
 
 # LiveKit's automatic dispatch, as rules without a name.
 AUTOMATIC = {job_type: Rule("", job_type, "") for job_type in JobType}
@@ -54,6 +56,15 @@ RuleKey = tuple[str, str]  # project, name
 OrderKey = tuple[str, str]  # project, order
 # whose turn it is: a room, and the member of it by key
 _Turn = tuple[RoomKey, str | None]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Who waits for a rule that is over its limit, in order; some of them may have left."""
+
+    turns: dict[_Turn, None] = field(default_factory=dict)
+    # When they are more than this, those who have left are forgotten.
+    tidied_beyond: int = TIDIED_BEYOND
 
 
 class Ordering:
@@ -74,7 +85,7 @@ class Ordering:
         # unique keys that a job has now
         self._unique: set[tuple[str, str, str]] = set()
         # who waits for a rule that is over its limit, in order
-        self._waiting: dict[OrderKey, dict[_Turn, None]] = {}
+        self._waiting: dict[OrderKey, _Waiting] = {}
         # jobs that were called off with their rule and have not ended, with whose they are
         self._revoked: dict[str, _Turn] = {}
         # job types that workers without a name have registered with, by project
@@ -163,7 +174,7 @@ class Ordering:
         live = self._live.get(key, {})
         if rule.concurrency_limit and len(live) >= rule.concurrency_limit:
             turn = room.key, member.key if member is not None else None
-            self._waiting.setdefault(key, {})[turn] = None
+            self._wait(key, turn)
             return
         participant = member.participant if member is not None else None
         unique_key = fill(rule.uniqueness_key, room.info, participant, UNIQUE_KEY_BYTES_MAX)
@@ -215,14 +226,25 @@ class Ordering:
             self._forget_revoked(key, job_id)
             self._next_turn(key)
 
+    def _wait(self, key: OrderKey, turn: _Turn) -> None:
+        waiting = self._waiting.setdefault(key, _Waiting())
+        waiting.turns[turn] = None
+        if len(waiting.turns) > waiting.tidied_beyond:
+            waiting.turns = {turn: None for turn in waiting.turns if self._is_there(turn)}
+            waiting.tidied_beyond = max(TIDIED_BEYOND, 2 * len(waiting.turns))
+
+    def _is_there(self, turn: _Turn) -> bool:
+        room = self._rooms.rooms.get(turn[0])
+        return room is not None and (turn[1] is None or turn[1] in room.members)
+
     def _next_turn(self, key: OrderKey) -> None:
         waiting = self._waiting.get(key)
         rule = self._rule_of(key)
-        while waiting and rule is not None:
+        while waiting is not None and waiting.turns and rule is not None:
             if rule.concurrency_limit and len(self._live.get(key, {})) >= rule.concurrency_limit:
                 return
-            turn = next(iter(waiting))
-            del waiting[turn]
+            turn = next(iter(waiting.turns))
+            del waiting.turns[turn]
             self._try(rule, turn)
         self._waiting.pop(key, None)
 
