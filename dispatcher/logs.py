@@ -41,8 +41,10 @@ EVENTS: Mapping[str, str] = {
     "room_event_taken": "What follows from a room event is durable; `again`: it came before.",
     "room_event_refused": "A room event is over a bound, which `reason` names; nothing changed.",
     "worker_registered": "A worker is connected and may be offered jobs soon.",
-    "worker_refused": "A connection was refused at its upgrade, with HTTP `status`.",
-    "worker_start_refused": "A connection was closed because its first message was no registration.",
+    "worker_refused": "A connection was refused at its upgrade, with HTTP `status`; of what a flood"
+    " repeats the 1st, 2nd, 4th ... time in a few seconds, with `count`.",
+    "worker_start_refused": "A worker's first message was no registration, or one with a bad value,"
+    " which `reason` names: it is closed after a while; said the 1st, 2nd, 4th ... time.",
     "worker_message_ignored": "A message of a worker was ignored; said the 1st, 2nd, 4th ... time.",
     "worker_cut_off": "A worker did not read what it was sent, and its connection was cut.",
     "caller_cut_off": "A caller did not read what it was answered, and its connection was cut.",

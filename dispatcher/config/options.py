@@ -308,8 +308,11 @@ OPTIONS: tuple[Option, ...] = (
     # ---- what the sockets bear ----
     _limit("refused_upgrades_max", "Upgrades refused to one address in a window, before 429."),
     _limit("refused_upgrades_window_seconds", "That window."),
-    _limit("bad_start_penalty_seconds", "How long a client with a bad start stays out; doubles."),
-    _limit("bad_start_penalty_seconds_max", "The longest such penalty."),
+    _limit(
+        "bad_start_hold_seconds", "A worker that registers badly is closed after this; doubles."
+    ),
+    _limit("bad_start_hold_seconds_max", "The longest such wait."),
+    _limit("held_sockets_max", "Connections that wait so at once.", _COUNT_MAX),
     _limit("remembered_addresses_max", "Addresses remembered for either reason.", _COUNT_MAX),
     _limit("unregistered_sockets_max", "Open sockets that have not registered.", _COUNT_MAX),
     _limit("unregistered_sockets_per_address_max", "The same, of one address.", _COUNT_MAX),

@@ -1,23 +1,26 @@
 """Whether a worker is let in at its upgrade, and what is remembered of those who were not.
 
-All refusals happen at the upgrade, with an HTTP status: a stock Python worker that is let in and
-then closed reconnects hundreds of times a second for ever, one that gets a status backs off.
+Whoever may not come in is refused at the upgrade, with an HTTP status: a stock Python worker that
+is let in and then closed reconnects hundreds of times a second for ever, one that gets a status
+backs off. Who may come in, and then registers badly, is held before it is closed (`tarpit`): only
+its own connection waits. Never are later upgrades refused for it, because the next one from that
+address, with that key and program, may be a healthy worker with running jobs to claim.
 
 Three memories, all bounded:
 
 - refused upgrades by address. Over the limit the answer is 429. A valid token is always looked at
   first: behind a proxy all workers share one address, and those who may come in are never limited.
-- bad starts (a first message that is no registration, none in time) by address, API key and client
-  program. Such a client is kept out for a moment, doubled each time; one good registration of the
-  same kind forgives it, and so does time. So a broken client harms at most others of its own kind at its address.
+- bad starts (a first message that is no registration, or one with a bad value, or none in time) by
+  address, API key and client program: how long the next one is held, doubled each time, and whether
+  it is worth another line in the log.
 - sockets that were let in and have not registered yet, in all and by address.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dispatcher.core.jobs import Nanoseconds, seconds
@@ -26,6 +29,8 @@ from dispatcher.server.limits import ServerLimits
 from protocol.errors import TokenError
 
 USER_AGENT_LENGTH_MAX = 64
+# Different reasons for bad starts that are counted by themselves, for one kind of client.
+REASONS_MAX = 16
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,13 +41,29 @@ Kind = tuple[str, str, str]  # address, API key, client program
 class Refused:
     """An upgrade that is refused: the HTTP status, why, and when to come back (0: not said).
 
-    `noteworthy` is False for what a flood repeats.
+    `count` is how often that was answered before and now; None: it is not worth a line in the log.
     """
 
     status: int
     reason: str
     retry_after_seconds: int = 0
-    noteworthy: bool = True
+    count: int | None = 1
+
+    @property
+    def is_noteworthy(self) -> bool:
+        """Is it the first, second, fourth ...: what a flood repeats does not fill the log."""
+        return self.count is not None and is_milestone(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class BadStart:
+    """What a bad first message costs: how long its connection is held, and its number so far.
+
+    `count` is of those of its kind with this reason.
+    """
+
+    hold_seconds: float
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +87,9 @@ class _Refusals:
 
 @dataclass(slots=True)
 class _BadStarts:
+    forgotten_at: Nanoseconds = 0
     count: int = 0
-    kept_out_until: Nanoseconds = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 class Admission:
@@ -80,6 +102,8 @@ class Admission:
         self._bad_starts: OrderedDict[Kind, _BadStarts] = OrderedDict()
         self._unregistered = 0
         self._unregistered_by_address: dict[str, int] = {}
+        # upgrades that were answered 503, by reason
+        self._unavailable: dict[str, _Refusals] = {}
 
     def ask(
         self,
@@ -100,22 +124,17 @@ class Admission:
         if not bearer.grants.may_register_worker():
             return self._refuse(address, "the token lacks the grant video.agent", now)
         if draining:
-            return Refused(503, "this server is draining", retry_after_seconds=1, noteworthy=False)
-        kind = (address, bearer.api_key, header(headers, b"user-agent")[:USER_AGENT_LENGTH_MAX])
-        wait = self._kept_out_for(kind, now)
-        if wait > 0:
-            return Refused(
-                429, "the last connection did not register properly", -(-wait // seconds(1)), False
-            )
+            return self._put_off("this server is draining", now)
         unregistered = self._unregistered_by_address.get(address, 0)
         if (
             self._unregistered >= self._limits.unregistered_sockets_max
             or unregistered >= self._limits.unregistered_sockets_per_address_max
         ):
-            return Refused(503, "too many connections have not registered yet", 1)
+            return self._put_off("too many connections have not registered yet", now)
         self._unregistered += 1
         self._unregistered_by_address[address] = unregistered + 1
-        return Admitted(bearer, kind)
+        program = header(headers, b"user-agent")[:USER_AGENT_LENGTH_MAX]
+        return Admitted(bearer, (address, bearer.api_key, program))
 
     def note_start_ended(self, admitted: Admitted) -> None:
         """It registered, or is gone: its socket no longer counts as unregistered."""
@@ -126,38 +145,49 @@ class Admission:
         else:
             del self._unregistered_by_address[admitted.address]
 
-    def note_good_start(self, admitted: Admitted) -> None:
-        """It registered: whoever of its kind behaved badly before is forgiven."""
-        self._bad_starts.pop(admitted.kind, None)
-
-    def note_bad_start(self, admitted: Admitted, now: Nanoseconds) -> None:
-        """Its first message was bad, or did not come: its kind is kept out for a while."""
-        entry = _recall(self._bad_starts, admitted.kind, self._limits.remembered_addresses_max)
-        longest = seconds(self._limits.bad_start_penalty_seconds_max)
-        if entry is None or now > entry.kept_out_until + longest:
+    def note_bad_start(self, admitted: Admitted, reason: str, now: Nanoseconds) -> BadStart:
+        """Its first message was bad, or did not come. Return how long it is to be held."""
+        limits = self._limits
+        entry = _recall(self._bad_starts, admitted.kind, limits.remembered_addresses_max)
+        if entry is None or now >= entry.forgotten_at:
             entry = self._bad_starts[admitted.kind] = _BadStarts()
-        penalty_seconds = min(
-            self._limits.bad_start_penalty_seconds * 2 ** min(entry.count, 20),
-            self._limits.bad_start_penalty_seconds_max,
+        hold_seconds = min(
+            limits.bad_start_hold_seconds * 2 ** min(entry.count, 20),
+            limits.bad_start_hold_seconds_max,
         )
         entry.count += 1
-        entry.kept_out_until = now + seconds(penalty_seconds)
+        # Held for so long it is back right after, if it will not learn.
+        entry.forgotten_at = now + seconds(hold_seconds + limits.bad_start_hold_seconds_max)
+        if reason not in entry.reasons and len(entry.reasons) >= REASONS_MAX:
+            reason = ""
+        entry.reasons[reason] += 1
+        return BadStart(hold_seconds, entry.reasons[reason])
 
-    def _kept_out_for(self, kind: Kind, now: Nanoseconds) -> Nanoseconds:
-        entry = self._bad_starts.get(kind)
-        return 0 if entry is None else entry.kept_out_until - now
+    def _put_off(self, reason: str, now: Nanoseconds) -> Refused:
+        entry = self._unavailable.get(reason)
+        if entry is None or now >= entry.window_ends_at:
+            entry = self._unavailable[reason] = self._new_window(now)
+        entry.count += 1
+        return Refused(503, reason, retry_after_seconds=1, count=entry.count)
 
     def _refuse(self, address: str, reason: str, now: Nanoseconds) -> Refused:
         entry = _recall(self._refusals, address, self._limits.remembered_addresses_max)
         if entry is None or now >= entry.window_ends_at:
-            window = seconds(self._limits.refused_upgrades_window_seconds)
-            entry = self._refusals[address] = _Refusals(now + window)
+            entry = self._refusals[address] = self._new_window(now)
         entry.count += 1
         over = entry.count - self._limits.refused_upgrades_max
         if over <= 0:
             return Refused(401, reason)
         wait = -(-(entry.window_ends_at - now) // seconds(1))
-        return Refused(429, "too many refused connections", wait, noteworthy=over == 1)
+        return Refused(429, "too many refused connections", wait, count=over)
+
+    def _new_window(self, now: Nanoseconds) -> _Refusals:
+        return _Refusals(now + seconds(self._limits.refused_upgrades_window_seconds))
+
+
+def is_milestone(count: int) -> bool:
+    """Is it the first, second, fourth, eighth ...?"""
+    return count & (count - 1) == 0
 
 
 def _recall(entries: OrderedDict[K, V], key: K, entries_max: int) -> V | None:

@@ -24,9 +24,12 @@ class ServerLimits:
     # Upgrades that one address may have refused in one window; after that it gets 429.
     refused_upgrades_max: int = 20
     refused_upgrades_window_seconds: float = 10.0
-    # A client whose first message was bad is not let in again for so long; doubled each time.
-    bad_start_penalty_seconds: float = 1.0
-    bad_start_penalty_seconds_max: float = 60.0
+    # A connection whose first message was bad is held so long before it is closed, because a stock
+    # Python worker is back within milliseconds; doubled each time.
+    bad_start_hold_seconds: float = 1.0
+    bad_start_hold_seconds_max: float = 30.0
+    # Connections that are held at once; over it the one that was held longest is closed.
+    held_sockets_max: int = 4096
     # Addresses that are remembered for either reason; the one seen longest ago is forgotten.
     remembered_addresses_max: int = 10_000
     # Sockets that have been let in and have not registered yet.

@@ -31,6 +31,7 @@ from dispatcher.server import worker_messages
 from dispatcher.server.access import Access
 from dispatcher.server.admission import Admission
 from dispatcher.server.limits import ServerLimits
+from dispatcher.server.tarpit import Tarpit
 from dispatcher.server.worker_messages import RoomAccess
 from dispatcher.server.worker_session import WorkerSession
 from protocol import wire_pb2
@@ -68,6 +69,7 @@ class Sessions:
     ) -> None:
         self.limits = limits
         self.admission = Admission(access, limits)
+        self.tarpit = Tarpit(limits.held_sockets_max)
         self.queue_time = queue_time
         # messages that were of no consequence, by reason, of all workers since the start
         self.ignored: Counter[str] = Counter()

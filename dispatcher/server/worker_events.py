@@ -72,8 +72,8 @@ def speaks_extensions(request: wire_pb2.RegisterWorkerRequest) -> bool:
 
 def answered(
     worker_id: str, response: wire_pb2.AvailabilityResponse, limits: WireLimits
-) -> OfferAnswered:
-    """A worker's answer to an offer.
+) -> tuple[OfferAnswered, WireError | None]:
+    """A worker's answer to an offer, and what was wrong with it.
 
     An acceptance as somebody who is over a limit counts as declined: the job goes elsewhere at
     once, and need not wait for the offer to lapse. Raises WireError for a bad job id.
@@ -82,17 +82,17 @@ def answered(
     if response.available:
         try:
             check_availability_response(response, limits)
-        except WireError:
-            return OfferAnswered(worker_id, response.job_id, Answer.DECLINED, _NOBODY)
+        except WireError as error:
+            return OfferAnswered(worker_id, response.job_id, Answer.DECLINED, _NOBODY), error
         acceptance = Acceptance(
             identity=response.participant_identity,
             name=response.participant_name,
             metadata=response.participant_metadata,
             attributes=dict(response.participant_attributes),
         )
-        return OfferAnswered(worker_id, response.job_id, Answer.ACCEPTED, acceptance)
+        return OfferAnswered(worker_id, response.job_id, Answer.ACCEPTED, acceptance), None
     answer = Answer.TERMINATED if response.terminate else Answer.DECLINED
-    return OfferAnswered(worker_id, response.job_id, answer, _NOBODY)
+    return OfferAnswered(worker_id, response.job_id, answer, _NOBODY), None
 
 
 def worker_reported(

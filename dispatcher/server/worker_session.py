@@ -1,6 +1,7 @@
 """One worker's connection: its frames become events, what is said to it becomes frames.
 
-A session is new until the first message, which must register; then registered; then closed.
+A session is new until the first message, which must register; then registered; then closed. One that
+begins badly is held before its connection is closed (`tarpit`), and is not heard meanwhile.
 It calls `submit` with exactly one WorkerRegistered and, after that, exactly one WorkerDisconnected,
 however the connection ends; between the two, and only then, the worker's other events.
 
@@ -23,7 +24,6 @@ import structlog
 
 from dispatcher.core.effects import SendAssignment, SendOffer, Verdict
 from dispatcher.core.events import (
-    Answer,
     Event,
     Registration,
     WorkerDisconnected,
@@ -32,7 +32,7 @@ from dispatcher.core.events import (
 from dispatcher.core.events import WorkerRegistered as WorkerRegisteredEvent
 from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.server import worker_events, worker_messages
-from dispatcher.server.admission import Admitted
+from dispatcher.server.admission import Admitted, is_milestone
 from dispatcher.server.connection import WorkerConnection
 from dispatcher.server.wire_jobs import simulated_job
 from protocol import wire_pb2
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from dispatcher.server.sessions import Sessions
 
 log = structlog.get_logger()
+
+_NAME_CHARACTERS_SHOWN = 64
 
 
 class SessionPhase(Enum):
@@ -77,7 +79,7 @@ class WorkerSession:
         self.speaks_extensions = False
         self._permissions: wire_pb2.ParticipantPermission | None = None
         self._room_access = sessions.room_access(admitted.bearer.api_key)
-        # a peer is answered as it speaks
+        # a peer is answered as it speaks, in frames that can be read
         self._format = FrameFormat.BINARY
         self._was_full = False
         # messages that were of no consequence, by reason
@@ -94,7 +96,6 @@ class WorkerSession:
         """Take one message of the worker."""
         if self.phase is SessionPhase.CLOSED:
             return
-        self._format = frame_format(frame)
         if self.phase is SessionPhase.NEW:
             self._start(frame)
             return
@@ -103,6 +104,7 @@ class WorkerSession:
         except FrameError as error:
             self._ignore_unreadable(error)
             return
+        self._format = frame_format(frame)
         read = _READERS.get(message.WhichOneof("message") or "")
         if read is None:
             self.note_ignored("unknown_message")
@@ -132,8 +134,13 @@ class WorkerSession:
     def on_disconnected(self) -> None:
         """The connection is gone. Idempotent."""
         was, self.phase = self.phase, SessionPhase.CLOSED
+        self._sessions.tarpit.forget(self._connection)
         if was is SessionPhase.NEW:
             self._sessions.admission.note_start_ended(self.admitted)
+        self._end()
+
+    def _end(self) -> None:
+        """Tell that the worker is gone, once."""
         if self.worker_id and self._sessions.forget(self):
             log.info(
                 "worker_disconnected",
@@ -147,8 +154,8 @@ class WorkerSession:
         self.ignored[reason] += 1
         self._sessions.ignored[reason] += 1
         count = self.ignored[reason]
-        # The first, second, fourth ...: a peer that repeats itself does not fill the log.
-        if count & (count - 1) == 0:
+        # A peer that repeats itself does not fill the log.
+        if is_milestone(count):
             log.warning(
                 "worker_message_ignored",
                 worker_id=self.worker_id,
@@ -202,8 +209,6 @@ class WorkerSession:
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection; what the worker still says is not heard."""
-        if self.phase is SessionPhase.NEW:
-            self._sessions.admission.note_start_ended(self.admitted)
         self.phase = SessionPhase.CLOSED
         self._connection.start_closing(code, reason)
 
@@ -211,16 +216,19 @@ class WorkerSession:
 
     def _start(self, frame: bytes | str) -> None:
         sessions = self._sessions
+        agent_name = ""
         try:
             message = decode_worker_message(frame, self._limits.wire)
+            self._format = frame_format(frame)
             if message.WhichOneof("message") != "register":
                 raise InvalidField("the first message", "must be register")
             request = message.register
+            agent_name = request.agent_name
             registration = worker_events.registration(
                 request, self.admitted.bearer.project, self._limits.wire
             )
         except WireError as error:
-            self._fail_start(str(error), error.close_code)
+            self._fail_start(str(error), error.close_code, agent_name)
             return
         self.registration = registration
         self.worker_id = sessions.new_worker_id()
@@ -230,7 +238,6 @@ class WorkerSession:
             self._permissions = request.allowed_permissions
         self.phase = SessionPhase.REGISTERED
         sessions.admission.note_start_ended(self.admitted)
-        sessions.admission.note_good_start(self.admitted)
         sessions.remember(self)
         log.info(
             "worker_registered",
@@ -242,17 +249,33 @@ class WorkerSession:
         )
         sessions.submit(WorkerRegisteredEvent(self.worker_id, registration))
 
-    def _fail_start(self, reason: str, code: CloseCode) -> None:
-        log.warning("worker_start_refused", address=self.address, reason=reason)
-        self._sessions.admission.note_bad_start(self.admitted, self._sessions.now())
-        self.close(code, reason[:120])
+    def _fail_start(self, reason: str, code: CloseCode, agent_name: str = "") -> None:
+        admission = self._sessions.admission
+        start = admission.note_bad_start(self.admitted, reason, self._sessions.now())
+        if is_milestone(start.count):
+            log.warning(
+                "worker_start_refused",
+                address=self.address,
+                agent_name=agent_name[:_NAME_CHARACTERS_SHOWN] or None,
+                reason=reason,
+                count=start.count,
+            )
+        admission.note_start_ended(self.admitted)
+        self._hold(start.hold_seconds, code, reason)
+
+    def _hold(self, seconds: float, code: CloseCode, reason: str) -> None:
+        """Close the connection after a while; what the worker still says is not heard."""
+        self.phase = SessionPhase.CLOSED
+        self._sessions.tarpit.hold(self._connection, seconds, code, reason[:120])
 
     # --- single messages ---
 
     def _read_answer(self, message: wire_pb2.WorkerMessage) -> Event:
-        event = worker_events.answered(self.worker_id, message.availability, self._limits.wire)
-        if message.availability.available and event.answer is Answer.DECLINED:
-            self.note_ignored("acceptance_over_limit")
+        event, refusal = worker_events.answered(
+            self.worker_id, message.availability, self._limits.wire
+        )
+        if refusal is not None:
+            self.note_ignored("acceptance_over_limit", f"job {event.job_id}: {refusal}")
         return event
 
     def _read_job_status(self, message: wire_pb2.WorkerMessage) -> Event:
@@ -297,8 +320,13 @@ class WorkerSession:
     def _ignore_unreadable(self, error: FrameError) -> None:
         self.note_ignored("unreadable", detail=error.reason)
         if self.ignored["unreadable"] > self._limits.unreadable_frames_max:
-            self._sessions.admission.note_bad_start(self.admitted, self._sessions.now())
-            self.close(error.close_code, "too many frames that cannot be read")
+            self._end()
+            # It may have jobs to claim: not longer than this, however often.
+            self._hold(
+                self._limits.bad_start_hold_seconds,
+                error.close_code,
+                "too many frames that cannot be read",
+            )
 
 
 # By the name of the oneof's field. What has no entry is ignored and counted.

@@ -41,9 +41,13 @@ class WorkerSocket:
         address = client[0] if client else ""
         answer = self._ask(scope, address)
         if isinstance(answer, Refused):
-            if answer.noteworthy:
+            if answer.is_noteworthy:
                 log.warning(
-                    "worker_refused", address=address, status=answer.status, reason=answer.reason
+                    "worker_refused",
+                    address=address,
+                    status=answer.status,
+                    reason=answer.reason,
+                    count=answer.count,
                 )
             await _refuse(send, answer)
             return
@@ -70,7 +74,7 @@ class WorkerSocket:
 
     def _ask(self, scope: Scope, address: str) -> Admitted | Refused:
         if not scope["path"].endswith(_PATH_END):
-            return Refused(404, "not found", noteworthy=False)
+            return Refused(404, "not found", count=None)
         return self._sessions.admission.ask(
             address,
             scope["headers"],

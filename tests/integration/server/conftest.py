@@ -17,11 +17,11 @@ from tests.integration.server.peers import Caller, RawWorker, fresh, registered
 from tests.support.server import RunningServer, running_server
 
 # All tests come from one address: here it may be refused as often as it likes, and a bad start is
-# forgiven soon. Tests of these limits start a server of their own.
+# closed soon. Tests of these limits start a server of their own.
 LIMITS = ServerLimits(
     refused_upgrades_max=1_000_000,
-    bad_start_penalty_seconds=0.3,
-    bad_start_penalty_seconds_max=0.3,
+    bad_start_hold_seconds=0.05,
+    bad_start_hold_seconds_max=0.05,
 )
 
 POLICY = Policy(

@@ -8,11 +8,14 @@ from typing import Any, cast
 
 import anyio
 import pytest
+import structlog
 
 from dispatcher.config import ApiKey
-from dispatcher.core.effects import DropReason, DropWorker, SendOffer
+from dispatcher.core.effects import DropReason, DropWorker, SendOffer, SendRegistered
 from dispatcher.core.events import (
+    Answer,
     Event,
+    OfferAnswered,
     WorkerDisconnected,
     WorkerPonged,
     WorkerRegistered,
@@ -61,6 +64,7 @@ class PaperConnection:
     def __init__(self) -> None:
         self.frames: list[bytes | str] = []
         self.closed_with: int | None = None
+        self.closed = anyio.Event()
         self.on_frame = self.on_pong = self.on_overflow = None
 
     def write_frame(self, frame: bytes | str) -> None:
@@ -70,10 +74,11 @@ class PaperConnection:
     def start_closing(self, code: int, _reason: str) -> None:
         """Keep the code."""
         self.closed_with = code
+        self.closed.set()
 
 
 def _sessions() -> tuple[Sessions, Recorder]:
-    limits = ServerLimits()
+    limits = ServerLimits(bad_start_hold_seconds=0.05)
     access = Access({"key": ApiKey(SECRET)}, limits.wire)
     sessions = Sessions(
         access, limits, wire_pb2.ServerInfo(), RoomAccess(), queue_time=1, clock=time.time_ns
@@ -114,15 +119,97 @@ def test_who_never_registered_is_no_event() -> None:
     assert recorder.events == []
 
 
-def test_who_is_refused_at_its_start_is_no_event() -> None:
+@pytest.mark.anyio
+async def test_who_is_refused_at_its_start_is_no_event() -> None:
     sessions, recorder = _sessions()
-    session, connection = _session(sessions)
+    session, _ = _session(sessions)
     session.on_frame(b"")
     _say(session, register={"agent_name": "too late"})
     session.on_register_timeout()
     session.on_disconnected()
     assert recorder.events == []
-    assert connection.closed_with == 1008
+
+
+@pytest.mark.anyio
+async def test_who_is_refused_at_its_start_is_held_and_then_closed() -> None:
+    sessions, _ = _sessions()
+    session, connection = _session(sessions)
+    session.on_frame(b"")
+    assert (connection.closed_with, len(sessions.tarpit)) == (None, 1)
+    with anyio.fail_after(5):
+        await connection.closed.wait()
+    assert (connection.closed_with, len(sessions.tarpit)) == (1008, 0)
+
+
+@pytest.mark.anyio
+async def test_who_goes_while_it_is_held_is_forgotten() -> None:
+    sessions, _ = _sessions()
+    session, _ = _session(sessions)
+    session.on_frame(b"")
+    session.on_disconnected()
+    assert len(sessions.tarpit) == 0
+
+
+@pytest.mark.anyio
+async def test_who_is_closed_for_unreadable_frames_ends_at_once_and_is_held() -> None:
+    sessions, recorder = _sessions()
+    session, connection = _session(sessions)
+    _say(session, register={"agent_name": "a"})
+    for _ in range(sessions.limits.unreadable_frames_max + 1):
+        session.on_frame(b"\xff")
+    assert isinstance(recorder.events[-1], WorkerDisconnected)
+    assert (connection.closed_with, len(sessions.tarpit)) == (None, 1)
+    session.on_disconnected()
+    assert [type(event) for event in recorder.events] == [WorkerRegistered, WorkerDisconnected]
+
+
+@pytest.mark.anyio
+async def test_a_bad_start_is_logged_with_its_reason_the_first_second_and_fourth_time() -> None:
+    sessions, _ = _sessions()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            session, _ = _session(sessions)
+            _say(session, register={"agent_name": "greeter", "deployment": "my_app"})
+    refused = [entry for entry in logs if entry["event"] == "worker_start_refused"]
+    assert [entry["count"] for entry in refused] == [1, 2, 4]
+    assert refused[0]["agent_name"] == "greeter"
+    assert "deployment" in refused[0]["reason"]
+
+
+def test_a_text_frame_that_cannot_be_read_does_not_change_how_a_worker_is_answered() -> None:
+    sessions, _ = _sessions()
+    session, connection = _session(sessions)
+    _say(session, register={"agent_name": "a"})
+    _say(session, ping={"timestamp": 1})
+    session.on_frame("no JSON")
+    sessions.deliver(SendRegistered(session.worker_id))
+    session.on_frame('{"ping": {"timestamp": 2}}')
+    assert [type(frame) for frame in connection.frames] == [bytes, bytes, str]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"participant_name": "x" * 1000}, "participant_name has 1000 bytes"),
+        ({"participant_metadata": "x" * 600_000}, "participant_metadata has 600000 bytes"),
+        ({"participant_attributes": {"k": "x" * 100_000}}, "participant_attributes has 100001 "),
+        ({"participant_identity": "x" * 1_000_000}, "participant_identity has 1000000 bytes"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_acceptance_over_a_limit_is_a_decline_whose_log_names_job_field_and_size(
+    fields: dict[str, Any], wrong: str
+) -> None:
+    sessions, recorder = _sessions()
+    session, _ = _session(sessions)
+    _say(session, register={"agent_name": "a"})
+    with structlog.testing.capture_logs() as logs:
+        _say(session, availability={"job_id": "AJ_1", "available": True, **fields})
+    answer = recorder.events[-1]
+    assert isinstance(answer, OfferAnswered)
+    assert answer.answer is Answer.DECLINED
+    (entry,) = (entry for entry in logs if entry["event"] == "worker_message_ignored")
+    assert entry["detail"].startswith(f"job AJ_1: {wrong}")
 
 
 def test_a_worker_that_is_dropped_is_not_heard_and_ends_once() -> None:
