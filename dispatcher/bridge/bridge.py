@@ -131,7 +131,10 @@ class Bridge:
     async def _keep_sockets(self, tasks: TaskGroup) -> None:
         while True:
             self._remember_workers()
-            served = self._served = frozenset(self._all_served())
+            served = frozenset(self._all_served())
+            if served - self._served:
+                self._wanted.set()  # its sockets may be there: those of who is unnamed always are
+            self._served = served
             # Without an unnamed worker each room keeps the SFU busy for 3 s in asking for one.
             unnamed = {Served("", job_type) for job_type in {s.job_type for s in served}}
             registered = {*served, *unnamed, Served("")}
@@ -299,17 +302,19 @@ class Bridge:
             for socket in self.sockets:
                 for sfu_job_id, key in list(socket.accepted.items()):
                     called = self._dispatcher.engine.calls.get(key)
-                    if called is not None and not called.has_ended:
-                        continue
-                    socket.accepted.pop(sfu_job_id, None)
-                    if called is not None:
+                    if called is None:  # its dispatch is gone, and the SFU knows
+                        socket.accepted.pop(sfu_job_id, None)
+                    elif called.has_ended:
                         await self._report_end(socket, sfu_job_id, called.job_id)
 
     async def _report_end(self, socket: SfuSocket, sfu_job_id: str, job_id: str) -> None:
         try:
             stored = await self._dispatcher.store.get_job(self._project, job_id)
         except CallboardError:
-            return
+            return  # at the next look
+        if stored is not None and not stored.state.phase.is_ended:
+            return  # its end is being committed
+        socket.accepted.pop(sfu_job_id, None)
         if stored is not None and stored.state.phase is JobPhase.FAILED:
             await socket.report(sfu_job_id, wire_pb2.JS_FAILED, stored.state.error)
         else:  # to the SFU, CANCELLED is no end
