@@ -401,6 +401,7 @@ class Ordering:
         for job in jobs:
             self._remember(job)
         self._recover_revoked()
+        self._recover_called_off()
         for project, rule in rules:
             self._set(project, rule)
             if rule.enabled:
@@ -423,6 +424,21 @@ class Ordering:
                         del made[order]
                         self._rooms.touch(room, member)
         self._calling_off.call_off(off, JobStateReason.UNSPECIFIED, "its rule was changed")
+
+    def _recover_called_off(self) -> None:
+        """Call off again what was on offer when its room or its participant went.
+
+        That is not written down of the job, but its subject is not there any more.
+        """
+        wanted: set[str] = set()
+        for room in self._rooms.rooms.values():
+            wanted.update(job_ids(room.jobs))
+            for member in room.members.values():
+                wanted.update(job_ids(member.jobs))
+        off = [job_id for job_id in self._orders if job_id not in wanted]
+        self._calling_off.call_off(
+            off, JobStateReason.UNSPECIFIED, "its room is over, or its participant left"
+        )
 
 
 def job_ids(made: Mapping[str, str]) -> list[str]:
