@@ -1,0 +1,336 @@
+"""What is seen of agents in their rooms, and what it says of their jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher.core.jobs import JobStatus, RestartPolicy
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.room_events import DisconnectReason, ParticipantKind
+from dispatcher.core.sightings import CLEAN, NO_EVIDENCE
+from tests.support.engine_bench import EngineBench
+from tests.support.room_words import bare_person, person, seen
+
+Reason = DisconnectReason
+UNCLEAN = sorted(set(Reason) - CLEAN - NO_EVIDENCE)
+PARTING_SECONDS = 10
+
+
+def agent_of(bench: EngineBench, job: str) -> str:
+    """Return the identity of the job's agent."""
+    return bench.state(job).participant_identity
+
+
+def joins(bench: EngineBench, job: str, connection: int = 1) -> None:
+    """The job's agent is seen to join."""
+    bench.joins(person(agent_of(bench, job), connection, kind=ParticipantKind.AGENT))
+
+
+def leaves(bench: EngineBench, job: str, reason: DisconnectReason, connection: int = 1) -> None:
+    """The job's agent is seen to leave."""
+    bench.leaves(agent_of(bench, job), connection, reason=reason)
+
+
+def assigned(bench: EngineBench, restart: RestartPolicy = RestartPolicy.ON_FAILURE) -> str:
+    """Return a job whose worker says nothing of it (as Node's), with its agent in the room."""
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch(restart=restart)
+    bench.accept(job)
+    joins(bench, job)
+    return job
+
+
+def running(bench: EngineBench, restart: RestartPolicy = RestartPolicy.ON_FAILURE) -> str:
+    """Return a job whose worker said that it runs it, with its agent in the room."""
+    job = assigned(bench, restart)
+    bench.start(job)
+    return job
+
+
+# --- clean ---
+
+
+@pytest.mark.parametrize("reason", sorted(CLEAN))
+def test_a_clean_leave_ends_the_job_of_a_worker_that_reports_nothing(
+    bench: EngineBench, reason: DisconnectReason
+) -> None:
+    job = assigned(bench)
+    leaves(bench, job, reason)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    assert reason.name.lower() in bench.events(job)[-1].detail
+    assert not bench.engine.workers["w"].jobs
+
+
+def test_the_worker_whose_job_ended_by_what_was_seen_has_room_again(bench: EngineBench) -> None:
+    bench.worker("one", capacity=1)
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
+    joins(bench, job)
+    other = bench.dispatch("other")
+    assert bench.phase(other) is JobPhase.QUEUED
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    assert bench.offered(other) == "one"
+
+
+def test_a_worker_that_reports_has_time_to_say_how_its_job_ended(bench: EngineBench) -> None:
+    job = running(bench, RestartPolicy.NEVER)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.pass_time(PARTING_SECONDS - 1)
+    assert bench.phase(job) is JobPhase.RUNNING
+    bench.fail(job, "boom")
+    assert bench.phase(job) is JobPhase.FAILED
+    bench.pass_time(PARTING_SECONDS)
+    assert bench.phase(job) is JobPhase.FAILED
+
+
+def test_a_running_job_whose_agent_left_cleanly_has_succeeded_after_a_while(
+    bench: EngineBench,
+) -> None:
+    job = running(bench)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.pass_time(PARTING_SECONDS + 1)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_a_clean_leave_is_the_end_of_a_job_whose_worker_is_lost(bench: EngineBench) -> None:
+    job = running(bench)
+    bench.lose("w")
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    assert bench.events(job)[-1].trigger is JobTrigger.LEFT
+
+
+# --- unclean ---
+
+
+@pytest.mark.parametrize("reason", UNCLEAN)
+def test_an_unclean_leave_of_a_lost_workers_agent_gives_the_job_to_another_at_once(
+    bench: EngineBench, reason: DisconnectReason
+) -> None:
+    job = running(bench)
+    bench.lose("w")
+    bench.worker("other")
+    leaves(bench, job, reason)
+    assert bench.offered(job) == "other"
+    assert bench.state(job).epoch == 2
+    assert bench.state(job).attempt == 2
+
+
+def test_the_job_of_a_worker_that_reports_nothing_is_tried_again_after_a_while(
+    bench: EngineBench,
+) -> None:
+    job = assigned(bench)
+    leaves(bench, job, Reason.CONNECTION_TIMEOUT)
+    bench.pass_time(PARTING_SECONDS - 1)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+    bench.pass_time(2)
+    assert bench.state(job).epoch == 2
+    assert bench.stops("w") == [job]
+
+
+def test_a_job_that_is_never_tried_again_is_lost_with_its_agent(bench: EngineBench) -> None:
+    job = assigned(bench, RestartPolicy.NEVER)
+    leaves(bench, job, Reason.STATE_MISMATCH)
+    bench.pass_time(PARTING_SECONDS + 1)
+    assert bench.phase(job) is JobPhase.FAILED
+
+
+def test_a_worker_that_says_that_it_runs_the_job_is_believed(bench: EngineBench) -> None:
+    job = running(bench)
+    leaves(bench, job, Reason.SIGNAL_CLOSE)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.RUNNING
+    assert bench.state(job).epoch == 1
+
+
+def test_a_worker_that_is_lost_while_its_agent_is_away_is_believed_no_longer(
+    bench: EngineBench,
+) -> None:
+    job = running(bench)
+    leaves(bench, job, Reason.SIGNAL_CLOSE)
+    bench.pass_time(1)
+    bench.lose("w")
+    bench.worker("other")
+    bench.pass_time(PARTING_SECONDS)
+    assert bench.offered(job) == "other"
+
+
+def test_an_agent_that_comes_back_in_time_has_not_left(bench: EngineBench) -> None:
+    job = assigned(bench)
+    leaves(bench, job, Reason.CONNECTION_TIMEOUT, connection=1)
+    bench.pass_time(PARTING_SECONDS - 1)
+    joins(bench, job, connection=2)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+# --- no evidence ---
+
+
+@pytest.mark.parametrize("reason", sorted(NO_EVIDENCE))
+def test_a_leave_that_says_nothing_of_the_agent_ends_nothing(
+    bench: EngineBench, reason: DisconnectReason
+) -> None:
+    job = assigned(bench)
+    leaves(bench, job, reason)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+@pytest.mark.parametrize("duplicate_first", [True, False])
+@pytest.mark.parametrize("says_running", [True, False])
+def test_an_agent_that_takes_its_own_place_does_not_end_its_job(
+    bench: EngineBench, duplicate_first: bool, says_running: bool
+) -> None:
+    job = running(bench) if says_running else assigned(bench)
+    phase = bench.phase(job)
+    if duplicate_first:
+        leaves(bench, job, Reason.DUPLICATE_IDENTITY, connection=1)
+    joins(bench, job, connection=2)
+    if not duplicate_first:
+        leaves(bench, job, Reason.DUPLICATE_IDENTITY, connection=1)
+    bench.pass_time(PARTING_SECONDS * 6)
+    assert bench.phase(job) is phase
+    assert bench.state(job).epoch == 1
+    assert bench.stops("w") == []
+
+
+def test_a_retry_that_evicts_the_old_agent_is_no_loop(bench: EngineBench) -> None:
+    job = running(bench)
+    bench.lose("w")
+    bench.worker("two")
+    bench.pass_time(21)  # the grace of a stock worker
+    bench.accept(job)
+    bench.start(job)
+    leaves(bench, job, Reason.DUPLICATE_IDENTITY, connection=1)
+    joins(bench, job, connection=2)
+    bench.pass_time(PARTING_SECONDS * 6)
+    assert bench.holder(job) == "two"
+    assert bench.state(job).epoch == 2
+
+
+@pytest.mark.parametrize("reason", [*sorted(CLEAN), Reason.CONNECTION_TIMEOUT])
+def test_an_agent_of_an_older_attempt_that_leaves_late_ends_nothing(
+    bench: EngineBench, reason: DisconnectReason
+) -> None:
+    job = assigned(bench)
+    bench.pass_time(1)
+    bench.lose("w")
+    bench.worker("two")
+    bench.pass_time(21)
+    bench.accept(job)
+    assert bench.state(job).epoch == 2
+    leaves(bench, job, reason, connection=1)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+    assert bench.holder(job) == "two"
+
+
+def test_an_older_agent_told_late_to_have_left_by_itself_does_not_end_the_newer(
+    bench: EngineBench,
+) -> None:
+    job = assigned(bench)
+    bench.pass_time(1)
+    bench.lose("w")
+    bench.worker("two")
+    bench.pass_time(21)
+    bench.accept(job)
+    joins(bench, job, connection=2)
+    leaves(bench, job, Reason.CLIENT_INITIATED, connection=1)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.holder(job) == "two"
+
+
+def test_somebody_else_who_leaves_says_nothing_of_a_job(bench: EngineBench) -> None:
+    job = assigned(bench)
+    bench.joins("ann")
+    bench.leaves("ann")
+    bench.joins(agent_of(bench, job), 9, room="other")
+    bench.leaves(agent_of(bench, job), 9, room="other")
+    assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+def test_an_agent_under_an_identity_that_its_worker_chose_is_known(bench: EngineBench) -> None:
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job, identity="the-greeter")
+    bench.joins("the-greeter")
+    bench.leaves("the-greeter")
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_an_agent_that_is_missing_from_a_list_has_not_ended_its_job(bench: EngineBench) -> None:
+    job = assigned(bench)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+def test_a_leave_told_twice_is_one(bench: EngineBench) -> None:
+    job = running(bench)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.pass_time(PARTING_SECONDS - 1)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.pass_time(2)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_a_leave_before_its_join_is_of_nobody_who_was_seen(bench: EngineBench) -> None:
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    joins(bench, job)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+def test_after_a_restart_a_clean_leave_still_ends_the_job(bench: EngineBench) -> None:
+    job = assigned(bench)
+    bench.restart()
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_after_a_restart_a_worker_that_came_back_is_asked_first(bench: EngineBench) -> None:
+    job = running(bench)
+    bench.restart()
+    bench.connect("w")
+    bench.claim("w", job)
+    bench.report("w")
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    assert bench.phase(job) is JobPhase.RUNNING
+    bench.job_status(job, JobStatus.SUCCESS)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_the_agent_of_a_rules_job_that_leaves_cleanly_is_not_called_again(
+    bench: EngineBench,
+) -> None:
+    bench.worker("w")
+    bench.rule()
+    bench.room_starts()
+    job = bench.job_of()
+    bench.accept(job)
+    joins(bench, job)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.joins("ann")
+    bench.pass_time(60)
+    assert bench.jobs_of() == [job]
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_an_agent_known_by_its_track_alone_that_leaves_is_evidence_too(bench: EngineBench) -> None:
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
+    identity = agent_of(bench, job)
+    bench.publishes(identity)
+    bench.leaves(bare_person(identity))
+    assert bench.phase(job) is JobPhase.SUCCEEDED
