@@ -32,6 +32,7 @@ from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
 from dispatcher.notifier.notifier import Notifier
+from dispatcher.room_configurations import Presets
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.connection import bounded_connection
@@ -41,6 +42,8 @@ from dispatcher.server.http import HttpApp
 from dispatcher.server.http_connection import bounded_http
 from dispatcher.server.job_service import JobService
 from dispatcher.server.passthrough import Passthrough
+from dispatcher.server.room_configuration_service import RoomConfigurationService
+from dispatcher.server.room_creation import RoomCreation
 from dispatcher.server.room_reports import RoomReports
 from dispatcher.server.room_service import RoomService
 from dispatcher.server.rule_service import RuleService
@@ -105,6 +108,7 @@ def compose(config: Config) -> Parts:
         engine=Engine(
             replace(config.policy, automatic_dispatch=False) if config.bridge else config.policy,
             Random(),
+            config.rooms,
         ),
         store=store,
         delivery=sessions,
@@ -115,6 +119,7 @@ def compose(config: Config) -> Parts:
         committed=feed.committed,
     )
     sessions.connect(runtime)
+    presets = Presets(config.room_configurations, lambda: runtime.engine.room_configurations)
     reports = RoomReports(runtime, limits.room_event_ids_max)
     twirp = Twirp(
         {
@@ -123,6 +128,9 @@ def compose(config: Config) -> Parts:
             **WorkerService(runtime, sessions, limits).methods(),
             **RuleService(runtime, limits, config.rules).methods(),
             **RoomService(lambda: runtime.engine.rooms, reports, limits).methods(),
+            **RoomConfigurationService(
+                runtime, presets, limits, config.room_configuration_limits
+            ).methods(),
         },
         access,
         limits,
@@ -132,19 +140,19 @@ def compose(config: Config) -> Parts:
     webhooks = Webhooks(_webhook_signers(config, access), reports, limits, time.time_ns)
     routes = [events_route(EventStreams(feed, access, limits)), *webhooks.routes()]
     sfu = sfu_access(config.room_url, config.room_key, config.room_secret, config.keys)
+    client = SfuClient(sfu, config.sfu) if sfu is not None else None
+    rooms = None
+    if client is not None and not config.bridge:
+        rooms = RoomCreation(
+            runtime, presets, client.list_dispatches, limits, config.room_configuration_limits
+        )
     passthrough = Passthrough(
-        sfu,
-        config.keys,
-        config.room_project,
-        time.time_ns,
-        limits,
-        config.sfu,
+        sfu, config.keys, config.room_project, time.time_ns, limits, config.sfu, rooms
     )
     http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
     notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
     reconciler = bridge = None
-    if sfu is not None:
-        client = SfuClient(sfu, config.sfu)
+    if sfu is not None and client is not None:
         reconciler = Reconciler(
             client, config.room_project, runtime.submit, runtime.now, config.sfu
         )

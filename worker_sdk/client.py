@@ -46,6 +46,7 @@ _JOB_SERVICE = "callboard.JobService"
 _WORKER_SERVICE = "callboard.WorkerService"
 _ROOM_SERVICE = "callboard.RoomService"
 _RULE_SERVICE = "callboard.RuleService"
+_ROOM_CONFIGURATION_SERVICE = "callboard.RoomConfigurationService"
 _PROTOBUF = "application/protobuf"
 
 
@@ -287,6 +288,52 @@ class DispatchClient:
             _RULE_SERVICE, "ExplainEvent", request, api_pb2.ExplainEventResponse
         )
         return list(answer.verdicts)
+
+    # ---- room configurations ----
+
+    async def create_room_configuration(
+        self, configuration: wire_pb2.RoomConfiguration
+    ) -> wire_pb2.RoomConfiguration:
+        """Create one. TwirpError `already_exists` where there is another of its name."""
+        request = api_pb2.CreateRoomConfigurationRequest(configuration=configuration)
+        return await self._call(
+            _ROOM_CONFIGURATION_SERVICE,
+            "CreateRoomConfiguration",
+            request,
+            wire_pb2.RoomConfiguration,
+        )
+
+    async def update_room_configuration(
+        self, configuration: wire_pb2.RoomConfiguration
+    ) -> wire_pb2.RoomConfiguration:
+        """Replace one, whole. TwirpError `not_found` where there is none of its name."""
+        request = api_pb2.UpdateRoomConfigurationRequest(configuration=configuration)
+        return await self._call(
+            _ROOM_CONFIGURATION_SERVICE,
+            "UpdateRoomConfiguration",
+            request,
+            wire_pb2.RoomConfiguration,
+        )
+
+    async def list_room_configurations(self) -> list[wire_pb2.RoomConfiguration]:
+        """All room configurations by name, those of the server's file among them."""
+        answer = await self._call(
+            _ROOM_CONFIGURATION_SERVICE,
+            "ListRoomConfigurations",
+            api_pb2.ListRoomConfigurationsRequest(),
+            api_pb2.ListRoomConfigurationsResponse,
+        )
+        return list(answer.configurations)
+
+    async def delete_room_configuration(self, name: str) -> wire_pb2.RoomConfiguration:
+        """Delete one. TwirpError `not_found` where there is none."""
+        return await self._call(
+            _ROOM_CONFIGURATION_SERVICE,
+            "DeleteRoomConfiguration",
+            api_pb2.DeleteRoomConfigurationRequest(name=name),
+            wire_pb2.RoomConfiguration,
+            gone_on_retry=wire_pb2.RoomConfiguration(name=name),
+        )
 
     # ---- one call ----
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dispatcher.cli import dispatches, jobs, rooms, rules, token, workers
+from dispatcher.cli import dispatches, jobs, room_configs, rooms, rules, token, workers
 from dispatcher.cli.demo.command import demo
 from dispatcher.cli.events import events
 from dispatcher.cli.serve import serve
@@ -44,6 +44,7 @@ app.add_typer(dispatches.app, name="dispatch")
 app.add_typer(jobs.app, name="job")
 app.add_typer(workers.app, name="worker")
 app.add_typer(rooms.app, name="room")
+app.add_typer(room_configs.app, name="room-config")
 app.add_typer(rules.app, name="rule")
 app.add_typer(token.app, name="token")
 app.command("events")(events)

@@ -44,6 +44,7 @@ class Kind(Enum):
     PROJECTS = "projects"
     AGENTS = "agents"
     WEBHOOKS = "webhooks"
+    ROOM_CONFIGURATIONS = "room_configurations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,21 @@ def _rules(name: str, help: str, most: float = _COUNT_MAX) -> Option:  # noqa: A
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most)
 
 
+def _rooms(name: str, help: str) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.rooms, name)
+    if name.endswith("_time"):
+        key = f"rooms.{name}_seconds"
+        return Option(key, Kind.DURATION, help, default / SECOND, "s", "", name, 0.001, 86_400)
+    return Option(f"rooms.{name}", Kind.INTEGER, help, default, "", "", name, 1, _COUNT_MAX)
+
+
+def _configurations(name: str, help: str, most: float) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.room_configuration_limits, name)
+    key = f"room_configuration_limits.{name}"
+    unit = "bytes" if "_bytes_" in name else ""
+    return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, most)
+
+
 def _retention(name: str, help: str) -> Option:  # noqa: A002
     default = getattr(_CONFIG.retention, name)
     if name.endswith("_age"):
@@ -240,6 +256,12 @@ OPTIONS: tuple[Option, ...] = (
         Kind.WEBHOOKS,
         "Who is told when a job starts and ends: a list of `{url: URL, key: KEY}`. KEY is the API key"
         " that signs; told are the jobs of its project.",
+    ),
+    Option(
+        "room_configurations",
+        Kind.ROOM_CONFIGURATIONS,
+        "What rooms are created with: `NAME: {agents: [{agent_name: NAME}], empty_timeout: 60, ...}`."
+        " A CreateRoom names one by `room_preset`; what it leaves open is of the one named default.",
     ),
     # ---- how jobs are given out ----
     _duration("grace", "How long a worker that declares nothing may be away and keep its jobs."),
@@ -349,6 +371,20 @@ OPTIONS: tuple[Option, ...] = (
     _rules("queue_deadline_seconds_max", "The longest queue deadline of a rule."),
     _rules("delay_seconds_max", "The longest delay of a rule."),
     _rules("verdicts_max", "Verdicts of one explanation; what needs more has to name a rule."),
+    # ---- rooms ----
+    _rooms("rooms_max", "Rooms that are known at once."),
+    _rooms("participants_max", "Participants of one room."),
+    _rooms("tracks_max", "Tracks of one participant, and as many that are gone."),
+    _rooms("gone_max", "Participants of one room that are known to be gone."),
+    _rooms("over_max", "Sessions of rooms that are known to be over."),
+    _rooms("announced_max", "Rooms that are being created with agents and have not started."),
+    _rooms("announced_time", "How long their start is waited for."),
+    _rooms("succession_time", "How long who takes the place of a connection may take to come."),
+    _rooms("over_time", "How long late news of a session that is over is known as that."),
+    _configurations("configurations_max", "Room configurations of one project.", 100_000),
+    _configurations("name_bytes_max", "The name of one.", 4096),
+    _configurations("configuration_bytes_max", "One of them, as a message.", 1 << 20),
+    _configurations("agents_max", "Agents of one, and of one CreateRoom.", 10_000),
     # ---- the loop between engine and store ----
     _runtime(
         "backlog_max", "Moves that wait for the store before callers are refused.", _COUNT_MAX

@@ -14,6 +14,8 @@ _SECTION_TITLES = {
     "policy": "How jobs are given out",
     "limits": "What peers may send, and what the sockets bear",
     "rules": "What rules may be",
+    "rooms": "What is remembered of rooms",
+    "room_configuration_limits": "What room configurations may be",
     "runtime": "Between engine and store",
     "sfu": "The LiveKit server at room_url",
     "bridging": "The bridge",
@@ -44,9 +46,11 @@ agents:
   greeter: {capacity: 4, grace_seconds: 30}
 webhooks:
   - {url: https://calls.example.org/hook, key: my-key}
+room_configurations:
+  default: {empty_timeout: 60, agents: [{agent_name: greeter}]}
 ```
 
-In the environment, `keys`, `projects`, `agents` and `webhooks` are YAML too:
+In the environment, `keys`, `projects`, `agents`, `webhooks` and `room_configurations` are YAML too:
 `CALLBOARD_KEYS='my-key: secret'`.
 """
 

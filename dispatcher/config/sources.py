@@ -23,6 +23,7 @@ from dispatcher.config.options import (
     Kind,
     Option,
 )
+from dispatcher.config.room_configuration_files import check_configurations, read_configurations
 from dispatcher.config.tree import (
     DEFAULT_PROJECT,
     DEV_KEY,
@@ -43,7 +44,16 @@ FILE_BYTES_MAX = 4 * 1024 * 1024
 
 _BY_FLAG = {option.flag: option for option in OPTIONS if option.flag}
 _BY_ENV = {option.env: option for option in OPTIONS}
-_MAPPINGS = frozenset({Kind.KEYS, Kind.PROJECTS, Kind.AGENTS, Kind.WEBHOOKS, Kind.URLS})
+_MAPPINGS = frozenset(
+    {
+        Kind.KEYS,
+        Kind.PROJECTS,
+        Kind.AGENTS,
+        Kind.WEBHOOKS,
+        Kind.URLS,
+        Kind.ROOM_CONFIGURATIONS,
+    }
+)
 _SECTIONS = frozenset(option.section for option in OPTIONS if option.section)
 _WEBHOOK_WANTED = "{url: URL, key: KEY}"
 _KEYS_WANTED = "'KEY: SECRET', with a space after the colon"
@@ -190,6 +200,8 @@ def _read(option: Option, value: Value) -> object:
             return {name: _agent(inner) for name, inner in values.entries(value, "a mapping")}
         case Kind.WEBHOOKS:
             return _webhooks(value)
+        case Kind.ROOM_CONFIGURATIONS:
+            return read_configurations(value)
 
 
 def _keys(value: Value, project: str) -> dict[str, ApiKey]:
@@ -303,6 +315,12 @@ def _build(found: Mapping[str, Any]) -> Config:
     _check_webhooks(webhooks, keys)
     policy = replace(default.policy, **_fields("policy", found), agents=found.get("agents", {}))
     _check_order(policy)
+    limits = _limits(default.limits, _fields("limits", found), policy)
+    configurations = found.get("room_configurations", {})
+    configuration_limits = replace(
+        default.room_configuration_limits, **_fields("room_configuration_limits", found)
+    )
+    check_configurations(configurations, "room_configurations", configuration_limits, limits.wire)
     return Config(
         keys=keys,
         dev=dev,
@@ -319,9 +337,12 @@ def _build(found: Mapping[str, Any]) -> Config:
         webhooks=webhooks,
         notifier=replace(default.notifier, **_fields("notifier", found)),
         policy=policy,
-        limits=_limits(default.limits, _fields("limits", found), policy),
+        limits=limits,
         runtime=replace(default.runtime, **_fields("runtime", found)),
         rules=replace(default.rules, **_fields("rules", found)),
+        rooms=replace(default.rooms, **_fields("rooms", found)),
+        room_configurations=configurations,
+        room_configuration_limits=configuration_limits,
         sfu=replace(default.sfu, **_fields("sfu", found)),
         bridging=replace(default.bridging, **_fields("bridging", found)),
         retention=replace(default.retention, **_fields("retention", found)),

@@ -13,12 +13,15 @@ from pathlib import Path
 from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.core.rooms import RoomLimits
 from dispatcher.notifier.limits import NotifierLimits
+from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.rule_checks import RuleLimits
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
 from dispatcher.store.contract import Retention
+from protocol import wire_pb2
 
 DAY_SECONDS = 86_400
 
@@ -89,6 +92,12 @@ class Config:
     limits: ServerLimits = ServerLimits()  # noqa: RUF009 - frozen
     runtime: RuntimeLimits = RuntimeLimits()  # noqa: RUF009 - frozen
     rules: RuleLimits = RuleLimits()  # noqa: RUF009 - frozen
+    rooms: RoomLimits = RoomLimits()  # noqa: RUF009 - frozen
+    # Those of the file, by name; for all projects, not to be changed.
+    room_configurations: Mapping[str, wire_pb2.RoomConfiguration] = field(default_factory=dict)
+    room_configuration_limits: RoomConfigurationLimits = (
+        RoomConfigurationLimits()  # noqa: RUF009 - frozen
+    )
     sfu: SfuLimits = SfuLimits()  # noqa: RUF009 - frozen
     bridging: BridgeLimits = BridgeLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen

@@ -6,8 +6,8 @@ A token of a key of ours that the SFU does not know is verified, and goes on sig
 key. Nothing is tried again: the caller decides that, and knows whether its call may be repeated.
 
 CreateRoom is read on the way where rooms' agents are ours to dispatch (no bridge): the SFU is asked
-for none of them (`create_room`), and when it has said yes `on_create_room` is told what was asked
-for; the caller is answered after that.
+for none of them (`create_room`), and when it has said yes `rooms` is told what was asked for, and
+which room it is; the caller is answered after that.
 
 Media never come here. Whoever looks for a room at our address is told where the rooms are.
 
@@ -28,7 +28,7 @@ import structlog
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.server.access import Access, ApiKey, find_token, header
 from dispatcher.server.bodies import read_body
-from dispatcher.server.create_room import OnCreateRoom, ResolvePreset, without_agents
+from dispatcher.server.create_room import RoomMaking, without_agents
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.twirp import send_answer, send_error
 from dispatcher.sfu.access import SfuAccess, claimed_key
@@ -94,8 +94,7 @@ class Passthrough:
         clock: Callable[[], Nanoseconds],
         limits: ServerLimits,
         sfu_limits: SfuLimits | None = None,
-        on_create_room: OnCreateRoom | None = None,
-        resolve_preset: ResolvePreset | None = None,
+        rooms: RoomMaking | None = None,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
@@ -106,8 +105,7 @@ class Passthrough:
         self._clock = clock
         self._limits = limits
         self._sfu_limits = sfu_limits or SfuLimits()
-        self._on_create_room = on_create_room
-        self._resolve_preset = resolve_preset
+        self._rooms = rooms
         self._transport = transport
         # made at the first call: many servers have none
         self._http: httpx2.AsyncClient | None = None
@@ -186,8 +184,11 @@ class Passthrough:
                 self._sfu_limits.passthrough_body_bytes_max,
                 self._limits.body_timeout_seconds,
             )
-            if scope["path"] == _CREATE_ROOM and self._on_create_room is not None:
-                return await self._create_room(scope, sfu, headers, body, project)
+            if scope["path"] == _CREATE_ROOM and self._rooms is not None:
+                is_ours = self._may_create(scope)
+                return await self._create_room(
+                    scope, sfu, headers, body, project, self._rooms, is_ours
+                )
             return await self._while_connected(receive, scope, sfu, headers, body)
         finally:
             self._under_way -= 1
@@ -211,16 +212,56 @@ class Passthrough:
 
     # ---- CreateRoom ----
 
+    def _may_create(self, scope: Scope) -> bool:
+        """Is this a caller of ours that may create rooms? False: the SFU alone can tell.
+
+        Raises TokenError or TwirpError where one of ours may not: what it asks for is looked up
+        before the SFU has its say.
+        """
+        try:
+            token = find_token(scope["headers"], scope["query_string"]) or ""
+        except TokenError:
+            return False
+        if claimed_key(token) not in self._keys:
+            return False
+        if not self._access.verified(token, self._clock()).grants.room_create:
+            raise TwirpError(TwirpCode.UNAUTHENTICATED, "permissions denied")
+        return True
+
     async def _create_room(
-        self, scope: Scope, sfu: SfuAccess, headers: Headers, body: bytes, project: str
+        self,
+        scope: Scope,
+        sfu: SfuAccess,
+        headers: Headers,
+        body: bytes,
+        project: str,
+        rooms: RoomMaking,
+        is_ours: bool,
     ) -> _Answer:
         form = body_format(header(headers, b"content-type"))
         asked = parse_body(body, form, wire_pb2.CreateRoomRequest, self._limits.wire)
-        wanted = asked if self._resolve_preset is None else self._resolve_preset(project, asked)
-        answer = await self._forward(scope, sfu, headers, without_agents(body, asked, wanted, form))
-        if answer.status == httpx2.codes.OK and self._on_create_room is not None:
-            await self._on_create_room(project, wanted)
+        wanted = rooms.resolve(project, asked, tells_names=is_ours)
+        content = without_agents(body, asked, wanted, form)
+        if not wanted.agents:
+            return await self._forward(scope, sfu, headers, content)
+        # The answer is read here, so it must come as it is.
+        headers = [pair for pair in headers if pair[0] != b"accept-encoding"]
+        rooms.announce(project, wanted)
+        answer = await self._forward(scope, sfu, headers, content)
+        if answer.status == httpx2.codes.OK:
+            await rooms.created(project, wanted, self._room_of(answer))
+        else:
+            rooms.withdraw(project, wanted)
         return answer
+
+    def _room_of(self, answer: _Answer) -> wire_pb2.Room:
+        try:
+            form = body_format(header(answer.headers, b"content-type"))
+            return parse_body(answer.body, form, wire_pb2.Room, self._limits.wire)
+        except TwirpError as error:
+            raise TwirpError(
+                TwirpCode.INTERNAL, f"the SFU's answer to CreateRoom is no room: {error.msg}"
+            ) from None
 
     # ---- to the SFU and back ----
 

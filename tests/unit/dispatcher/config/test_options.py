@@ -7,7 +7,9 @@ from dispatcher.config import OPTIONS, Config, Option, load_config
 from dispatcher.config.options import Kind
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.core.rooms import RoomLimits
 from dispatcher.notifier.limits import NotifierLimits
+from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
@@ -75,8 +77,17 @@ def test_every_bound_of_the_bridge_is_an_option() -> None:
     assert in_section("bridging") == {field.name for field in fields(BridgeLimits)}
 
 
+def test_every_bound_of_rooms_is_an_option() -> None:
+    assert in_section("rooms") == {field.name for field in fields(RoomLimits)}
+
+
+def test_every_bound_of_room_configurations_is_an_option() -> None:
+    bounds = {field.name for field in fields(RoomConfigurationLimits)}
+    assert in_section("room_configuration_limits") == bounds
+
+
 def test_every_field_of_the_configuration_is_an_option() -> None:
-    sections = {"policy", "limits", "runtime", "sfu", "bridging", "notifier", "retention"}
+    sections = {option.section for option in OPTIONS if option.section}
     tops = {option.key for option in OPTIONS if not option.section}
     assert {field.name for field in fields(Config)} - sections == tops - {"projects", "agents"}
 

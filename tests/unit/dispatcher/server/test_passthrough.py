@@ -15,7 +15,7 @@ from google.protobuf import json_format
 
 from dispatcher.config import ApiKey
 from dispatcher.runtime import Overloaded
-from dispatcher.server.create_room import NOBODY, OnCreateRoom, ResolvePreset
+from dispatcher.server.create_room import NOBODY, RoomMaking, mark_of
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.passthrough import Passthrough, is_of_media
 from dispatcher.sfu.access import sfu_access
@@ -33,6 +33,7 @@ SFU_URL = "ws://sfu.example:7880"
 CREATE = "/twirp/livekit.RoomService/CreateRoom"
 LIST = "/twirp/livekit.RoomService/ListRooms"
 PROTOBUF, JSON = "application/protobuf", "application/json"
+GREETED = {"name": "lobby", "agents": [{"agentName": "greeter"}]}
 
 
 @dataclass
@@ -68,12 +69,7 @@ def sfu() -> FakeSfu:
 Handler = Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]]
 
 
-def passthrough_to(
-    handler: Handler,
-    on_create_room: OnCreateRoom | None = None,
-    resolve_preset: ResolvePreset | None = None,
-    **limits: Any,
-) -> Passthrough:
+def passthrough_to(handler: Handler, rooms: RoomMaking | None = None, **limits: Any) -> Passthrough:
     return Passthrough(
         sfu_access(SFU_URL, "", "", KEYS),
         KEYS,
@@ -81,8 +77,7 @@ def passthrough_to(
         time.time_ns,
         ServerLimits(),
         SfuLimits(**limits),
-        on_create_room,
-        resolve_preset,
+        rooms,
         transport=httpx2.MockTransport(handler),
     )
 
@@ -304,15 +299,45 @@ async def test_the_sfu_sees_that_a_caller_went_away(sfu: FakeSfu) -> None:
 
 @dataclass
 class Board:
-    """Takes what CreateRoom asked for, or fails as it is told."""
+    """Takes what CreateRoom asked for, or fails as it is told; has one preset, "big"."""
 
     taken: list[tuple[str, wire_pb2.CreateRoomRequest]] = field(default_factory=list)
+    rooms: list[wire_pb2.Room] = field(default_factory=list)
+    # what it was told, in order
+    told: list[str] = field(default_factory=list)
+    tells_names: bool | None = None
     failure: Exception | None = None
 
-    async def __call__(self, project: str, request: wire_pb2.CreateRoomRequest) -> None:
+    def resolve(
+        self, project: str, request: wire_pb2.CreateRoomRequest, *, tells_names: bool
+    ) -> wire_pb2.CreateRoomRequest:
+        self.tells_names = tells_names
+        if not request.room_preset:
+            return request
+        if request.room_preset != "big":
+            raise TwirpError(TwirpCode.INVALID_ARGUMENT, f"no preset {request.room_preset!r}")
+        resolved = wire_pb2.CreateRoomRequest()
+        resolved.CopyFrom(request)
+        resolved.room_preset = ""
+        resolved.max_participants = 500
+        if not request.agents:
+            resolved.agents.add(agent_name=f"usher-of-{project}")
+        return resolved
+
+    def announce(self, project: str, wanted: wire_pb2.CreateRoomRequest) -> None:
+        self.told.append(f"announced {wanted.name}")
+
+    def withdraw(self, project: str, wanted: wire_pb2.CreateRoomRequest) -> None:
+        self.told.append(f"withdrawn {wanted.name}")
+
+    async def created(
+        self, project: str, wanted: wire_pb2.CreateRoomRequest, room: wire_pb2.Room
+    ) -> None:
         if self.failure is not None:
             raise self.failure
-        self.taken.append((project, request))
+        self.told.append(f"created {wanted.name}")
+        self.taken.append((project, wanted))
+        self.rooms.append(room)
 
 
 @pytest.fixture
@@ -321,29 +346,57 @@ def board() -> Board:
 
 
 def asked(*agents: str) -> wire_pb2.CreateRoomRequest:
-    request = wire_pb2.CreateRoomRequest(name="lobby", metadata="words", room_preset="big")
+    request = wire_pb2.CreateRoomRequest(name="lobby", metadata="words")
     for name in agents:
         request.agents.add(agent_name=name, metadata="m")
     return request
 
 
-@pytest.mark.parametrize("agents", [(), ("greeter", "scribe")])
 async def test_the_sfu_is_asked_for_a_room_with_nobody_and_the_board_gets_the_agents(
-    sfu: FakeSfu, board: Board, agents: tuple[str, ...]
+    sfu: FakeSfu, board: Board
 ) -> None:
     # A field that our schema does not have goes on with the rest.
     unknown = bytes([0xFA, 0x3E, 0x01, 0x7F])
-    body = asked(*agents).SerializeToString() + unknown
+    body = asked("greeter", "scribe").SerializeToString() + unknown
     async with caller_of(passthrough_to(sfu, board)) as caller:
         await caller.post(CREATE, content=body, headers={"content-type": PROTOBUF})
 
     sent = wire_pb2.CreateRoomRequest.FromString(sfu.requests[0].content)
-    assert [agent.agent_name for agent in sent.agents] == [NOBODY]
-    assert (sent.name, sent.metadata, sent.room_preset) == ("lobby", "words", "big")
+    (nobody,) = sent.agents
+    assert (nobody.agent_name, len(nobody.metadata)) == (NOBODY, 64)
+    assert (sent.name, sent.metadata) == ("lobby", "words")
     assert sfu.requests[0].content.endswith(unknown)
     ((project, request),) = board.taken
     assert project == "default"
-    assert [agent.agent_name for agent in request.agents] == list(agents)
+    assert [agent.agent_name for agent in request.agents] == ["greeter", "scribe"]
+
+
+async def test_a_room_without_agents_is_made_with_nobody_and_is_no_business_of_the_board(
+    sfu: FakeSfu, board: Board
+) -> None:
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        await caller.post(CREATE, json={"name": "lobby"})
+
+    assert json.loads(sfu.requests[0].content) == {
+        "name": "lobby",
+        "agents": [{"agent_name": NOBODY}],
+    }
+    assert board.told == []
+
+
+async def test_the_mark_tells_agents_apart_in_whatever_form_they_came(
+    sfu: FakeSfu, board: Board
+) -> None:
+    one = asked("greeter", "scribe").agents
+    other = asked("greetersc", "ribe").agents
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        agents = [{"agentName": name, "metadata": "m"} for name in ("greeter", "scribe")]
+        await caller.post(CREATE, json={"name": "lobby", "agents": agents})
+
+    sent = json.loads(sfu.requests[0].content)
+    assert sent["agents"] == [{"agent_name": NOBODY, "metadata": mark_of(one)}]
+    assert mark_of(one) != mark_of(other) != mark_of(one[::-1]) != mark_of(one)
+    assert mark_of([]) == ""
 
 
 async def test_agents_in_json_are_replaced_and_all_else_is_as_it_came(
@@ -359,22 +412,12 @@ async def test_agents_in_json_are_replaced_and_all_else_is_as_it_came(
     async with caller_of(passthrough_to(sfu, board)) as caller:
         await caller.post(CREATE, json=content)
 
-    assert json.loads(sfu.requests[0].content) == {**content, "agents": [{"agent_name": NOBODY}]}
     ((_, request),) = board.taken
+    mark = mark_of(request.agents)
+    nobody = {"agent_name": NOBODY, "metadata": mark}
+    assert json.loads(sfu.requests[0].content) == {**content, "agents": [nobody]}
     assert [agent.agent_name for agent in request.agents] == ["greeter"]
     assert request.empty_timeout == 30
-
-
-def resolve(project: str, request: wire_pb2.CreateRoomRequest) -> wire_pb2.CreateRoomRequest:
-    """One preset, "big"; any other is an error."""
-    if request.room_preset != "big":
-        raise TwirpError(TwirpCode.INVALID_ARGUMENT, f"no preset {request.room_preset!r}")
-    resolved = wire_pb2.CreateRoomRequest()
-    resolved.CopyFrom(request)
-    resolved.room_preset = ""
-    resolved.max_participants = 500
-    resolved.agents.add(agent_name=f"usher-of-{project}")
-    return resolved
 
 
 @pytest.mark.parametrize("form", [PROTOBUF, JSON])
@@ -386,7 +429,7 @@ async def test_a_preset_is_resolved_before_the_sfu_is_asked(
         content, wire_pb2.CreateRoomRequest(), ignore_unknown_fields=True
     )
     body = json.dumps(content).encode() if form == JSON else request.SerializeToString()
-    async with caller_of(passthrough_to(sfu, board, resolve)) as caller:
+    async with caller_of(passthrough_to(sfu, board)) as caller:
         await caller.post(CREATE, content=body, headers={"content-type": form})
 
     if form == JSON:
@@ -394,7 +437,7 @@ async def test_a_preset_is_resolved_before_the_sfu_is_asked(
             "name": "lobby",
             "newField": 1,
             "max_participants": 500,
-            "agents": [{"agent_name": NOBODY}],
+            "agents": [{"agent_name": NOBODY, "metadata": mark_of(board.taken[0][1].agents)}],
         }
     else:
         sent = wire_pb2.CreateRoomRequest.FromString(sfu.requests[0].content)
@@ -405,7 +448,7 @@ async def test_a_preset_is_resolved_before_the_sfu_is_asked(
 
 
 async def test_a_preset_that_is_unknown_asks_for_nothing(sfu: FakeSfu, board: Board) -> None:
-    async with caller_of(passthrough_to(sfu, board, resolve)) as caller:
+    async with caller_of(passthrough_to(sfu, board)) as caller:
         answer = await caller.post(CREATE, json={"name": "lobby", "room_preset": "small"})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_argument")
@@ -416,13 +459,66 @@ async def test_a_preset_that_is_unknown_asks_for_nothing(sfu: FakeSfu, board: Bo
 async def test_the_board_is_told_only_after_the_sfu_said_yes(sfu: FakeSfu, board: Board) -> None:
     sfu.is_open = anyio.Event()
     async with caller_of(passthrough_to(sfu, board)) as caller, anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: caller.post(CREATE, json={"name": "lobby"}))
+        tasks.start_soon(lambda: caller.post(CREATE, json=GREETED))
         await eventually("the SFU is asked", lambda: sfu.requests)
         await anyio.wait_all_tasks_blocked()
-        assert board.taken == []
+        assert board.told == ["announced lobby"]
         sfu.is_open.set()
 
-    assert len(board.taken) == 1
+    assert board.told == ["announced lobby", "created lobby"]
+
+
+@pytest.mark.parametrize("form", [PROTOBUF, JSON])
+async def test_the_board_is_told_which_room_it_is(sfu: FakeSfu, board: Board, form: str) -> None:
+    room = wire_pb2.Room(sid="RM_1", name="lobby", creation_time_ms=5)
+    sfu.headers["content-type"] = form
+    sfu.content = (
+        room.SerializeToString()
+        if form == PROTOBUF
+        else b'{"sid":"RM_1","name":"lobby","creationTimeMs":"5","new":1}'
+    )
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(CREATE, json=GREETED, headers={"accept-encoding": "gzip"})
+
+    assert board.rooms == [room]
+    assert answer.content == sfu.content
+    assert "accept-encoding" not in sfu.requests[0].headers
+
+
+async def test_an_answer_that_is_no_room_is_an_error_and_not_a_room_without_agents(
+    sfu: FakeSfu, board: Board
+) -> None:
+    sfu.content = b"<html>"
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(CREATE, json=GREETED)
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "no room" in answer.json()["msg"]
+
+
+async def test_one_of_ours_that_may_not_create_rooms_learns_nothing(
+    sfu: FakeSfu, board: Board
+) -> None:
+    token = mint_api_token("ours", SECRET, now_ns=time.time_ns(), room_list=True)
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(
+            CREATE,
+            json={"name": "lobby", "room_preset": "small"},
+            headers={"authorization": f"Bearer {token}"},
+        )
+
+    assert (answer.status_code, answer.json()["msg"]) == (401, "permissions denied")
+    assert sfu.requests == []
+
+
+@pytest.mark.parametrize(("key", "is_told"), [("ours", True), ("of-the-sfu", False)])
+async def test_names_of_presets_are_told_to_callers_of_ours_alone(
+    sfu: FakeSfu, board: Board, key: str, is_told: bool
+) -> None:
+    async with caller_of(passthrough_to(sfu, board), key) as caller:
+        await caller.post(CREATE, json={"name": "lobby", "room_preset": "small"})
+
+    assert board.tells_names is is_told
 
 
 async def test_a_room_that_the_sfu_refuses_has_no_agents(sfu: FakeSfu, board: Board) -> None:
@@ -431,7 +527,7 @@ async def test_a_room_that_the_sfu_refuses_has_no_agents(sfu: FakeSfu, board: Bo
         answer = await caller.post(CREATE, json={"name": "lobby", "agents": [{}]})
 
     assert (answer.status_code, answer.content) == (400, sfu.content)
-    assert board.taken == []
+    assert board.told == ["announced lobby", "withdrawn lobby"]
 
 
 async def test_a_caller_whose_agents_could_not_be_taken_is_told_to_try_again(
@@ -439,7 +535,7 @@ async def test_a_caller_whose_agents_could_not_be_taken_is_told_to_try_again(
 ) -> None:
     board.failure = Overloaded("the store is full")
     async with caller_of(passthrough_to(sfu, board)) as caller:
-        answer = await caller.post(CREATE, json={"name": "lobby"})
+        answer = await caller.post(CREATE, json=GREETED)
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
@@ -461,7 +557,7 @@ async def test_the_agents_are_of_the_project_of_the_callers_key(
     sfu: FakeSfu, board: Board, key: str, project: str
 ) -> None:
     async with caller_of(passthrough_to(sfu, board), key) as caller:
-        await caller.post(CREATE, json={"name": "lobby"})
+        await caller.post(CREATE, json=GREETED)
 
     assert board.taken[0][0] == project
 
