@@ -73,14 +73,8 @@ def agent_note(project: str, agent_name: str, types: frozenset[JobType]) -> Note
 def room_of(note: Note) -> RoomState:
     """Return the room of a note."""
     content = json.loads(note.text)
-    return RoomState(
-        project=note.project,
-        info=RoomInfo(**content["info"]),
-        started_at=content["started_at"],
-        seen_at=content["seen_at"],
-        names_agents=content["names_agents"],
-        jobs=content["jobs"],
-    )
+    info = RoomInfo(**content.pop("info"))
+    return RoomState(note.project, info, **content)
 
 
 def member_of(note: Note) -> Member | None:
@@ -88,17 +82,10 @@ def member_of(note: Note) -> Member | None:
     content = json.loads(note.text)
     if not content:
         return None
-    said = content["participant"]
+    said = content.pop("participant")
     said["kind"] = ParticipantKind(said["kind"])
-    return Member(
-        participant=Participant(**said),
-        seen_at=content["seen_at"],
-        subject=content["subject"],
-        is_known=content["is_known"],
-        is_replaced=content["is_replaced"],
-        tracks=set(content["tracks"]),
-        jobs=content["jobs"],
-    )
+    content["tracks"] = set(content.get("tracks", ()))
+    return Member(Participant(**said), **content)
 
 
 def over_of(note: Note) -> int:
@@ -110,11 +97,11 @@ def over_of(note: Note) -> int:
 def rule_of(note: Note) -> Rule:
     """Return the rule of a note."""
     content = json.loads(note.text)
-    match = content.pop("match")
-    match["identities"] = tuple(match["identities"])
-    match["kinds"] = frozenset(ParticipantKind(kind) for kind in match["kinds"])
+    match = content.pop("match", {})
+    match["identities"] = tuple(match.get("identities", ()))
+    match["kinds"] = frozenset(ParticipantKind(kind) for kind in match.get("kinds", ()))
     content["job_type"] = JobType(content["job_type"])
-    content["restart_policy"] = RestartPolicy(content["restart_policy"])
+    content["restart_policy"] = RestartPolicy(content.get("restart_policy", 0))
     return Rule(match=Match(**match), **content)
 
 
