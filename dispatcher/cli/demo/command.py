@@ -35,9 +35,9 @@ def demo(
 ) -> None:
     """Show the main job on this machine: no account, no SFU, half a minute.
 
-    Starts a server and several workers, asks for agents in 24 rooms, kills a worker and the server
-    with SIGKILL on the way, and judges whether anything was lost or ran twice. Exit code 0 only if
-    not.
+    Starts a server and several workers, applies a rule, tells what happens in 24 rooms, kills a
+    worker and the server with SIGKILL on the way, and judges whether every room got its agent, and
+    got it once. Exit code 0 only if so.
     """
     import anyio
 

@@ -1,44 +1,46 @@
-"""The plot: rooms ask for agents, a worker is killed, the server is killed, and all ends well.
+"""The plot: a rule calls agents to rooms, a worker and the server are killed, and all ends well.
 
-Four tasks share a `Scene`: one feeds the rooms, one watches server and record files, one directs
+Four tasks share a `Scene`: one plays the callers (`callers`), one watches server and record files, one directs
 the kills, one paints. Nothing waits for a fixed time where there is something to wait for; the
 whole run ends within `RUN_SECONDS_MAX`, whatever happens.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import anyio
 
+from dispatcher.cli.demo.callers import Call, Callers, new_calls, new_rule
 from dispatcher.cli.demo.cast import Cast
-from dispatcher.cli.demo.scene import CALLING, Mood, RoomRow, Scene, ServerState, WorkerRow
+from dispatcher.cli.demo.scene import Mood, RoomRow, Scene, ServerState, WorkerRow
 from dispatcher.cli.demo.verdict import ServerJob, Verdict, judge, read_records
 from dispatcher.cli.demo.worker import AGENT_NAME, CAPACITY
 from protocol import api_pb2
 from protocol.errors import CallboardError
 from worker_sdk import DispatchClient
 
-ROOMS = 24
 WORKERS = 4
 VICTIM = "w2"
 SUBSTITUTE = "w5"
-# Rooms whose callers ask while the server is down: their client tries again until it is back.
-LATE_ROOMS = 4
 
 RUN_SECONDS_MAX = 23.0
 POLL_SECONDS = 0.15
-FEED_SECONDS = 0.11
-JOB_SECONDS = (1.8, 3.2)
 # So long does a viewer get to see what has just happened.
 LOOK_SECONDS = 1.3
 # Nothing has changed for so long: it is over.
 HOPE_SECONDS = 6.0
 DOWN_SECONDS = 1.2
+# A report's way there and back takes less, unless the machine is very busy.
+RUSH_SECONDS_MAX = 1.0
+
+
+# What is sabotaged: which of the rooms, and a name that the rule does not match.
+STRAY = 6
+ELSEWHERE = "lobby-7"
 
 
 class Sabotage(StrEnum):
@@ -47,6 +49,9 @@ class Sabotage(StrEnum):
     NONE = "none"
     SERVER_STAYS_DOWN = "server-stays-down"
     OLD_DATA = "old-data"  # as if a disk had forgotten what it had promised to keep
+    RULE_ELSEWHERE = "rule-elsewhere"  # the rule matches no room
+    ROOM_ELSEWHERE = "room-elsewhere"  # a room that no rule matches
+    SECOND_RULE = "second-rule"  # two rules call the same agent to one room
 
 
 @dataclass(slots=True)
@@ -58,11 +63,8 @@ class Run:
     # called with each headline, for whoever has no screen
     tell: Callable[[str], None]
     sabotage: Sabotage = Sabotage.NONE
-    # the room of each acknowledged dispatch, by its id
-    acknowledged: dict[str, str] = field(default_factory=dict)
     # names of workers by the ids that the server gave them
     names: dict[str, str] = field(default_factory=dict)
-    is_server_killed: anyio.Event = field(default_factory=anyio.Event)
     # jobs in the server's last list
     jobs_known: int = 0
     # set, and replaced by a new one, whenever something was seen
@@ -71,18 +73,20 @@ class Run:
     async def play(self) -> Verdict:
         """Play it through and judge it."""
         async with AsyncExitStack() as stack:
-            caller = await stack.enter_async_context(self._client(retry_seconds_max=20.0))
+            sender = await stack.enter_async_context(self._client(retry_seconds_max=20.0))
             watcher = await stack.enter_async_context(self._client(retry_seconds_max=0.0))
+            callers = Callers(sender, self.scene, self._calls(), self._until)
             with anyio.move_on_after(RUN_SECONDS_MAX):
                 async with anyio.create_task_group() as tasks:
                     self._start_cast()
                     tasks.start_soon(self._watch, watcher)
                     await self._until(lambda: self.scene.server is ServerState.UP)
-                    tasks.start_soon(self._feed, caller)
-                    await self._direct()
-                    await self._until_over()
+                    await self._apply_rules(sender)
+                    tasks.start_soon(callers.call)
+                    await self._direct(callers)
+                    await self._until_over(callers)
                     tasks.cancel_scope.cancel()
-            return await self._judge(watcher)
+            return await self._judge(watcher, callers.reported)
 
     def _client(self, retry_seconds_max: float) -> DispatchClient:
         return DispatchClient(
@@ -100,42 +104,37 @@ class Run:
         self.scene.url = self.cast.url
         for number in range(1, WORKERS + 1):
             self._start_worker(f"w{number}")
-        self._say(
-            f"A server and {WORKERS} workers start; {len(self.scene.rooms)} rooms ask for an agent"
-        )
+        self._say(f"A server and {WORKERS} workers start")
 
     def _start_worker(self, name: str) -> None:
         player = self.cast.start_worker(name)
         self.scene.workers[name] = WorkerRow(name, player.process.pid, CAPACITY)
 
-    async def _feed(self, caller: DispatchClient) -> None:
-        rng = random.Random(24)
-        names = list(self.scene.rooms)
-        async with anyio.create_task_group() as calls:
-            for name in names[:-LATE_ROOMS]:
-                calls.start_soon(self._dispatch, caller, name, rng.uniform(*JOB_SECONDS))
-                await anyio.sleep(FEED_SECONDS)
-            await self.is_server_killed.wait()
-            for name in names[-LATE_ROOMS:]:
-                calls.start_soon(self._dispatch, caller, name, rng.uniform(*JOB_SECONDS))
-                await anyio.sleep(FEED_SECONDS)
+    def _calls(self) -> list[Call]:
+        calls = new_calls()
+        if self.sabotage is Sabotage.ROOM_ELSEWHERE:
+            calls[STRAY] = replace(calls[STRAY], room=ELSEWHERE)
+            self.scene.rooms = new_scene(calls).rooms
+        return calls
 
-    async def _dispatch(self, caller: DispatchClient, room: str, seconds: float) -> None:
-        row = self.scene.rooms[room]
-        row.phase = row.phase or CALLING
+    async def _apply_rules(self, sender: DispatchClient) -> None:
+        rules = [new_rule()]
+        if self.sabotage is Sabotage.RULE_ELSEWHERE:
+            rules = [new_rule(room=ELSEWHERE)]
+        elif self.sabotage is Sabotage.SECOND_RULE:
+            rules.append(new_rule("greet-again", list(self.scene.rooms)[STRAY]))
         try:
-            made = await caller.create_dispatch(
-                room, AGENT_NAME, metadata=f'{{"seconds": {seconds:.2f}}}'
-            )
+            for rule in rules:
+                await sender.apply_rule(rule)
         except CallboardError:
-            return  # never acknowledged: the verdict counts the rooms
-        finally:
-            if row.phase == CALLING:
-                row.phase = ""
-        self.acknowledged[made.id] = room
-        self.scene.acknowledged = len(self.acknowledged)
+            return  # nothing will match: the verdict counts the jobs
+        shown = rules[0]
+        self._say(
+            f"Rule {shown.name}: every room {shown.match.room} gets agent {shown.agent_name!r}."
+            f" {len(self.scene.rooms)} rooms start"
+        )
 
-    async def _direct(self) -> None:
+    async def _direct(self, callers: Callers) -> None:
         scene = self.scene
         victim = scene.workers[VICTIM]
         await self._until(lambda: victim.running >= 2 and scene.waiting >= 4, seconds_max=9.0)
@@ -146,26 +145,28 @@ class Run:
         jobs = victim.running
         scene.kills.append(VICTIM)
         self._say(
-            f"SIGKILL to worker {VICTIM}: its {jobs} jobs go to others when its grace time is over",
+            f"SIGKILL to worker {VICTIM}: its {jobs} jobs go to others after its grace time",
             Mood.ALARM,
         )
         await anyio.sleep(LOOK_SECONDS)
         self._start_worker(SUBSTITUTE)
         await self._until(lambda: scene.held >= 4 and scene.waiting >= 2, seconds_max=4.0)
-        self.is_server_killed.set()
+        callers.rush.set()
+        with anyio.move_on_after(RUSH_SECONDS_MAX):
+            await callers.is_rushing.wait()
         if self.cast.server is not None:
             self.cast.server.kill()
         scene.server = ServerState.KILLED
         scene.kills.append("server")
         self._say(
-            f"SIGKILL to the server: {scene.held} jobs run on, {scene.waiting} wait on its disk,"
-            f" {LATE_ROOMS} rooms call",
+            f"SIGKILL to the server: {scene.held} jobs run on, {scene.waiting} wait on disk;"
+            f" reports unanswered: {scene.unanswered}",
             Mood.ALARM,
         )
         await anyio.sleep(DOWN_SECONDS)
-        await self._restart_server()
+        await self._restart_server(len(callers.reported))
 
-    async def _restart_server(self) -> None:
+    async def _restart_server(self, promised: int) -> None:
         if self.sabotage is Sabotage.SERVER_STAYS_DOWN:
             self._say("Sabotage: the server is not started again", Mood.ALARM)
             return
@@ -175,28 +176,28 @@ class Run:
         else:
             self._say("The server starts again, on the same folder")
         self.scene.server = ServerState.STARTING
-        acknowledged = len(self.acknowledged)
         self.scene.server_pid = self.cast.start_server().process.pid
         await self._until(lambda: self.scene.server is ServerState.UP)
-        known, promised = self.jobs_known, acknowledged
-        if known >= promised:
+        known = self.jobs_known
+        if known >= promised and self.scene.rules:
             self._say(
-                f"The server is back with all {known} jobs; what ran still runs, what waited waits",
+                f"The server is back: its rule, all {known} jobs; unanswered reports come again",
                 Mood.GOOD,
             )
         else:
-            self._say(f"The server is back with {known} of {promised} jobs", Mood.ALARM)
+            rule = "its rule" if self.scene.rules else "no rule"
+            self._say(f"The server is back: {rule}, {known} of {promised} jobs", Mood.ALARM)
 
-    async def _until_over(self) -> None:
-        """Wait until all jobs have ended, or for as long as there is any hope of it."""
-        while self.scene.ended < len(self.scene.rooms):
+    async def _until_over(self, callers: Callers) -> None:
+        """Wait until all jobs and calls have ended, or for as long as there is any hope of it."""
+        while self.scene.ended < len(self.scene.rooms) or not callers.are_done:
             seen = self._progress()
             await self._until(lambda: self._progress() != seen, HOPE_SECONDS)  # noqa: B023
             if self._progress() == seen:
                 return
 
     def _progress(self) -> tuple[object, ...]:
-        phases = tuple(row.phase for row in self.scene.rooms.values())
+        phases = tuple((row.phase, row.is_over) for row in self.scene.rooms.values())
         return (self.scene.server, phases, tuple(w.finished for w in self.scene.workers.values()))
 
     # ---- watching ----
@@ -216,12 +217,20 @@ class Run:
         try:
             workers = (await watcher.list_workers()).workers
             jobs = (await watcher.list_jobs(agent_name=AGENT_NAME, page_size=200)).jobs
+            rooms = (await watcher.list_rooms(page_size=200)).rooms
+            rules = (await watcher.list_rules(agent_name=AGENT_NAME)).rules
         except CallboardError:
             return  # it is starting, or was killed a moment ago
         if process is not self.cast.server or self.scene.server is ServerState.KILLED:
             return  # an answer of the one that was killed meanwhile
         self.scene.server = ServerState.UP
         self.jobs_known = len(jobs)
+        self.scene.rooms_there = len(rooms)
+        self.scene.people = sum(room.num_participants for room in rooms)
+        self.scene.matched = len({record.job.room.name for record in jobs})
+        self.scene.rules = {
+            rule.name: f"room {rule.match.room} → {rule.agent_name}" for rule in rules
+        }
         for worker in workers:
             self.names[worker.id] = worker.instance_id
         connected = {worker.instance_id for worker in workers}
@@ -256,7 +265,7 @@ class Run:
 
     # ---- the verdict ----
 
-    async def _judge(self, watcher: DispatchClient) -> Verdict:
+    async def _judge(self, watcher: DispatchClient, reported: set[str]) -> Verdict:
         """Let the workers end, hear the server's account and the workers' own, and judge."""
         if self.scene.ended == len(self.scene.rooms):
             self._say("All jobs have ended; callers, server and workers are asked", Mood.GOOD)
@@ -269,16 +278,13 @@ class Run:
                     jobs.append(_server_job(whole))
         except (CallboardError, TimeoutError):
             jobs = []  # a server that does not answer has lost them all
-        return judge(
-            len(self.scene.rooms), self.acknowledged, jobs, read_records(self.cast.record_paths)
-        )
+        return judge(len(self.scene.rooms), reported, jobs, read_records(self.cast.record_paths))
 
 
 def _server_job(record: api_pb2.JobRecord) -> ServerJob:
     ended = {api_pb2.SUCCEEDED, api_pb2.FAILED, api_pb2.CANCELLED}
     return ServerJob(
         id=record.job.id,
-        dispatch_id=record.job.dispatch_id,
         room=record.job.room.name,
         phase=api_pb2.JobPhase.Name(record.phase).lower(),
         epoch=record.epoch,
@@ -286,7 +292,6 @@ def _server_job(record: api_pb2.JobRecord) -> ServerJob:
     )
 
 
-def new_scene() -> Scene:
+def new_scene(calls: list[Call] | None = None) -> Scene:
     """Return the scene before anything has happened."""
-    names = [f"room-{number:02d}" for number in range(1, ROOMS + 1)]
-    return Scene(rooms={name: RoomRow(name) for name in names})
+    return Scene(rooms={call.room: RoomRow(call.room) for call in calls or new_calls()})

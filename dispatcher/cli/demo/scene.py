@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-# A room whose dispatch nobody has acknowledged yet: its caller tries again.
+# A room whose start nobody has acknowledged yet: it is reported again.
 CALLING = "calling"
 WAITING = frozenset({"delayed", "queued", "offered"})
 HELD = frozenset({"assigned", "running"})
@@ -35,10 +35,12 @@ class RoomRow:
     """One room and its job."""
 
     name: str
-    # "" before the dispatch is acknowledged; then the job's phase
+    # "" before the room starts; then the job's phase
     phase: str = ""
     worker: str = ""
     attempt: int = 1
+    # its end has been reported, and acknowledged
+    is_over: bool = False
 
 
 @dataclass(slots=True)
@@ -64,7 +66,15 @@ class Scene:
     url: str = ""
     headline: str = "starting"
     mood: Mood = Mood.CALM
-    acknowledged: int = 0
+    # the rules that the server has: what each says, by its name
+    rules: dict[str, str] = field(default_factory=dict)
+    # what the server knows: rooms that are there, people in them, rooms with a job
+    rooms_there: int = 0
+    people: int = 0
+    matched: int = 0
+    # reports of room events that were acknowledged, and that are waited for
+    reports: int = 0
+    unanswered: int = 0
     kills: list[str] = field(default_factory=list)
     started_at: float = field(default_factory=time.monotonic)
     # fixed for a picture, else the clock's

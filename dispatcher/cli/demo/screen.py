@@ -42,6 +42,7 @@ def picture(scene: Scene) -> RenderableType:
             width=WIDTH,
             border_style=_MOOD_STYLES[scene.mood].removeprefix("bold "),
         ),
+        _rules(scene),
         _rooms(list(scene.rooms.values())),
         Text(),
         _workers(scene.workers.values()),
@@ -64,6 +65,19 @@ def _server_line(scene: Scene) -> RenderableType:
     return grid
 
 
+def _rules(scene: Scene) -> RenderableType:
+    over = sum(row.is_over for row in scene.rooms.values())
+    line = Text("rule ", "bold")
+    for name, says in scene.rules.items():
+        line.append(f"{name}: {says}  ", "cyan")
+    if not scene.rules:
+        line.append("none so far  ", "yellow")
+    line.append("matched ").append(f"{scene.matched}", "bold green").append(" rooms\n")
+    line.append(f"{scene.rooms_there} rooms there, {scene.people} people in them, {over} over")
+    line.append(f", {scene.reports} events reported\n")
+    return line
+
+
 def _rooms(rows: list[RoomRow]) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     height = -(-len(rows) // ROOM_COLUMNS)
@@ -76,7 +90,8 @@ def _room(row: RoomRow) -> Text:
     style = "yellow" if row.phase == CALLING else PHASE_STYLES.get(row.phase, "dim")
     mark = _MARKS.get(row.phase, _WAITING_MARK if not row.worker else _RUNNING_MARK)
     cell = Text.assemble((f"{row.name} ", "dim" if row.phase == "succeeded" else ""))
-    cell.append(f"{mark} {row.phase or 'not yet':<9}", style)
+    phase = "room over" if row.is_over else row.phase or "not yet"
+    cell.append(f"{mark} {phase:<9}", "dim" if row.is_over else style)
     cell.append(f" {row.worker or '':<2}")
     cell.append(f" {f'#{row.attempt}' if row.attempt > 1 else '':<2}", "bold magenta")
     return cell

@@ -1,10 +1,10 @@
 """Was a job lost, did one run twice? Judged from three accounts that cannot agree by accident.
 
-The callers' account: which dispatches were acknowledged. The server's, read at the end: the jobs of
-each dispatch, their ends and epochs. The workers' own record files, written by processes that do
+The callers' account: of which rooms the start was acknowledged. The server's, read at the end: the
+jobs of each room, their ends and epochs. The workers' own record files, written by processes that do
 not know of each other: which job each started and finished, at which epoch.
 
-Lost: an acknowledged dispatch without a job that the server calls succeeded and that a worker's
+Lost: an acknowledged room without a job that the server calls succeeded and that a worker's
 record finished at that very epoch. Doubled: a job whose epoch was started by two workers, that was
 finished more than once, or whose end the server took twice; and a room with more than one job.
 """
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,6 @@ class ServerJob:
     """A job as the server tells it at the end. `ends`: how often its event log ended it."""
 
     id: str
-    dispatch_id: str
     room: str
     phase: str
     epoch: int
@@ -66,11 +66,11 @@ class Verdict:
 
 def judge(
     rooms_wanted: int,
-    acknowledged: Mapping[str, str],
+    reported: AbstractSet[str],
     jobs: Sequence[ServerJob],
     records: Iterable[RecordLine],
 ) -> Verdict:
-    """Return the verdict. `acknowledged` has the room of each acknowledged dispatch by its id."""
+    """Return the verdict. `reported` are the rooms whose start the server has acknowledged."""
     starts: dict[tuple[str, int | None], set[str]] = defaultdict(set)
     start_counts: Counter[tuple[str, int | None]] = Counter()
     finishes: Counter[str] = Counter()
@@ -84,9 +84,7 @@ def judge(
             finishes[line.job_id] += 1
             finished_at.add(at)
     served = {
-        job.dispatch_id
-        for job in jobs
-        if job.phase == "succeeded" and (job.id, job.epoch) in finished_at
+        job.room for job in jobs if job.phase == "succeeded" and (job.id, job.epoch) in finished_at
     }
     doubled = {job_id for (job_id, _), count in start_counts.items() if count > 1}
     doubled |= {job_id for (job_id, _), holders in starts.items() if len(holders) > 1}
@@ -96,9 +94,9 @@ def judge(
     doubled |= {room for room, count in per_room.items() if count > 1}
     return Verdict(
         rooms_wanted=rooms_wanted,
-        rooms=len(set(acknowledged.values())),
+        rooms=len(reported),
         jobs=len({job.id for job in jobs}),
-        lost=tuple(sorted(set(acknowledged) - served)),
+        lost=tuple(sorted(reported - served)),
         doubled=tuple(sorted(doubled)),
     )
 

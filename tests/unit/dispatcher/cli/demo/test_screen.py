@@ -19,6 +19,9 @@ def busy_scene() -> Scene:
     for number, row in enumerate(scene.rooms.values()):
         row.phase = phases[number % len(phases)]
         row.worker, row.attempt = ("w1", 2) if row.phase == "running" else ("", 1)
+    list(scene.rooms.values())[3].is_over = True
+    scene.rules = {"greet-calls": "room call-* → demo", "greet-again": "room call-07 → demo"}
+    scene.matched, scene.rooms_there, scene.people, scene.reports = 20, 19, 25, 44
     for name in ("w1", "w2", "w3", "w4", "w5"):
         scene.workers[name] = WorkerRow(name, 99999, 3, state="starting", running=2, finished=10)
     return scene
@@ -39,9 +42,27 @@ def test_the_screen_fits_a_terminal_of_80_by_24() -> None:
 
 def test_each_room_is_shown_with_its_phase_worker_and_attempt() -> None:
     text = "\n".join(painted(busy_scene()))
-    assert all(f"room-{number:02d}" in text for number in range(1, 25))
-    assert "room-01 ● running   w1 #2" in text
-    assert "room-05 ○ calling" in text
+    assert all(f"call-{number:02d}" in text for number in range(1, 25))
+    assert "call-01 ● running   w1 #2" in text
+    assert "call-05 ○ calling" in text
+
+
+def test_a_room_that_is_over_is_shown_as_over() -> None:
+    assert "call-04 ✓ room over" in "\n".join(painted(busy_scene()))
+
+
+def test_the_rules_their_matches_and_the_rooms_are_shown() -> None:
+    text = " ".join("\n".join(painted(busy_scene())).split())
+    assert (
+        "greet-calls: room call-* → demo greet-again: room call-07 → demo matched 20 rooms" in text
+    )
+    assert "19 rooms there, 25 people in them, 1 over, 44 events reported" in text
+
+
+def test_a_server_without_a_rule_is_shown_so() -> None:
+    scene = busy_scene()
+    scene.rules = {}
+    assert "rule none so far" in "\n".join(painted(scene))
 
 
 def test_the_count_of_each_kind_of_job_is_shown() -> None:

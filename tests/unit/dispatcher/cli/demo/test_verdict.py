@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dispatcher.cli.demo.verdict import RecordLine, ServerJob, Verdict, judge, read_records
 
-ACKNOWLEDGED = {"AD_1": "one", "AD_2": "two"}
+REPORTED = frozenset({"one", "two"})
 JOBS = (
-    ServerJob("AJ_1", "AD_1", "one", "succeeded", epoch=1, ends=1),
-    ServerJob("AJ_2", "AD_2", "two", "succeeded", epoch=2, ends=1),
+    ServerJob("AJ_1", "one", "succeeded", epoch=1, ends=1),
+    ServerJob("AJ_2", "two", "succeeded", epoch=2, ends=1),
 )
 
 
@@ -26,9 +26,9 @@ RECORDS = [*ran("AJ_1", 1, "w1"), RecordLine("start", "AJ_2", 1, "w2"), *ran("AJ
 def verdict(
     jobs: tuple[ServerJob, ...] = JOBS,
     records: list[RecordLine] = RECORDS,
-    acknowledged: dict[str, str] = ACKNOWLEDGED,
+    reported: frozenset[str] = REPORTED,
 ) -> Verdict:
-    return judge(2, acknowledged, jobs, records)
+    return judge(2, reported, jobs, records)
 
 
 def test_a_job_taken_over_from_a_dead_worker_is_neither_lost_nor_doubled() -> None:
@@ -36,20 +36,30 @@ def test_a_job_taken_over_from_a_dead_worker_is_neither_lost_nor_doubled() -> No
     assert str(verdict()) == "2 rooms, 2 jobs, 0 lost, 0 doubled"
 
 
-def test_a_dispatch_without_a_job_is_lost() -> None:
-    assert verdict(jobs=JOBS[:1]).lost == ("AD_2",)
+def test_a_room_without_a_job_is_lost() -> None:
+    assert verdict(jobs=JOBS[:1]).lost == ("two",)
+
+
+def test_a_rule_that_never_matched_is_no_good_verdict() -> None:
+    unserved = verdict(jobs=(), records=[])
+    assert (unserved.lost, unserved.is_good) == (("one", "two"), False)
+
+
+def test_a_job_in_a_room_that_nobody_told_of_is_no_good_verdict() -> None:
+    stray = ServerJob("AJ_3", "three", "succeeded", epoch=1, ends=1)
+    assert not verdict(jobs=(*JOBS, stray), records=[*RECORDS, *ran("AJ_3", 1, "w1")]).is_good
 
 
 def test_a_job_that_did_not_succeed_is_lost() -> None:
-    assert verdict(jobs=(JOBS[0], replace(JOBS[1], phase="failed"))).lost == ("AD_2",)
+    assert verdict(jobs=(JOBS[0], replace(JOBS[1], phase="failed"))).lost == ("two",)
 
 
 def test_a_success_that_no_worker_recorded_is_lost() -> None:
-    assert verdict(records=RECORDS[:-1]).lost == ("AD_2",)
+    assert verdict(records=RECORDS[:-1]).lost == ("two",)
 
 
 def test_a_success_that_a_worker_recorded_for_another_epoch_is_lost() -> None:
-    assert verdict(jobs=(JOBS[0], replace(JOBS[1], epoch=3))).lost == ("AD_2",)
+    assert verdict(jobs=(JOBS[0], replace(JOBS[1], epoch=3))).lost == ("two",)
 
 
 def test_an_epoch_that_two_workers_started_is_doubled() -> None:
@@ -69,12 +79,12 @@ def test_a_job_whose_end_the_server_took_twice_is_doubled() -> None:
 
 
 def test_a_room_with_two_jobs_is_doubled() -> None:
-    more = ServerJob("AJ_3", "AD_1", "one", "queued", epoch=1, ends=0)
+    more = ServerJob("AJ_3", "one", "queued", epoch=1, ends=0)
     assert verdict(jobs=(*JOBS, more)).doubled == ("one",)
 
 
 def test_a_room_that_was_never_acknowledged_is_no_good_verdict() -> None:
-    served = verdict(jobs=JOBS[:1], acknowledged={"AD_1": "one"})
+    served = verdict(jobs=JOBS[:1], reported=frozenset({"one"}))
     assert (served.lost, served.doubled, served.is_good) == ((), (), False)
 
 
