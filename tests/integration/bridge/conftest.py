@@ -14,5 +14,5 @@ async def shared(
     anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
     """LiveKit's server and ours, which is its worker."""
-    async with stage(tmp_path_factory.mktemp("bridge")) as running:
+    async with stage(Stage(tmp_path_factory.mktemp("bridge"))) as running:
         yield running

@@ -35,27 +35,30 @@ _numbers = itertools.count(1)
 class Stage:
     """The two servers, on ports that stay the same, and the workers of a test."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object], **sfu: Any) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, object] | None = None, **sfu: Any
+    ) -> None:
         self.folder = folder
         ours = folder / "callboard"
         ours.mkdir()
         self.server = Server(ours)
         self.sfu = LiveKitServer(
             folder / "livekit",
-            webhook_urls=[f"{self.server.http_url}/webhooks/livekit"],
-            departure_seconds=1,
-            **sfu,
+            **{
+                "webhook_urls": [f"{self.server.http_url}/webhooks/livekit"],
+                "departure_seconds": 1,
+                **sfu,
+            },
         )
-        self.server.settings = {**SETTINGS, "room_url": self.sfu.url, **settings}
+        self.server.settings = {**SETTINGS, "room_url": self.sfu.url, **(settings or {})}
         self.workers: list[Worker] = []
 
-    def new_worker(self, agent_name: str, *, mode: str = "dev") -> Worker:
+    def new_worker(self, agent_name: str, *, script: str = str(AGENT)) -> Worker:
         """Start a worker of livekit-agents that knows our server alone."""
         worker = Worker(
             self.folder / f"worker-{next(_numbers)}",
             self.server.url,
-            script=str(AGENT),
-            mode=mode,
+            script=script,
             settings={"CONFORMANCE_AGENT": agent_name},
         )
         self.workers.append(worker)
@@ -63,7 +66,7 @@ class Stage:
 
     async def jobs(self, **where: str) -> list[dict[str, Any]]:
         """All jobs that our server has, newest first."""
-        token = mint_api_token(API_KEY, API_SECRET, now_ns=time.time_ns(), dispatch_admin=True)
+        token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
         found: list[dict[str, Any]] = []
         page = ""
         async with httpx2.AsyncClient(timeout=20) as client:
@@ -104,11 +107,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    folder: Path, settings: Mapping[str, object] | None = None, **sfu: Any
-) -> AsyncIterator[Stage]:
+async def stage(one: Stage) -> AsyncIterator[Stage]:
     """Run both servers while the context lasts."""
-    one = Stage(folder, settings or {}, **sfu)
     try:
         await one.sfu.start()
         await one.server.start()
@@ -118,6 +118,11 @@ async def stage(
             worker.clean_up()
         one.server.clean_up()
         one.sfu.clean_up()
+
+
+def now_ns() -> int:
+    """The time, as tokens want it."""
+    return time.time_ns()
 
 
 def new_room() -> str:

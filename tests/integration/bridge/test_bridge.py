@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from livekit import api
 
@@ -50,9 +52,9 @@ async def test_agents_of_create_room_are_called_through_our_own_address(shared: 
 
 
 async def test_an_unnamed_worker_is_called_for_a_room_that_names_nobody(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
 ) -> None:
-    async with stage(tmp_path_factory.mktemp("unnamed")) as own, own.sfu.calling() as client:
+    async with stage(Stage(tmp_path)) as own, own.sfu.calling() as client:
         early = new_room()
         await client.room.create_room(api.CreateRoomRequest(name=early))
         worker = own.new_worker("")
@@ -82,9 +84,9 @@ async def test_a_dispatch_that_is_deleted_at_the_sfu_ends_its_job(shared: Stage)
 
 
 async def test_a_job_outlives_a_restart_of_the_sfu_and_there_is_no_second(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
 ) -> None:
-    async with stage(tmp_path_factory.mktemp("restarted")) as own:
+    async with stage(Stage(tmp_path)) as own:
         worker = own.new_worker("lasting")
         await worker.registered()
         await own.registered("lasting")
