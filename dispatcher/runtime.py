@@ -24,6 +24,8 @@ import anyio.abc
 
 from dispatcher.core.commit import GroupCommit, void_jobs
 from dispatcher.core.effects import (
+    CreateDispatch,
+    CreateJob,
     Effect,
     Message,
     NoteIgnored,
@@ -33,8 +35,14 @@ from dispatcher.core.effects import (
     StoreRequest,
 )
 from dispatcher.core.engine import Engine
-from dispatcher.core.events import AssignmentExpired, DrainStarted, Event, StoreResult
-from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.events import (
+    AssignmentExpired,
+    DispatchCreated,
+    DrainStarted,
+    Event,
+    StoreResult,
+)
+from dispatcher.core.jobs import Job, JobState, Nanoseconds
 from dispatcher.store.contract import Retention, Store
 from protocol.errors import CallboardError, StoreError
 
@@ -68,6 +76,10 @@ class Delivery(Protocol):
 
 class Witness(Protocol):
     """Is told of what the runtime does, for logs and metrics. Called on the event loop."""
+
+    def created(self, job: Job, state: JobState) -> None:
+        """A new job is durable."""
+        ...
 
     def recorded(self, move: RecordMove) -> None:
         """A move of a job is durable."""
@@ -156,6 +168,8 @@ class Runtime:
         self._timer_at: Nanoseconds = 0
         # why the store cannot write now; None while it can
         self._failing: StoreError | None = None
+        # what a read found that cannot be mended: the store is not to be trusted after that
+        self._damage: StoreError | None = None
         # what the engine raised: nothing more is decided after that
         self._broken: Exception | None = None
         self._is_open = False
@@ -171,6 +185,12 @@ class Runtime:
     def failing(self) -> StoreError | None:
         """Why the store cannot write now; None while it can."""
         return self._failing
+
+    def note_damage(self, error: StoreError) -> None:
+        """Somebody who read found that the store is broken beyond trying again: end the run."""
+        if self._damage is None:
+            self._damage = error
+            self._work.set()
 
     def submit(self, event: Event) -> None:
         """Tell the engine what happened, and have its effects carried out."""
@@ -264,6 +284,8 @@ class Runtime:
                     f"the engine failed ({type(self._broken).__name__}: {self._broken}); nothing that"
                     " was acknowledged is lost: start the server again, and report this with its log"
                 ) from self._broken
+            if self._damage is not None:
+                raise self._damage
             if self._underway is None:
                 self._work.clear()
                 await self._work.wait()
@@ -280,6 +302,7 @@ class Runtime:
                 pause = min(pause * 2, self._limits.commit_retry_seconds_max)
                 self._underway = None
                 self._commits.failed()
+                self._refuse_creations(error)
                 self._begin_commit()
                 continue
             if self._failing is not None:
@@ -292,8 +315,15 @@ class Runtime:
             for job_id in void:
                 self._prepared.pop(job_id, None)
             for request in batch:
-                if type(request) is RecordMove and request.job_id not in void:
-                    self._witness.recorded(request)
+                if type(request) is RecordMove:
+                    if request.job_id not in void:
+                        self._witness.recorded(request)
+                elif type(request) is CreateDispatch:
+                    for job, state in request.jobs:
+                        if job.id not in void:
+                            self._witness.created(job, state)
+                elif type(request) is CreateJob:
+                    self._witness.created(request.job, request.state)
             if self._committed is not None:
                 self._committed()
             effects: list[Effect] = []
@@ -304,6 +334,20 @@ class Runtime:
                 loop = asyncio.get_running_loop()
                 self._rest = loop.call_later(self._limits.rest_seconds, self._end_rest)
             self._carry_out(effects)
+
+    def _refuse_creations(self, error: StoreError) -> None:
+        """Refuse the calls that would make something, and see that nothing of theirs is made.
+
+        The store may be away for long, and a caller that was refused calls again by another id.
+        """
+        for request in self._commits.revoke_creations():
+            entry = self._callers.get(request.request)
+            if entry is not None and not entry[0].done():
+                entry[0].set_exception(error.with_traceback(None))
+            for job, _ in request.jobs:
+                self._prepared.pop(job.id, None)
+            existed = DispatchCreated(request.request, request.dispatch.id, created=False)
+            self._carry_out(self._turn(self.engine.handle, existed, self.now()))
 
     async def _give_up(self) -> None:
         """Answer callers who have waited for too long: looked at together, which costs a call nothing."""
@@ -317,7 +361,8 @@ class Runtime:
                 if not caller.done():
                     caller.set_exception(
                         Overloaded(
-                            f"the store did not answer within {limits.ask_timeout_seconds:g} s"
+                            f"the store did not answer within {limits.ask_timeout_seconds:g} s; what"
+                            " was asked may still be done: ask again with the same request id"
                         )
                     )
 

@@ -11,6 +11,7 @@ from collections import Counter
 import structlog
 
 from dispatcher.core.effects import Ignored, NoteIgnored, RecordMove
+from dispatcher.core.jobs import Job, JobState
 from dispatcher.core.lifecycle import JobTrigger
 from protocol.errors import StoreError
 
@@ -33,6 +34,20 @@ class LogWitness:
     def __init__(self) -> None:
         # how often each reason to ignore a worker's word occurred
         self.ignored_counts: Counter[Ignored] = Counter()
+
+    def created(self, job: Job, state: JobState) -> None:
+        """A new job is durable."""
+        if _log.is_enabled_for(logging.DEBUG):
+            _log.debug(
+                "job_moved",
+                kind=JobTrigger.CREATED.value,
+                job_id=job.id,
+                worker_id=state.worker_id,
+                epoch=state.epoch,
+                attempt=state.attempt,
+                error="",
+                detail=f"for room {job.room!r}, agent {job.lane.agent_name!r}",
+            )
 
     def recorded(self, move: RecordMove) -> None:
         """A move of a job is durable."""

@@ -24,6 +24,7 @@ from dispatcher.core.effects import (
     CreateDispatch,
     Effect,
     Message,
+    ReleaseJobs,
     Reply,
     SendAssignment,
     SendVerdicts,
@@ -35,6 +36,7 @@ from dispatcher.core.events import DispatchCreated, MoveRefused, StoreResult
 _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
 _NONE: frozenset[str] = frozenset()
+_NOTHING = ReleaseJobs(())
 
 
 def void_jobs(batch: Iterable[StoreRequest], results: Iterable[StoreResult]) -> frozenset[str]:
@@ -130,17 +132,31 @@ class GroupCommit:
         self._durable += len(self._underway)
         self._underway = []
         if void:
-            # All there will ever be of them: the engine learns of it with the results.
-            self._gated = deque(
-                (mark, true)
-                for mark, message in self._gated
-                if (true := _without(message, void)) is not None
-            )
+            self._purge(void)  # all there will ever be: the engine learns of it with the results
         released: list[Message] = []
         gated = self._gated
         while gated and gated[0][0] <= self._durable:
             released.append(gated.popleft()[1])
         return released
+
+    def revoke_creations(self) -> list[CreateDispatch]:
+        """Take back the dispatches that no batch has: their callers are refused, nothing is made."""
+        revoked: list[CreateDispatch] = []
+        for place, request in enumerate(self._waiting):
+            if type(request) is CreateDispatch:
+                revoked.append(request)
+                self._waiting[place] = _NOTHING  # in its place, because places are counted
+        if revoked:
+            self._purge(frozenset(job.id for request in revoked for job, _ in request.jobs))
+        return revoked
+
+    def _purge(self, void: frozenset[str]) -> None:
+        """Unsay what was promised of these jobs."""
+        self._gated = deque(
+            (mark, true)
+            for mark, message in self._gated
+            if (true := _without(message, void)) is not None
+        )
 
     def failed(self) -> None:
         """The batch under way changed nothing: it is the next to be taken again."""

@@ -23,7 +23,7 @@ from dispatcher.server.access import Access, Bearer, header
 from dispatcher.server.bodies import read_body
 from dispatcher.server.limits import ServerLimits
 from protocol.codec import BodyFormat, body_format, parse_body, print_body
-from protocol.errors import CallboardError, TokenError, TwirpCode, TwirpError, WireError
+from protocol.errors import CallboardError, StoreError, TokenError, TwirpCode, TwirpError, WireError
 from protocol.limits import check_text
 
 if TYPE_CHECKING:
@@ -56,13 +56,15 @@ class Method(Generic[Q]):
     """One row of the table.
 
     `takes_unknown` False: a JSON body with a field that we do not know is refused, where leaving it
-    out would change what is asked for.
+    out would change what is asked for. `takes_unknown_names`: so is the name of an enum's value, but
+    where LiveKit's own messages are passed on, which may be newer than we are.
     """
 
     request: type[Q]
     may_call: Callable[[Bearer, Q], bool]
     handle: Callable[[Call, Q], Awaitable[Message]]
     takes_unknown: bool = True
+    takes_unknown_names: bool = False
 
 
 # By service ("livekit.AgentDispatchService") and method.
@@ -78,6 +80,7 @@ class Twirp:
         access: Access,
         limits: ServerLimits,
         clock: Callable[[], Nanoseconds],
+        note_damage: Callable[[StoreError], None] = lambda _: None,
     ) -> None:
         self._services = frozenset(methods)
         self._methods = {
@@ -88,6 +91,8 @@ class Twirp:
         self._access = access
         self._limits = limits
         self._clock = clock
+        # told of a store that is broken beyond trying again
+        self._note_damage = note_damage
 
     def serves(self, path: str) -> bool:
         """Is a path below /twirp/ that of a service in the table, whatever its method?"""
@@ -103,7 +108,11 @@ class Twirp:
             await send_error(send, error.as_twirp())
         except CallboardError as error:
             if error.retryable:
-                await send_error(send, TwirpError(TwirpCode.UNAVAILABLE, str(error)))
+                await send_error(send, TwirpError(TwirpCode.UNAVAILABLE, error.for_caller))
+                return
+            if isinstance(error, StoreError):
+                self._note_damage(error)
+                await send_error(send, TwirpError(TwirpCode.UNAVAILABLE, "the store is damaged"))
                 return
             log.exception("api_call_failed", path=scope["path"])
             await send_error(send, _INTERNAL)
@@ -129,7 +138,12 @@ class Twirp:
             receive, self._limits.wire.body_bytes_max, self._limits.body_timeout_seconds
         )
         request = parse_body(
-            body, form, method.request, self._limits.wire, ignore_unknown=method.takes_unknown
+            body,
+            form,
+            method.request,
+            self._limits.wire,
+            ignore_unknown=method.takes_unknown,
+            ignore_unknown_names=method.takes_unknown_names,
         )
         if not method.may_call(bearer, request):
             _deny()

@@ -205,6 +205,7 @@ class CapKept(Checker):
             if (
                 self.now - sent_at >= timeout
                 or facts is None
+                or job_id in self.facts.refused
                 or (not facts.rows and self.stored_dispatch(facts.job.dispatch_id) is not None)
                 or ((last := facts.last) is not None and last.phase.is_ended)
             ):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from dispatcher.core.effects import (
     DropWorker,
     Message,
+    Outcome,
+    Reply,
     SendAssignment,
     SendOffer,
     SendTermination,
@@ -107,6 +109,9 @@ class Facts(Watcher):
         # dispatches whose deletion this server process was asked for, and any
         self.deletions_heard: set[str] = set()
         self.ever_deleted: set[str] = set()
+        # jobs of calls, by request; and those whose call was refused: they never were
+        self._asked: dict[int, list[str]] = {}
+        self.refused: set[str] = set()
         # connections of workers that say nothing of who they are
         self.stock_ids: set[str] = set()
         self.running: dict[tuple[str, int], list[str]] = {}
@@ -179,6 +184,7 @@ class Facts(Watcher):
 
     def _heard_caller(self, event: Event) -> None:
         if isinstance(event, DispatchRequested):
+            self._asked[event.request] = [job.id for job in event.jobs]
             for job in event.jobs:
                 self.jobs[job.id] = JobFacts(job)
         elif isinstance(event, DispatchDeletionRequested):
@@ -214,6 +220,10 @@ class Facts(Watcher):
     def sent(self, message: Message, link: Link | None) -> None:
         """Remember what was sent."""
         if link is None:
+            if isinstance(message, Reply):
+                jobs = self._asked.pop(message.request, [])
+                if message.outcome is Outcome.REFUSED:
+                    self.refused.update(jobs)
             return
         connection = self.connections.get(link.worker_id)
         if connection is None:
@@ -270,7 +280,11 @@ class Facts(Watcher):
         for row in rows:
             facts = self.jobs.get(row.job_id)
             if facts is not None:
-                if row.phase is JobPhase.ASSIGNED and not facts.is_sent_ahead:
+                before = facts.last
+                if row.phase is JobPhase.ASSIGNED and (
+                    # Of a reserved job the assignment went out, or expired, before this row.
+                    before is None or before.phase is not JobPhase.OFFERED
+                ):
                     facts.ended_by = set()
                 facts.rows.append(row)
                 if row.phase is JobPhase.QUEUED:

@@ -216,7 +216,7 @@ class EagerCommit(GroupCommit):
 
 
 class ForgetfulCommit(GroupCommit):
-    """Of the messages that a commit releases, every fifth is lost."""
+    """Of the receipts that a commit releases, every fifth is lost."""
 
     _released = 0
 
@@ -224,8 +224,8 @@ class ForgetfulCommit(GroupCommit):
         """Lose it."""
         kept: list[Message] = []
         for message in super().committed(void):
-            self._released += 1
-            if self._released % 5:
+            self._released += isinstance(message, SendStatusReceipt)
+            if self._released % 5 or not isinstance(message, SendStatusReceipt):
                 kept.append(message)
         return kept
 
@@ -304,7 +304,7 @@ PLANTED: Sequence[PlantedBug] = (
         "free workers are asked",
         Parts(engine=deaf_to(DeadlineKind.BACKOFF)),
     ),
-    PlantedBug("loses released messages", "deadlines fire", Parts(commits=ForgetfulCommit)),
+    PlantedBug("loses receipts", "deadlines fire", Parts(commits=ForgetfulCommit)),
     PlantedBug("hears no lapse", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.OFFER))),
     PlantedBug(
         "hears no end of grace", "deadlines fire", Parts(engine=deaf_to(DeadlineKind.GRACE))

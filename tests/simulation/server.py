@@ -17,6 +17,7 @@ from dispatcher.core.effects import (
     Effect,
     Message,
     NoteIgnored,
+    Outcome,
     Reply,
     SendAssignment,
     StoreRequest,
@@ -24,6 +25,7 @@ from dispatcher.core.effects import (
 from dispatcher.core.engine import Engine
 from dispatcher.core.events import (
     AssignmentExpired,
+    DispatchCreated,
     DrainStarted,
     Event,
     StoreResult,
@@ -56,6 +58,8 @@ class Server:
         self._timer_at: Nanoseconds | None = None
         # results of a commit are being given to the engine: the next commit begins after them
         self._is_handing_in = False
+        # calls that were refused because the store could not write
+        self._refused: set[int] = set()
         # when the commit under way began; None: there is none
         self._commit_begun: Nanoseconds | None = None
 
@@ -85,6 +89,7 @@ class Server:
         self._timer_at = None
         self._is_handing_in = False
         self._commit_begun = None
+        self._refused = set()
         recovered = world.database.open()
         world.trace.started(self.incarnation)
         self.submit(recovered)
@@ -186,6 +191,12 @@ class Server:
         except StoreUnavailable:
             self.steady_since = None
             self._commits.failed()
+            for request in self._commits.revoke_creations():
+                refusal = Reply(request.request, Outcome.REFUSED)
+                world.trace.sent(refusal, None)
+                world.callers.replied(refusal)
+                self._refused.add(request.request)
+                self.submit(DispatchCreated(request.request, request.dispatch.id, created=False))
             world.timeline.after(SECOND // 10, self._retry, incarnation)
             return
         except CallboardError as error:
@@ -230,6 +241,8 @@ class Server:
             world.trace.noted(message)
             return
         if isinstance(message, Reply):
+            if message.request in self._refused:
+                return  # its caller has been told already
             world.trace.sent(message, None)
             world.callers.replied(message)
             return

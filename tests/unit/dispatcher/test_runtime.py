@@ -20,6 +20,7 @@ from dispatcher.core.effects import (
     Message,
     NoteIgnored,
     Outcome,
+    PutNote,
     RecordMove,
     Reply,
     SendAssignment,
@@ -46,6 +47,7 @@ from dispatcher.core.jobs import (
     SECOND,
     Dispatch,
     Job,
+    JobState,
     JobStatus,
     JobType,
     Lane,
@@ -55,7 +57,7 @@ from dispatcher.core.jobs import (
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.policy import Policy
 from dispatcher.runtime import EngineFailed, Overloaded, Runtime, RuntimeLimits
-from dispatcher.store.contract import Retention
+from dispatcher.store.contract import JobFilter, Retention
 from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
 from tests.support.memory_store import MemoryStore
 
@@ -124,6 +126,7 @@ class Bench:
         self.store = GatedStore()
         self.time: Nanoseconds = 1_000 * SECOND
         self.sent: list[Message] = []
+        self.created_jobs: list[str] = []
         self.recorded_moves: list[RecordMove] = []
         self.ignored_notes: list[NoteIgnored] = []
         self.failures: list[StoreError] = []
@@ -147,6 +150,9 @@ class Bench:
 
     def prepare(self, assignment: SendAssignment) -> Callable[[], None]:
         return lambda: self.sent.append(assignment)
+
+    def created(self, job: Job, state: JobState) -> None:
+        self.created_jobs.append(job.id)
 
     def recorded(self, move: RecordMove) -> None:
         self.recorded_moves.append(move)
@@ -370,35 +376,55 @@ async def test_workers_go_on_while_the_store_is_full_and_everything_flows_after(
 async def test_a_batch_that_failed_is_committed_once_and_in_order() -> None:
     async with running(Bench()) as bench:
         bench.store.error = full()
-        orders = [bench.order()(request) for request in range(1, 6)]
-        for event in orders:
-            bench.runtime.submit(event)
+        for number in range(5):  # each worker's agent is learned, which is written down
+            said = Registration("p", f"agent-{number}", "", "", (JobType.ROOM,))
+            bench.runtime.submit(WorkerRegistered(f"w{number}", said))
             await bench.quiet()
         bench.store.error = None
         bench.store.is_open_to_all = True
         await bench.until(lambda: sum(map(len, bench.store.passed)) == 5)
         committed = [
-            r.request for batch in bench.store.passed for r in batch if hasattr(r, "request")
+            r.note.key for batch in bench.store.passed for r in batch if isinstance(r, PutNote)
         ]
-        assert committed == [1, 2, 3, 4, 5]
+        assert committed == [f"agent-{number}" for number in range(5)]
 
 
-async def test_a_caller_that_waited_when_the_store_filled_up_is_answered_once_it_can_write() -> (
-    None
-):
+async def test_a_caller_that_waits_when_the_store_fills_up_is_refused_and_nothing_is_made() -> None:
     async with running(Bench()) as bench, anyio.create_task_group() as tasks:
-        replies: list[Reply] = []
+        refusals: list[StoreError] = []
+        bench.worker()
 
         async def call() -> None:
-            replies.append(await bench.ask())
+            try:
+                await bench.ask()
+            except StoreError as error:
+                refusals.append(error)
 
-        tasks.start_soon(call)
-        await bench.until(lambda: bench.store.arrived)
+        for _ in range(3):
+            tasks.start_soon(call)
+        await bench.until(lambda: len(bench.of(SendOffer)) == 3)
+        bench.accept("AJ_1")
         bench.store.error = full()
-        await bench.until(lambda: bench.failures)
+        await bench.until(lambda: len(refusals) == 3)
+        assert all(error.retryable for error in refusals)
         bench.store.error = None
-        bench.store.let_pass()
-        await bench.until(lambda: replies)
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: bench.recoveries)
+        await bench.quiet()
+        assert bench.created_jobs == []
+        assert await bench.store.list_jobs(JobFilter("p"), 9) == []
+        assert not bench.of(SendAssignment)
+        assert not bench.runtime.engine.jobs
+        await bench.ask()
+        assert bench.created_jobs == ["AJ_4"]
+
+
+async def test_damage_that_a_reader_finds_ends_the_run_in_its_own_words() -> None:
+    bench = Bench()
+    bench.runtime.note_damage(StoreCorrupt("is damaged", "somewhere", "restore it"))
+    with anyio.fail_after(5), pytest.raises(StoreCorrupt, match="is damaged"):
+        await bench.runtime.run()
+    assert bench.store.is_closed
 
 
 async def test_refusing_ten_thousand_callers_gathers_no_memory() -> None:
