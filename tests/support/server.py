@@ -20,9 +20,11 @@ from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.config import ApiKey, Config, Webhook
 from dispatcher.core.policy import Policy
 from dispatcher.notifier.limits import NotifierLimits
+from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.rule_checks import RuleLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
+from protocol import wire_pb2
 from protocol.tokens import mint_api_token
 
 KEY = "devkey"
@@ -72,6 +74,8 @@ async def running_server(
     webhooks: tuple[Webhook, ...] = (),
     notifier: NotifierLimits | None = None,
     rules: RuleLimits | None = None,
+    room_configurations: Mapping[str, wire_pb2.RoomConfiguration] | None = None,
+    room_configuration_limits: RoomConfigurationLimits | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run a server while the context lasts, then drain it."""
     config = Config(
@@ -90,6 +94,8 @@ async def running_server(
         webhooks=webhooks,
         notifier=notifier or NotifierLimits(),
         rules=rules or RuleLimits(),
+        room_configurations=room_configurations or {},
+        room_configuration_limits=room_configuration_limits or RoomConfigurationLimits(),
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:
