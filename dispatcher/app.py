@@ -135,6 +135,7 @@ def compose(config: Config) -> Parts:
         access,
         limits,
         time.time_ns,
+        runtime.note_damage,
     )
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
     webhooks = Webhooks(_webhook_signers(config, access), reports, limits, time.time_ns)
@@ -331,7 +332,7 @@ def _why_not_ready(runtime: Runtime) -> str | None:
     if runtime.ready:
         return None
     if runtime.failing is not None:
-        return str(runtime.failing)
+        return runtime.failing.for_caller
     if runtime.engine.is_draining:
         return "draining"
     return "the store is not open"

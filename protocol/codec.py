@@ -11,8 +11,9 @@ that is not a number (see `limits.bounded_load`).
 
 from __future__ import annotations
 
+import json
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -20,6 +21,9 @@ from google.protobuf.message import DecodeError, Message
 from protocol.errors import CloseCode, FrameError, TwirpCode, TwirpError
 from protocol.limits import DEFAULT_LIMITS, WireLimits, text_bytes
 from protocol.wire_pb2 import ServerMessage, WorkerMessage
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
 
 __all__ = [
     "BodyFormat",
@@ -39,6 +43,7 @@ M = TypeVar("M", bound=Message)
 # protobuf's own bound for binary messages, which no message of ours comes near.
 _DEPTH_MAX = 100
 _REASON_CHARACTERS_MAX = 200
+_NAME_CHARACTERS_MAX = 60
 
 
 class FrameFormat(Enum):
@@ -104,7 +109,9 @@ def body_format(content_type: str | None) -> BodyFormat:
     for candidate in BodyFormat:
         if media_type == candidate.value:
             return candidate
-    raise TwirpError(TwirpCode.BAD_ROUTE, f"unexpected Content-Type: {_one_line(media_type)!r}")
+    shown = _one_line(media_type) if media_type else ""
+    known = " or ".join(candidate.value for candidate in BodyFormat)
+    raise TwirpError(TwirpCode.BAD_ROUTE, f"unexpected Content-Type: {shown!r}; it must be {known}")
 
 
 def parse_body(
@@ -114,10 +121,13 @@ def parse_body(
     limits: WireLimits = DEFAULT_LIMITS,
     *,
     ignore_unknown: bool = True,
+    ignore_unknown_names: bool = True,
 ) -> M:
     """The request in a Twirp body. TwirpError `malformed`, or `invalid_argument` when too large.
 
-    Without `ignore_unknown`, a JSON field that the message does not have is malformed.
+    Without `ignore_unknown`, a JSON field that the message does not have is malformed; without
+    `ignore_unknown_names`, the name of an enum's value that we do not know is. (LiveKit's server
+    leaves both out; their numbers pass in any case.)
     """
     if len(body) > limits.body_bytes_max:
         raise TwirpError(
@@ -131,7 +141,11 @@ def parse_body(
             raise _malformed("protobuf", error) from None
     message = message_type()
     try:
-        _parse_json(body.decode(), message, ignore_unknown=ignore_unknown)
+        text = body.decode()
+        _parse_json(text, message, ignore_unknown=ignore_unknown)
+        descriptor = cast("Descriptor", message.DESCRIPTOR)
+        if ignore_unknown and not ignore_unknown_names and _has_enums(descriptor):
+            _check_names(json.loads(text), descriptor, "")
     except (UnicodeDecodeError, json_format.ParseError) as error:
         raise _malformed("JSON", error) from None
     return message
@@ -195,6 +209,44 @@ def _parse_json(text: str, message: Message, *, ignore_unknown: bool = True) -> 
         raise json_format.ParseError(str(error)) from None
     except RecursionError:
         raise json_format.ParseError("nested too deeply") from None
+
+
+def _has_enums(descriptor: Descriptor, above: frozenset[str] = frozenset()) -> bool:
+    """Is there an enum in the message, or in one inside it?"""
+    above |= {descriptor.full_name}
+    return any(
+        field.enum_type is not None
+        or (
+            field.message_type is not None
+            and field.message_type.full_name not in above
+            and _has_enums(field.message_type, above)
+        )
+        for field in descriptor.fields
+    )
+
+
+def _check_names(value: object, descriptor: Descriptor, path: str) -> None:
+    """ParseError for the name of an enum's value that we do not know, in JSON that was parsed."""
+    if not isinstance(value, dict):
+        return
+    by_name, by_camel_name = descriptor.fields_by_name, descriptor.fields_by_camelcase_name
+    for name, inner in value.items():
+        field = by_name.get(name) or by_camel_name.get(name)
+        if field is None:
+            continue
+        for each in inner if isinstance(inner, list) else (inner,):
+            if field.message_type is not None:
+                _check_names(each, field.message_type, f"{path}{name}.")
+            elif (
+                field.enum_type is not None
+                and isinstance(each, str)
+                and each not in field.enum_type.values_by_name
+                and not each.lstrip("-").isdecimal()
+            ):
+                known = ", ".join(field.enum_type.values_by_name)
+                raise json_format.ParseError(
+                    f"{path}{name}: {each[:_NAME_CHARACTERS_MAX]!r} is not one of {known}"
+                )
 
 
 def _malformed(format_name: str, error: Exception) -> TwirpError:

@@ -131,6 +131,11 @@ class CallboardError(Exception):
 
     retryable: ClassVar[bool] = False
 
+    @property
+    def for_caller(self) -> str:
+        """What somebody may read who calls over the network: nothing of this machine."""
+        return str(self)
+
 
 class ConfigError(CallboardError):
     """A setting that cannot be used; the message names the setting and its source."""
@@ -246,6 +251,12 @@ class StoreError(CallboardError):
 
     def __str__(self) -> str:
         return " ".join(f"{self.place}: {self.cause}; {self.remedy}".split())
+
+    @property
+    def for_caller(self) -> str:
+        # its place is a path, and the remedy is for who runs the server: both are in its log
+        cause = self.cause.replace(self.place, "...") if self.place else self.cause
+        return " ".join(f"the server's store: {cause}".split())
 
 
 class StoreUnavailable(StoreError):

@@ -115,6 +115,8 @@ class Board:
         self.random = random
         # the time of this turn
         self.now: Nanoseconds = 0
+        # when the store was opened: nobody was here before
+        self.opened_at: Nanoseconds = 0
         # effects of this turn, in order
         self.effects: list[Effect] = []
         self.workers: dict[str, Worker] = {}

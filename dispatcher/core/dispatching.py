@@ -168,6 +168,7 @@ class Dispatching:
     def recovered(self, event: StoreRecovered) -> None:
         """The store was opened: hold what was held, and finish what was begun."""
         board = self._board
+        board.opened_at = board.now
         for lane, waiting in event.waiting.items():
             board.queue(lane).waiting = waiting
         if event.next_due is not None:

@@ -105,10 +105,20 @@ class Offering:
             reason=JobStateReason.NO_CAPACITY,
             error=f"no worker of agent {lane.agent_name!r}"
             + (f", deployment {lane.deployment!r}," if lane.deployment else "")
-            + f" took the job within {hand.held.queue_time / 1e9:g} s",
+            + f" took the job within {self._wait_told(hand)}",
             ended_at=board.now,
         )
         board.let_go(hand)
+
+    def _wait_told(self, hand: JobInHand) -> str:
+        """Say how long a job waited, and for how much of that this server was not there."""
+        board = self._board
+        queue_time = hand.held.queue_time
+        queued_at = hand.state.until - queue_time
+        if board.opened_at <= queued_at:
+            return f"{queue_time / 1e9:g} s"
+        waited, served = (round((board.now - at) / 1e9, 1) for at in (queued_at, board.opened_at))
+        return f"{waited:g} s, and the server was started only {served:g} s before that was over"
 
     def cancel_waiting(self, hand: JobInHand, reason: JobStateReason, detail: str = "") -> None:
         """End a job that no worker holds and that was cancelled."""

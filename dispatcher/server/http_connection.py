@@ -20,6 +20,15 @@ log = structlog.get_logger()
 
 _HEAD_TOO_LARGE = b"the head of the request is too large\n"
 
+# A request line has two blanks, "HTTP/1.1" and its line end; a header a colon, a blank and its line
+# end.
+_REQUEST_LINE_BYTES = 12
+_HEADER_BYTES = 4
+
+
+class HeadTooLarge(Exception):
+    """Ends the parsing of a request; never leaves the connection."""
+
 
 class BoundedHttpConnection(HttpToolsProtocol):
     """An HTTP connection: its heads are bounded in size and time, its answers must be read."""
@@ -32,6 +41,8 @@ class BoundedHttpConnection(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    # Came so much at once that a whole head over the limit may be in it?
+    _is_much = False
     # Cuts the connection off, unless what was written flows again before.
     _unread_timer: asyncio.TimerHandle | None = None
 
@@ -45,17 +56,33 @@ class BoundedHttpConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._is_much = self._head_bytes + len(data) > self.head_bytes_max
         super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > self.head_bytes_max and not self.transport.is_closing():
-                self.transport.write(
-                    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-                    b"content-type: text/plain; charset=utf-8\r\n"
-                    b"content-length: %d\r\nconnection: close\r\n\r\n%b"
-                    % (len(_HEAD_TOO_LARGE), _HEAD_TOO_LARGE)
-                )
-                self.transport.close()
+            if self._head_bytes > self.head_bytes_max:
+                self._refuse_head()
+
+    def send_400_response(self, msg: str) -> None:
+        # uvicorn's word for all that the parser raised
+        if self._is_much and self._head_size() > self.head_bytes_max:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)
+
+    def _head_size(self) -> int:
+        headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in self.headers)
+        return len(self.url) + _REQUEST_LINE_BYTES + headers
+
+    def _refuse_head(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                b"content-type: text/plain; charset=utf-8\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+                % (len(_HEAD_TOO_LARGE), _HEAD_TOO_LARGE)
+            )
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -64,6 +91,8 @@ class BoundedHttpConnection(HttpToolsProtocol):
             self._start_head_timer()
 
     def on_headers_complete(self) -> None:
+        if self._is_much and self._head_size() > self.head_bytes_max:
+            raise HeadTooLarge
         self._in_head = False
         self._head_bytes = 0
         self._stop_head_timer()

@@ -135,7 +135,7 @@ class Passthrough:
             code = TwirpCode.UNAVAILABLE if error.retryable else TwirpCode.INTERNAL
             if not error.retryable:
                 log.exception("api_call_failed", path=scope["path"])
-            await send_error(send, TwirpError(code, str(error)))
+            await send_error(send, TwirpError(code, error.for_caller))
         except Exception:  # the edge: a bug of ours must not reach the caller
             log.exception("api_call_failed", path=scope["path"])
             await send_error(send, TwirpError(TwirpCode.INTERNAL, "internal error"))

@@ -45,7 +45,12 @@ class RoomService:
         """Return the service's rows of the Twirp table."""
         return {
             SERVICE: {
-                "ReportRoomEvent": Method(api_pb2.ReportRoomEventRequest, may_read, self.report),
+                "ReportRoomEvent": Method(
+                    api_pb2.ReportRoomEventRequest,
+                    may_read,
+                    self.report,
+                    takes_unknown_names=True,
+                ),
                 "ListRooms": Method(api_pb2.ListRoomsRequest, may_read, self.list),
                 "GetRoom": Method(api_pb2.GetRoomRequest, may_read, self.get),
             }

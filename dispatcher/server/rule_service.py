@@ -57,7 +57,9 @@ class RuleService:
                 "GetRule": Method(api_pb2.GetRuleRequest, may_read, self.get),
                 "ListRules": Method(api_pb2.ListRulesRequest, may_read, self.list),
                 "DeleteRule": Method(api_pb2.DeleteRuleRequest, may_read, self.delete),
-                "ExplainEvent": Method(api_pb2.ExplainEventRequest, may_read, self.explain),
+                "ExplainEvent": Method(
+                    api_pb2.ExplainEventRequest, may_read, self.explain, takes_unknown_names=True
+                ),
             }
         }
 

@@ -96,7 +96,7 @@ class Webhooks:
             return self._refuse(request, 400, str(error))
         except CallboardError as error:
             if error.retryable:
-                return self._refuse(request, 503, str(error))
+                return self._refuse(request, 503, error.for_caller)
             log.exception("webhook_failed")
             return _line(500, "internal error")
         except Exception:  # the edge: a bug of ours must not reach the sender

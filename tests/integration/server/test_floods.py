@@ -40,6 +40,25 @@ async def test_a_head_without_end_is_refused(server: RunningServer) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize("upgrade", ["", "connection: upgrade\r\nupgrade: websocket\r\n"])
+@pytest.mark.parametrize("size_kib", [130, 140, 200, 250])
+async def test_a_head_over_the_limit_is_refused_also_where_it_comes_at_once(
+    server: RunningServer, size_kib: int, upgrade: str
+) -> None:
+    answer = await _answer(server, _head_of(size_kib, upgrade))
+    # Empty: the connection was cut while we were still sending.
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_head_below_the_limit_is_answered(server: RunningServer) -> None:
+    assert (await _answer(server, _head_of(127))).startswith(b"HTTP/1.1 200 ")
+
+
+def _head_of(size_kib: int, upgrade: str = "") -> bytes:
+    head = f"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-a: {'y' * size_kib * 1024}\r\n"
+    return f"{head}{upgrade}\r\n".encode()
+
+
 @pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize("start", [b"\x16\x03\x01\x02\x00\x01", b"hello\r\n\r\n", b"\x00" * 100])
 async def test_what_is_no_http_is_refused(server: RunningServer, start: bytes) -> None:

@@ -348,3 +348,48 @@ def test_an_answer_comes_back_as_it_was() -> None:
 
     for form in BodyFormat:
         assert parse_body(print_body(message, form), form, AgentDispatch) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (
+            b'{"restartPolicy": "JRP_SOMETIMES"}',
+            "restartPolicy: 'JRP_SOMETIMES' is not one of JRP_",
+        ),
+        (b'{"restart_policy": "never"}', "restart_policy: 'never' is not one of"),
+    ],
+)
+def test_the_name_of_an_enums_value_that_is_unknown_is_malformed_where_it_is_asked_for(
+    body: bytes, field: str
+) -> None:
+    with pytest.raises(TwirpError, match=field) as raised:
+        parse_body(body, BodyFormat.JSON, CreateAgentDispatchRequest, ignore_unknown_names=False)
+    assert raised.value.code is TwirpCode.MALFORMED
+    assert parse_body(body, BodyFormat.JSON, CreateAgentDispatchRequest).restart_policy == 0
+
+
+def test_unknown_names_are_found_in_lists_and_in_inner_messages() -> None:
+    for body, message_type, place in (
+        (b'{"phases": ["QUEUED", "SLEEPING"]}', ListJobsRequest, "phases: 'SLEEPING'"),
+        (b'{"state": {"jobs": [{"type": "JT_X"}]}}', AgentDispatch, "state.jobs.type: 'JT_X'"),
+    ):
+        with pytest.raises(TwirpError, match=place):
+            parse_body(body, BodyFormat.JSON, message_type, ignore_unknown_names=False)
+
+
+@pytest.mark.parametrize("value", ['"JRP_NEVER"', "1", '"1"', "77", "null"])
+def test_known_names_and_all_numbers_of_an_enum_pass(value: str) -> None:
+    body = b'{"restart_policy": %b, "room": "r", "unknown": "field"}' % value.encode()
+    parsed = parse_body(
+        body, BodyFormat.JSON, CreateAgentDispatchRequest, ignore_unknown_names=False
+    )
+    assert parsed.room == "r"
+
+
+def test_a_body_without_a_content_type_is_told_which_there_are() -> None:
+    for content_type in ("", None):
+        with pytest.raises(
+            TwirpError, match="Content-Type: ''; it must be application/protobuf or"
+        ):
+            body_format(content_type)

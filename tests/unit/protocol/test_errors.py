@@ -155,3 +155,13 @@ def test_an_error_survives_the_way_between_processes(error: CallboardError) -> N
         assert type(again) is type(error)
         assert str(again) == str(error)
         assert vars(again) == vars(error)
+
+
+def test_callers_over_the_network_are_told_no_path_of_the_servers_machine() -> None:
+    error = StoreUnavailable("cannot be read (/data/callboard.db)", "/data/callboard.db", "look")
+    assert error.for_caller == "the server's store: cannot be read (...)"
+    assert "/data/callboard.db" in str(error)
+
+
+def test_other_errors_are_told_to_callers_as_they_are() -> None:
+    assert InvalidField("room", "is missing").for_caller == "room is missing"

@@ -298,7 +298,19 @@ def test_a_job_that_nobody_takes_fails_for_lack_of_capacity_at_its_deadline(
     assert state.phase is JobPhase.FAILED
     assert state.reason is JobStateReason.NO_CAPACITY
     assert state.ended_at == bench.now
-    assert "300 s" in state.error
+    assert state.error == "no worker of agent 'greeter' took the job within 300 s"
+
+
+def test_a_job_that_waited_for_a_server_too_is_told_how_long_in_all_and_for_this_one(
+    bench: EngineBench,
+) -> None:
+    job = bench.dispatch()
+    bench.now += seconds(900)
+    bench.restart()
+    bench.pass_time(2)
+    assert bench.state(job).error.endswith(
+        "took the job within 900 s, and the server was started only 0 s before that was over"
+    )
 
 
 def test_a_job_that_was_only_ever_declined_fails_for_lack_of_capacity_too(

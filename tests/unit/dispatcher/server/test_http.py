@@ -85,7 +85,8 @@ async def _fine(_call: Call, _request: wire_pb2.ListAgentDispatchRequest) -> Mes
 async def test_what_may_be_tried_again_is_unavailable(error: Exception) -> None:
     response = await _call(_app(_raising(error)))
     assert response.status_code == 503
-    assert response.json() == {"code": "unavailable", "msg": str(error)}
+    assert response.json() == {"code": "unavailable", "msg": error.for_caller}
+    assert "/data" not in response.text
 
 
 @pytest.mark.parametrize(
