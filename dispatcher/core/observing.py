@@ -65,6 +65,7 @@ class Observing:
         try:
             changes = self._rooms.take(event.event, board.now)
         except RoomsFull as full:
+            self._conclude(full.changes)
             self.write_down()
             board.emit(Reply(event.request, Outcome.REFUSED, detail=str(full)))
             return

@@ -51,7 +51,11 @@ class RoomLimits:
 
 
 class RoomsFull(Exception):
-    """A bound is reached; the text names it."""
+    """A bound is reached; the text names it. `changes` are what was learned of the room all the same."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.changes: list[Change] = []
 
 
 @dataclass(slots=True, eq=False)
@@ -182,7 +186,7 @@ class Rooms:
     # --- news ---------------------------------------------------------------------------------
 
     def take(self, event: RoomEvent, now: Nanoseconds) -> list[Change]:
-        """Take in one event. Raises RoomsFull, and nothing is changed."""
+        """Take in one event. Raises RoomsFull, and nobody has come."""
         changes: list[Change] = []
         if event.kind is RoomEventKind.ROOM_FINISHED:
             self._finished(event, now, changes)
@@ -191,6 +195,21 @@ class Rooms:
         participant = event.participant
         if room is None or participant is None:
             return changes
+        try:
+            self._take_of(room, participant, event, now, changes)
+        except RoomsFull as full:
+            full.changes = changes
+            raise
+        return changes
+
+    def _take_of(
+        self,
+        room: RoomState,
+        participant: Participant,
+        event: RoomEvent,
+        now: Nanoseconds,
+        changes: list[Change],
+    ) -> None:
         match event.kind:
             case RoomEventKind.PARTICIPANT_JOINED:
                 self._joined(room, participant, now, changes)
@@ -202,7 +221,6 @@ class Rooms:
                 self._unpublished(room, participant, event.track_sid, now)
             case _:
                 pass
-        return changes
 
     def announce(self, key: RoomKey, now: Nanoseconds) -> None:
         """A room is about to be created that names its agents."""
@@ -362,6 +380,8 @@ class Rooms:
             room.members.pop(key, None)
             self._note_gone(room, key)  # it has been replaced before its join was told
             return None
+        if older is not None:
+            del room.members[older.key]
         if member is None:
             member = self._add(room, participant, now)
         else:  # known by its tracks
@@ -371,7 +391,6 @@ class Rooms:
         if older is not None:
             member.subject, member.jobs = older.subject, older.jobs
             room.successors[member.subject] = member
-            del room.members[older.key]
             self._note_gone(room, older.key)
         changes.append(MemberJoined(room, member))
         if member.is_publisher:
