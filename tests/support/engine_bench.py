@@ -62,6 +62,7 @@ from dispatcher.core.jobs import (
 )
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
+from dispatcher.core.rooms import RoomLimits
 from dispatcher.store.contract import EventRow, StoredJob
 from tests.support.memory_store import MemoryDatabase
 from tests.support.room_words import AGENT, PROJECT, START, RoomWords
@@ -79,9 +80,11 @@ class EngineBench(RoomWords):
         policy: Policy | None = None,
         seed: int = 7,
         watch: Callable[[EngineBench], None] | None = None,
+        room_limits: RoomLimits | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self.seed = seed
+        self._room_limits = room_limits
         # called after each event and each commit: holds the engine against its invariants
         self._watch = watch
         self.now = START
@@ -98,7 +101,7 @@ class EngineBench(RoomWords):
 
     def _start(self) -> None:
         # Ids that the engine draws are other ones after a restart.
-        self.engine = Engine(self.policy, Random(f"{self.seed} {self._starts}"))
+        self.engine = Engine(self.policy, Random(f"{self.seed} {self._starts}"), self._room_limits)
         self._starts += 1
         self.commits = GroupCommit()
         self.tell(self.database.open())
