@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -105,6 +108,7 @@ _SCALARS = st.sampled_from([1, 1.0, True, False, None, "1", "a", 0])
 _PATHS = st.sampled_from(["x", "x.y", "x[0]", "x.y.z", "[0]"])
 _ATTRIBUTES = st.dictionaries(st.sampled_from("kl"), st.sampled_from("uv"), max_size=2)
 _KINDS = st.sampled_from(list(ParticipantKind))
+_SELDOM = st.sampled_from([False, False, False, False, True])
 _DOCUMENTS = st.one_of(
     st.recursive(
         _SCALARS,
@@ -115,15 +119,22 @@ _DOCUMENTS = st.one_of(
     ).map(json.dumps),
     st.sampled_from(["", "{", "no json"]),
 )
-_MATCHES = st.builds(
-    Match,
-    room=st.one_of(st.just(""), _GLOBS),
-    room_metadata=st.dictionaries(_PATHS, _SCALARS, max_size=1),
-    identities=st.lists(_GLOBS, max_size=2).map(tuple),
-    kinds=st.frozensets(_KINDS, max_size=2),
-    attributes=_ATTRIBUTES,
-    metadata=st.dictionaries(_PATHS, _SCALARS, max_size=2),
+# One condition or two: of rules with many, hardly any matches anything.
+_CONDITIONS = st.one_of(
+    st.fixed_dictionaries({"room": _GLOBS}),
+    st.fixed_dictionaries({"identities": st.lists(_GLOBS, min_size=1, max_size=2).map(tuple)}),
+    st.fixed_dictionaries({"kinds": st.frozensets(_KINDS, max_size=3)}),
+    st.fixed_dictionaries({"attributes": _ATTRIBUTES}),
+    st.fixed_dictionaries({"metadata": st.dictionaries(_PATHS, _SCALARS, max_size=2)}),
+    st.fixed_dictionaries({"room_metadata": st.dictionaries(_PATHS, _SCALARS, max_size=2)}),
 )
+
+
+def _both(one: dict[str, Any], two: dict[str, Any]) -> Match:
+    return Match(**{**one, **two})
+
+
+_MATCHES = st.builds(_both, _CONDITIONS, _CONDITIONS)
 _RULES = st.builds(
     Rule,
     name=st.sampled_from([f"r{number}" for number in range(12)]),
@@ -138,19 +149,20 @@ _PEOPLE = st.one_of(
     st.builds(
         Participant,
         identity=_NAMES,
-        kind=_KINDS,
+        kind=st.one_of(st.just(ParticipantKind.STANDARD), _KINDS),
         metadata=_DOCUMENTS,
         attributes=_ATTRIBUTES,
-        is_agent=st.booleans(),
-        is_recorder=st.booleans(),
+        is_agent=_SELDOM,
+        is_recorder=_SELDOM,
     ),
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(
     st.lists(
-        st.one_of(_RULES, st.sampled_from([f"r{number}" for number in range(12)])), max_size=20
+        st.one_of(_RULES, _RULES, st.sampled_from([f"r{number}" for number in range(12)])),
+        max_size=20,
     ),
     st.lists(st.tuples(_ROOMS, _PEOPLE), min_size=1, max_size=4),
 )
@@ -183,12 +195,78 @@ def test_the_index_finds_what_asking_each_rule_finds(
                     assert index.matches(P, rule, room, participant) is (rule in wanted)
 
 
+def _any_match(random: Random, names: list[str]) -> Match:
+    """Return a match of one condition or two, over few names, so that it is often met."""
+    globs = [
+        *names,
+        *(f"{name[:2]}*" for name in names),
+        *(f"{name}*" for name in names),
+        "*a",
+        "*-b",
+        "?-a",
+        "[ab]-*",
+    ]
+    values = {"x.y": random.choice([0, 1, True, "a", None])}
+    conditions: list[dict[str, Any]] = [
+        {"room": random.choice(globs)},
+        {"identities": tuple(random.sample(globs, random.choice([1, 1, 2])))},
+        {"kinds": frozenset(random.sample(list(ParticipantKind), 2))},
+        {"attributes": {random.choice("kl"): random.choice("uv")}},
+        {"metadata": values},
+        {"room_metadata": values},
+    ]
+    return _both(random.choice(conditions), random.choice(conditions))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_rules_that_come_and_go_are_found_as_by_asking_each(seed: int) -> None:
+    random = Random(seed)
+    names = [f"{one}-{two}" for one in "abc" for two in "ab"]
+    index = RuleIndex()
+    rules: dict[str, Rule] = {}
+    for _ in range(400):
+        name = f"r{random.randrange(200)}"
+        if random.random() < 0.2:
+            index.remove(P, name)
+            rules.pop(name, None)
+            continue
+        rules[name] = _rule(name, _any_match(random, names))
+        index.add(P, rules[name])
+    matched = 0
+    for _ in range(150):
+        room = RoomInfo(random.choice(names), metadata=json.dumps({"x": {"y": 1}}))
+        who = Participant(
+            random.choice(names),
+            kind=random.choice([ParticipantKind.STANDARD, *ParticipantKind]),
+            attributes={key: random.choice("uvw") for key in random.sample("klm", 2)},
+            metadata=random.choice(['{"x": {"y": true}}', '{"x": {"y": "a"}}', '{"x": [1]}', ""]),
+        )
+        wanted = [rule for _, rule in sorted(rules.items()) if mismatch(rule, room, who) is None]
+        assert index.matching(P, JobType.PARTICIPANT, room, who) == wanted
+        matched += len(wanted)
+    assert matched > 500
+
+
 def test_an_index_that_was_emptied_holds_nothing() -> None:
     index = index_of(200)
     for rule in mixed_rules(200):
         index.remove("default", rule.name)
     assert len(index) == 0
     assert index._shelves == {}
+
+
+def test_nothing_is_looked_for_that_no_rule_asks_for_any_more() -> None:
+    index = _index(_rule("last"))
+    for number, form in enumerate(SELECTIVE):
+        index.add(P, _rule(f"r{number}", form(number)))
+    for number in range(len(SELECTIVE)):
+        index.remove(P, f"r{number}")
+    left = index._shelves[P, JobType.PARTICIPANT]
+    fresh = _index(_rule("last"))._shelves[P, JobType.PARTICIPANT]
+    assert left._lengths == fresh._lengths
+    assert left._attributes == fresh._attributes
+    assert not any(paths._root.below for paths in left._paths.values())
+    assert left._places.keys() == fresh._places.keys()
 
 
 # ---- how many are tested ----
@@ -203,7 +281,7 @@ def test_an_event_is_tested_against_as_few_of_10000_rules_as_of_10() -> None:
     assert _tested_at_most(10_000) <= 3 * _tested_at_most(10)
 
 
-SELECTIVE = [
+SELECTIVE: list[Callable[[int], Match]] = [
     lambda number: Match(room=f"room-{number}"),
     lambda number: Match(room=f"room-{number}-*"),
     lambda number: Match(room=f"*-room-{number}"),
@@ -215,6 +293,7 @@ SELECTIVE = [
     lambda number: Match(metadata={f"key{number}.x": 1}),
     lambda number: Match(metadata={f"lines[{number}]": 1}),
     lambda number: Match(room_metadata={"customer.id": number}),
+    lambda _: Match(kinds=frozenset({ParticipantKind.SIP})),
 ]
 
 
