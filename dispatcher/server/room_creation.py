@@ -103,6 +103,8 @@ class RoomCreation:
         dispatch_id = dispatch_id_for(
             project, f"{room.sid}/{place}", room.name, agent.agent_name, agent.deployment
         )
+        if await runtime.store.get_dispatch(project, dispatch_id) is not None:
+            return  # the engine would find that too, when it has offered a job to somebody
         dispatch = new_dispatch(dispatch_request(agent, room.name), project, dispatch_id, now)
         # Its workers tell which jobs a dispatch makes; those for participants are the engine's.
         engine = runtime.engine
