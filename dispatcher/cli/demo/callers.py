@@ -60,14 +60,14 @@ def new_calls() -> list[Call]:
     rng = random.Random(24)
     calls: list[Call] = []
     for number in range(1, CALLS + 1):
-        people = [f"caller-{number}", f"callee-{number}"][: 1 + (number % 3 == 0)]
+        people = [f"caller-{number}", f"callee-{number}"][: 1 + (number % 4 == 0)]
         calls.append(
             Call(
                 room=f"call-{number:02d}",
                 number=number,
                 seconds=rng.uniform(*JOB_SECONDS),
                 people=tuple(people),
-                hangs_up=number % 2 == 0,
+                hangs_up=number % 3 == 1,
             )
         )
     return calls

@@ -67,14 +67,14 @@ def _server_line(scene: Scene) -> RenderableType:
 
 def _rules(scene: Scene) -> RenderableType:
     over = sum(row.is_over for row in scene.rooms.values())
-    line = Text("rule ", "bold")
+    line = Text().append("rule ", "bold")
     for name, says in scene.rules.items():
         line.append(f"{name}: {says}  ", "cyan")
     if not scene.rules:
         line.append("none so far  ", "yellow")
     line.append("matched ").append(f"{scene.matched}", "bold green").append(" rooms\n")
-    line.append(f"{scene.rooms_there} rooms there, {scene.people} people in them, {over} over")
-    line.append(f", {scene.reports} events reported\n")
+    line.append(f"{scene.rooms_there} rooms with {scene.people} people, {over} rooms over")
+    line.append(f"; {scene.reports} events reported\n")
     return line
 
 
