@@ -4,7 +4,7 @@ A call is remembered from the commit that made its job until its dispatch is gon
 same offer, heard again after whatever failed, finds the job. A call for what a rule has called
 already is answered by the rule's job, and a rule leaves to a call what that has made.
 
-A dispatch that is gone ends its job. After a restart of the SFU rooms come back under their names
+A dispatch that is gone ends its job; so does the participant whom it was for. After a restart of the SFU rooms come back under their names
 with new dispatches, and the agents rejoin by themselves: a live job takes the new call over. Without
 an outage, the same name is another session, with a job of its own.
 
@@ -35,7 +35,7 @@ from dispatcher.core.jobs import SECOND, Job, JobStateReason, JobType, Nanosecon
 from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
 from dispatcher.core.ordering import REVOKED, Ordering
-from dispatcher.core.room_events import RoomEvent, RoomEventKind
+from dispatcher.core.room_events import DisconnectReason, RoomEventKind
 from dispatcher.core.rooms import Member, RoomKey, Rooms, RoomState
 from dispatcher.core.rules import Rule
 
@@ -67,7 +67,7 @@ class Called:
     # a rule made the job, and ends it
     is_of_rule: bool = False
     has_ended: bool = False
-    # its dispatch is no longer there; forgotten when the job has ended
+    # nobody asks for it any longer; forgotten when the job has ended
     is_gone: bool = False
 
 
@@ -215,19 +215,26 @@ class Bridging:
                 self._end(called, *(DISPATCH_GONE if event.room_is_there else ROOM_OVER))
 
     def room_reported(self, event: RoomEventReported) -> None:
-        """A webhook told of a room: of its end, perhaps."""
-        self._room_event(event.event)
-
-    def _room_event(self, event: RoomEvent) -> None:
-        if event.kind is not RoomEventKind.ROOM_FINISHED:
+        """Something happened in a room: its end, or that of a participant's connection, perhaps."""
+        told = event.event
+        calls = self._by_room.get((told.project, told.room.name))
+        if not calls:
             return
-        sid = event.room.sid
-        for called in list(self._by_room.get((event.project, event.room.name), {}).values()):
-            if not sid or called.call.room_sid in ("", sid):
-                self._end(called, *ROOM_OVER)
+        if told.kind is RoomEventKind.ROOM_FINISHED:
+            for called in list(calls.values()):
+                if not told.room.sid or called.call.room_sid in ("", told.room.sid):
+                    self._end(called, *ROOM_OVER)
+        elif told.kind is RoomEventKind.PARTICIPANT_LEFT and told.participant is not None:
+            who = told.participant
+            if not who.sid or told.reason is DisconnectReason.DUPLICATE_IDENTITY:
+                return
+            detail = f"its participant {who.identity!r} left ({told.reason.name.lower()})"
+            for called in list(calls.values()):
+                if called.call.participant_sid == who.sid:
+                    self._end(called, JobStateReason.UNSPECIFIED, detail)
 
     def _end(self, called: Called, reason: JobStateReason, detail: str) -> None:
-        """The dispatch is gone: its job ends, and then it is forgotten."""
+        """Nobody asks for it any longer: its job ends, and then it is forgotten."""
         if called.is_gone:
             return
         called.is_gone = True

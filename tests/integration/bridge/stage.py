@@ -19,7 +19,9 @@ from tests.integration.server.peers import LIST_JOBS
 from tests.support.livekit_server import LiveKitServer
 
 AGENT = Path(__file__).with_name("agent.py")
-# Quick where a test waits for it; all else as it is shipped.
+# For a test that waits for the end of an outage; all else as it is shipped.
+QUICK: Mapping[str, float] = {"look_seconds": 0.1, "sweep_seconds": 2.0, "outage_seconds": 3.0}
+# Quick where a test waits for it.
 SETTINGS: Mapping[str, object] = {
     "bridge": True,
     "log_level": "debug",
@@ -82,6 +84,17 @@ class Stage:
                 page = content.get("next_page_token", "")
                 if not page:
                     return found
+
+    async def apply_rule(self, **rule: object) -> None:
+        """Apply a rule."""
+        token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
+        async with httpx2.AsyncClient(timeout=20) as client:
+            answer = await client.post(
+                f"{self.server.http_url}/twirp/callboard.RuleService/ApplyRule",
+                json={"rule": rule},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            assert answer.status_code == 200, answer.text
 
     async def only_job(self, room: str, *phases: str, seconds: float = 20) -> dict[str, Any]:
         """Wait until the room has a job, in one of these phases; it must be the only one ever."""

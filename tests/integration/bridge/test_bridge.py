@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ from livekit import api
 
 from tests.conformance.processes import API_KEY, API_SECRET
 from tests.conformance.waiting import eventually
-from tests.integration.bridge.stage import OVER, Stage, new_room, stage
-from tests.support.livekit_server import needs_livekit_server
+from tests.integration.bridge.stage import OVER, QUICK, Stage, new_room, stage
+from tests.support.livekit_server import Person, needs_livekit_server
 
 pytestmark = [pytest.mark.anyio, needs_livekit_server]
+
+
+async def _agent_is_there(person: Person) -> None:
+    await eventually("the agent is there", lambda: len(person.others()) == 1)
 
 
 async def test_an_agent_that_a_token_names_is_called_joins_and_ends_with_its_room(
@@ -25,7 +30,7 @@ async def test_an_agent_that_a_token_names_is_called_joins_and_ends_with_its_roo
     async with shared.sfu.joined(room, "ada", agents=["named"]) as ada:
         await worker.job_started()
         job = await shared.only_job(room, "RUNNING")
-        await eventually("the agent is there", lambda: len(ada.others()) == 1)
+        await _agent_is_there(ada)
         await ada.send(b"hello")
         await eventually("the echo", lambda: [m.data for m in ada.messages] == [b"echo hello"])
         assert (await shared.only_job(room))["job"]["id"] == job["job"]["id"]
@@ -68,6 +73,34 @@ async def test_an_unnamed_worker_is_called_for_a_room_that_names_nobody(
             await own.only_job(name, *OVER)
 
 
+async def test_a_rule_and_a_token_that_name_the_same_agent_make_one_job(shared: Stage) -> None:
+    worker = shared.new_worker("both")
+    await worker.registered()
+    await shared.registered("both")
+    await shared.apply_rule(name="both", agent_name="both", match={"room": "both-*"})
+    for number in range(5):
+        room = f"both-{number}-{new_room()}"
+        async with shared.sfu.joined(room, "ada", agents=["both"]) as ada:
+            await _agent_is_there(ada)
+            await shared.only_job(room, "RUNNING")
+        await shared.only_job(room, *OVER)
+    assert len(worker.records("started")) == 5
+
+
+async def test_a_room_that_ends_unheard_ends_its_job_by_the_sweep(tmp_path: Path) -> None:
+    async with stage(Stage(tmp_path, {"bridging": QUICK}, webhook_urls=())) as own:
+        worker = own.new_worker("unheard")
+        await worker.registered()
+        await own.registered("unheard")
+        room = new_room()
+        async with own.sfu.joined(room, "ada", agents=["unheard"]) as ada:
+            await _agent_is_there(ada)
+            await own.only_job(room, "RUNNING")
+            worker.send_signal_to_all(signal.SIGSTOP)  # it will not say that it has ended
+        ended = await own.only_job(room, "CANCELLED", seconds=40)
+        assert ended["job"]["state"]["reason"] == "JSR_ROOM_CLOSED"
+
+
 async def test_a_dispatch_that_is_deleted_at_the_sfu_ends_its_job(shared: Stage) -> None:
     worker = shared.new_worker("deleted")
     await worker.registered()
@@ -92,7 +125,7 @@ async def test_a_job_outlives_a_restart_of_the_sfu_and_there_is_no_second(
         await own.registered("lasting")
         room = new_room()
         async with own.sfu.joined(room, "ada", agents=["lasting"]) as ada:
-            await eventually("the agent is there", lambda: len(ada.others()) == 1)
+            await _agent_is_there(ada)
             before = await own.only_job(room, "RUNNING")
             own.sfu.kill()
             await own.sfu.start()

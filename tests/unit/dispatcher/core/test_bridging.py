@@ -18,6 +18,7 @@ from dispatcher.core.bridged import (
 from dispatcher.core.effects import Outcome
 from dispatcher.core.jobs import SECOND, Job, JobStateReason, JobType
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.room_events import DisconnectReason
 from dispatcher.store.contract import JobFilter
 from tests.support.engine_bench import AGENT, PROJECT, EngineBench
 from tests.unit.dispatcher.core.board_checks import watched
@@ -277,6 +278,21 @@ def test_late_news_of_an_older_session_ends_nothing(bench: SfuBench) -> None:
     job = bench.take()
     bench.room_finishes(session=1)
     assert bench.phase(job) is JobPhase.RUNNING
+
+
+def test_a_participant_that_leaves_ends_the_job_that_was_for_it_alone(bench: SfuBench) -> None:
+    bench.worker("p", types=(JobType.PARTICIPANT,))
+    bench.offer(bench.call())
+    bench.offer(bench.call(who="ada"))
+    bench.offer(bench.call(who="ada", connection=2))
+    for job in bench.all_jobs():
+        bench.accept(job)
+        bench.start(job)
+    bench.leaves("ada", reason=DisconnectReason.DUPLICATE_IDENTITY)
+    assert [bench.phase(job) for job in bench.all_jobs()] == [JobPhase.RUNNING] * 3
+    bench.leaves("ada")
+    ends = [JobPhase.RUNNING, JobPhase.CANCELLED, JobPhase.RUNNING]
+    assert [bench.phase(job) for job in bench.all_jobs()] == ends
 
 
 # --- the SFU restarted, and other sessions ---
