@@ -37,6 +37,16 @@ def test_a_job_that_waits_is_cancelled_with_its_room(rule: EngineBench) -> None:
     assert_closed(rule, rule.job_of())
 
 
+def test_what_is_cancelled_in_the_store_is_not_counted_as_waiting(rule: EngineBench) -> None:
+    rule.room_starts("one")
+    rule.room_starts("two")
+    [lane] = rule.engine.lanes
+    rule.room_finishes("one")
+    assert rule.engine.lanes[lane].waiting == 1
+    rule.room_finishes("two")
+    assert not rule.engine.lanes
+
+
 def test_a_delayed_job_is_cancelled_with_its_room(bench: EngineBench) -> None:
     bench.rule(delay_seconds=5)
     bench.room_starts()

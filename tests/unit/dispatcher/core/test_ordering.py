@@ -401,6 +401,37 @@ def test_after_a_restart_nothing_is_made_twice(bench: EngineBench) -> None:
         assert len(bench.jobs_of(job_type.name)) == 1, job_type
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_a_late_rule_made_is_not_made_again_after_a_restart(
+    bench: EngineBench, ends: bool
+) -> None:
+    bench.worker("w", types=ALL_TYPES)
+    bench.joins("ann")
+    bench.rule(job_type=PARTICIPANT)
+    bench.rule("rooms")
+    bench.pass_time(1)
+    for job in list(bench.engine.jobs):
+        bench.accept(job)
+        if ends:
+            bench.succeed(job)
+    bench.restart()
+    come_back(bench, "w2")
+    bench.pass_time(60)
+    assert len(bench.jobs_of()) == len(bench.jobs_of("rooms")) == 1
+    assert len(bench.live_jobs_of()) == len(bench.live_jobs_of("rooms")) == (0 if ends else 1)
+
+
+def test_a_replaced_connection_without_a_successor_has_left_after_a_restart_too(
+    bench: EngineBench,
+) -> None:
+    bench.rule(job_type=PARTICIPANT)
+    bench.joins("ann")
+    bench.leaves("ann", reason=DisconnectReason.DUPLICATE_IDENTITY)
+    bench.restart()
+    bench.pass_time(11)
+    assert bench.live_jobs_of() == []
+
+
 def test_after_a_restart_rules_go_on_and_rooms_are_known(bench: EngineBench) -> None:
     bench.rule(job_type=PARTICIPANT)
     bench.joins("ann")
