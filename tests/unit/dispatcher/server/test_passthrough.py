@@ -306,6 +306,8 @@ class Board:
     # what it was told, in order
     told: list[str] = field(default_factory=list)
     tells_names: bool | None = None
+    # what the preset has for an egress
+    egress: bytes = b""
     failure: Exception | None = None
 
     def resolve(
@@ -320,6 +322,8 @@ class Board:
         resolved.CopyFrom(request)
         resolved.room_preset = ""
         resolved.max_participants = 500
+        if self.egress:
+            resolved.egress.ParseFromString(self.egress)
         if not request.agents:
             resolved.agents.add(agent_name=f"usher-of-{project}")
         return resolved
@@ -445,6 +449,21 @@ async def test_a_preset_is_resolved_before_the_sfu_is_asked(
         assert [agent.agent_name for agent in sent.agents] == [NOBODY]
     ((_, taken),) = board.taken
     assert [agent.agent_name for agent in taken.agents] == ["usher-of-default"]
+
+
+@pytest.mark.parametrize(("form", "status"), [(PROTOBUF, 200), (JSON, 412)])
+async def test_an_egress_of_a_preset_is_given_to_calls_that_can_carry_it(
+    sfu: FakeSfu, board: Board, form: str, status: int
+) -> None:
+    board.egress = b"\x0a\x02hi"  # of LiveKit's own: our schema carries it without reading it
+    request = wire_pb2.CreateRoomRequest(name="lobby", room_preset="big")
+    body = request.SerializeToString() if form == PROTOBUF else b'{"name":"x","room_preset":"big"}'
+    async with caller_of(passthrough_to(sfu, board)) as caller:
+        answer = await caller.post(CREATE, content=body, headers={"content-type": form})
+
+    assert answer.status_code == status
+    sent = [wire_pb2.CreateRoomRequest.FromString(each.content) for each in sfu.requests]
+    assert [each.egress.SerializeToString() for each in sent] == [board.egress] * (status == 200)
 
 
 async def test_a_preset_that_is_unknown_asks_for_nothing(sfu: FakeSfu, board: Board) -> None:

@@ -134,11 +134,15 @@ async def test_a_room_that_was_made_for_something_else_is_left_alone(
     assert await dispatched(runtime) == []
 
 
-@pytest.mark.parametrize("room", [{}, {"name": "lobby"}, {"name": "other", "sid": "RM_1"}])
+@pytest.mark.parametrize(
+    "room",
+    [wire_pb2.Room(name="lobby"), wire_pb2.Room(name="other", sid="RM_1")],
+    ids=["no sid", "another name"],
+)
 async def test_an_answer_about_another_room_is_an_error(
-    rooms: RoomCreation, sfu: Sfu, room: dict[str, str]
+    rooms: RoomCreation, sfu: Sfu, room: wire_pb2.Room
 ) -> None:
     request = wanted("greeter")
     sfu.dispatches = made_with(request)
     with pytest.raises(TwirpError, match="another room"):
-        await rooms.created(PROJECT, request, wire_pb2.Room(**room))
+        await rooms.created(PROJECT, request, room)
