@@ -377,7 +377,8 @@ class Ordering:
             left -= 1
             self._try(rule, turn)
         if self._sweeps:
-            self._board.schedule(DeadlineKind.SWEEP, self._board.now, "")
+            # Not now: all that is due now is one turn, and others shall have theirs between.
+            self._board.schedule(DeadlineKind.SWEEP, self._board.now + 1, "")
 
     def _try(self, rule: Rule, turn: _Turn) -> None:
         """Make the rule's job for this room or member, if it is there and matches."""
