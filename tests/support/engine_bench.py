@@ -110,9 +110,10 @@ class EngineBench(RoomWords):
 
     def tell(self, event: Event) -> list[Effect]:
         """Tell the engine what happened; return the effects of this turn alone."""
-        return self._carry_out(self.engine.handle(event, self.now))
+        return self.carry_out(self.engine.handle(event, self.now))
 
-    def _carry_out(self, effects: Iterable[Effect]) -> list[Effect]:
+    def carry_out(self, effects: Iterable[Effect]) -> list[Effect]:
+        """Do what a turn of the engine wants done; return it."""
         effects = list(effects)
         self._release(self.commits.add(effects))
         if self._watch is not None:
@@ -166,7 +167,7 @@ class EngineBench(RoomWords):
                 self.now = until
                 return
             self.now = max(self.now, at)
-            self._carry_out(self.engine.expire(self.now))
+            self.carry_out(self.engine.expire(self.now))
         raise AssertionError("deadlines without end")
 
     def restart(self) -> None:

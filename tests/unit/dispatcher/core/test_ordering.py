@@ -331,6 +331,19 @@ def test_a_late_rule_finds_all_however_many_they_are(bench: EngineBench) -> None
     assert len(called(bench)) == count
 
 
+def test_a_late_rule_looks_at_a_slice_in_each_turn_and_lets_others_go_between() -> None:
+    bench = EngineBench()
+    bench.lists_rooms(seen(*(person(f"p{number}") for number in range(3 * SWEEP_MAX))))
+    bench.rule(job_type=PARTICIPANT)
+    made = [0]
+    while (at := bench.engine.next_deadline()) is not None and at <= bench.now + 1000:
+        bench.now = max(bench.now, at)
+        bench.carry_out(bench.engine.expire(bench.now))
+        made.append(len(bench.jobs_of()))
+        assert made[-1] - made[-2] <= SWEEP_MAX
+    assert made[-1] == 3 * SWEEP_MAX
+
+
 def test_a_late_rule_does_not_call_for_who_left_before_its_turn(bench: EngineBench) -> None:
     count = 2 * SWEEP_MAX
     bench.lists_rooms(seen(*(person(f"p{number}") for number in range(count))))
