@@ -5,7 +5,9 @@
 
 Twirp over protobuf; the answers are the wire's own messages (`protocol.wire_pb2`,
 `protocol.api_pb2`). A call that gets no answer (or 503) is tried again for a bounded time; a create
-repeats its X-Livekit-Request-Id, by which the server makes one dispatch of all the tries.
+repeats its X-Livekit-Request-Id, by which the server makes one dispatch of all the tries. Its room,
+agent name and deployment are part of that name: the same id for another room is another wish.
+Whatever else differs (metadata, attributes, restart policy) is left as the first try had it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from protocol.errors import TwirpCode, TwirpError
 from protocol.tokens import mint_api_token
 from worker_sdk.backoff import CallBackoff
 from worker_sdk.credentials import Credentials
-from worker_sdk.errors import ServerUnreachable, UnexpectedAnswer
+from worker_sdk.errors import CREDENTIALS_ADVICE, ServerUnreachable, UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +36,8 @@ __all__ = ["DispatchClient"]
 
 M = TypeVar("M", bound=Message)
 
-CALL_TIMEOUT_SECONDS = 10.0
+# Longer than the server's own (10 s), so that its answer is seen and not only its silence.
+CALL_TIMEOUT_SECONDS = 15.0
 # From the first try of a call to the last.
 RETRY_SECONDS_MAX = 30.0
 CONNECTIONS_MAX = 100
@@ -52,6 +55,8 @@ _PROTOBUF = "application/protobuf"
 
 class DispatchClient:
     """Calls one server. Errors: TwirpError (its answer), ServerUnreachable, UnexpectedAnswer.
+
+    A server that answers `unavailable` to all tries is a TwirpError of that code.
 
     `url`, `api_key` and `api_secret` come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET
     where they are None. One client serves any number of tasks; close it, or use it as a context.
@@ -114,7 +119,8 @@ class DispatchClient:
     ) -> wire_pb2.AgentDispatch:
         """Ask for an agent in a room. When this returns, the dispatch is on the server's disk.
 
-        `request_id` names the wish: the same one again makes nothing new (None: a new wish).
+        `request_id` names the wish for this agent in this room: the same one again makes nothing
+        new, and returns what is there, whatever else differs (None: a new wish).
         """
         request = wire_pb2.CreateAgentDispatchRequest(
             agent_name=agent_name,
@@ -360,26 +366,29 @@ class DispatchClient:
             "X-Livekit-Request-Id": request_id or str(uuid.uuid4()),
         }
         started_at = anyio.current_time()
-        failures = 0
+        failures, cause = 0, ""
         while True:
             headers["Authorization"] = f"Bearer {self._token(room)}"
             try:
                 response = await self._http.post(path, content=body, headers=headers)
                 if response.status_code == httpx2.codes.OK:
                     return _parse(response, answer_type)
-                error = _twirp_error(response)
-                if failures and gone_on_retry is not None and error.code is TwirpCode.NOT_FOUND:
+                refusal = _twirp_error(response)
+                if refusal is None:
+                    cause = "HTTP 503 without a reason"
+                elif failures and gone_on_retry is not None and _is_gone(refusal):
                     return gone_on_retry
-                if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
-                    raise error
-                cause = str(error)
+                elif response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
+                    raise refusal
             except httpx2.TransportError as transport_error:
+                refusal = None
                 cause = f"{type(transport_error).__name__}: {transport_error}"
             failures += 1
             delay_seconds = self._backoff.delay_seconds(failures, self._rng)
             waited_seconds = anyio.current_time() - started_at
             if waited_seconds + delay_seconds > self._retry_seconds_max:
-                raise ServerUnreachable(self._credentials.api_url, cause, failures)
+                # The last try decides: a server that says why it cannot is no server that is away.
+                raise refusal or ServerUnreachable(self._credentials.api_url, cause, failures)
             await anyio.sleep(delay_seconds)
 
     def _token(self, room: str | None) -> str:
@@ -403,8 +412,15 @@ def _parse(response: httpx2.Response, answer_type: type[M]) -> M:
         ) from None
 
 
-def _twirp_error(response: httpx2.Response) -> TwirpError:
-    """The error that the server answered with; UnexpectedAnswer for a body that is not Twirp's."""
+def _is_gone(error: TwirpError) -> bool:
+    return error.code is TwirpCode.NOT_FOUND
+
+
+def _twirp_error(response: httpx2.Response) -> TwirpError | None:
+    """The error that the server answered with; None for a 503 that may be a proxy's.
+
+    UnexpectedAnswer for any other body that is not Twirp's.
+    """
     status = response.status_code
     if status == httpx2.codes.UNAUTHORIZED and "json" not in response.headers.get(
         "content-type", ""
@@ -412,13 +428,12 @@ def _twirp_error(response: httpx2.Response) -> TwirpError:
         # LiveKit answers a bad token before Twirp sees the call, in plain text.
         return TwirpError(
             TwirpCode.UNAUTHENTICATED,
-            "the token was refused; check that LIVEKIT_API_KEY and LIVEKIT_API_SECRET are a pair "
-            "that the server knows, and that both clocks agree",
+            f"the token was refused; {CREDENTIALS_ADVICE}",
         )
     try:
         body = response.json()
         return TwirpError(TwirpCode(body["code"]), str(body["msg"]), body.get("meta"))
     except (ValueError, TypeError, KeyError, AttributeError):
         if status == httpx2.codes.SERVICE_UNAVAILABLE:
-            return TwirpError(TwirpCode.UNAVAILABLE, "the server is not available")
+            return None
         raise UnexpectedAnswer(str(response.url), status, "the body is no Twirp error") from None

@@ -14,7 +14,12 @@ from __future__ import annotations
 
 from protocol.errors import CallboardError
 
-__all__ = ["ServerUnreachable", "UnexpectedAnswer"]
+__all__ = ["CREDENTIALS_ADVICE", "ServerUnreachable", "UnexpectedAnswer"]
+
+CREDENTIALS_ADVICE = (
+    "check that LIVEKIT_API_KEY and LIVEKIT_API_SECRET are a pair that the server knows, and that"
+    " both clocks agree"
+)
 
 
 class ServerUnreachable(CallboardError):

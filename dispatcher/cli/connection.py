@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # A person waits: a server that is being restarted is worth a moment, one that is down is not.
-CALL_TIMEOUT_SECONDS = 10.0
+# A call takes the server 10 s at most: its answer is waited for.
+CALL_TIMEOUT_SECONDS = 15.0
 RETRY_SECONDS_MAX = 2.0
 
 # Rows that a list asks for at once.
@@ -64,7 +65,8 @@ DevOption = Annotated[
     bool,
     typer.Option(
         "--dev",
-        help="A server on this machine that was started with --dev.",
+        help="A server that was started with --dev; on this machine, unless --url or LIVEKIT_URL"
+        " says where.",
         show_default=False,
         rich_help_panel=SERVER_PANEL,
     ),
@@ -86,13 +88,14 @@ class Access:
 def access(url: str | None, api_key: str | None, api_secret: str | None, dev: bool) -> Access:
     """Return address, key and secret: options, else what --dev means, else the environment.
 
-    Raises ConfigError that names all that is missing.
+    Of --dev's, the address alone yields to the environment: such a server may have another port,
+    and its key is always the same. Raises ConfigError that names all that is missing.
     """
     of_dev = ("", "", "")
     if dev:
         from dispatcher.config.tree import DEV_KEY, DEV_SECRET
 
-        of_dev = (DEV_URL, DEV_KEY, DEV_SECRET)
+        of_dev = (os.environ.get("LIVEKIT_URL", "") or DEV_URL, DEV_KEY, DEV_SECRET)
     names = (
         ("--url", "LIVEKIT_URL"),
         ("--api-key", "LIVEKIT_API_KEY"),
@@ -116,6 +119,13 @@ async def all_pages(
     fetch: Callable[[int, str], Awaitable[tuple[Iterable[T], str]]], limit: int
 ) -> list[T]:
     """Return at most `limit` rows. `fetch` takes a page's size and token, and tells the next one."""
+    return (await some_pages(fetch, limit))[0]
+
+
+async def some_pages(
+    fetch: Callable[[int, str], Awaitable[tuple[Iterable[T], str]]], limit: int
+) -> tuple[list[T], bool]:
+    """Return at most `limit` rows, as `all_pages`, and whether there are more."""
     rows: list[T] = []
     token = ""
     while len(rows) < limit:
@@ -123,7 +133,7 @@ async def all_pages(
         rows.extend(page)
         if not token:
             break
-    return rows[:limit]
+    return rows[:limit], bool(token) or len(rows) > limit
 
 
 def credentials(

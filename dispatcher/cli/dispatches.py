@@ -18,7 +18,7 @@ from dispatcher.cli.connection import (
 from dispatcher.cli.failures import CommandFailed
 from dispatcher.cli.output import ago, as_json, print_fields, print_json, print_table
 from dispatcher.cli.token import parse_pairs
-from protocol.errors import TwirpCode, TwirpError
+from protocol.errors import ConfigError, TwirpCode, TwirpError
 
 if TYPE_CHECKING:
     from protocol import wire_pb2
@@ -56,7 +56,8 @@ def create(
         typer.Option(
             "--request-id",
             metavar="ID",
-            help="Repeating a call with the same id makes nothing new.",
+            help="The same id for the same room, agent and deployment makes nothing new: it returns"
+            " what is there, whatever else differs.",
         ),
     ] = None,
     url: UrlOption = None,
@@ -102,6 +103,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List a room's dispatches. For the jobs of all rooms: `callboard job list`."""
+    _check_named("ROOM", room)
 
     async def call(client: DispatchClient) -> list[wire_pb2.AgentDispatch]:
         return await client.list_dispatches(room)
@@ -134,6 +136,8 @@ def delete(
     json: JsonOption = False,
 ) -> None:
     """Delete a dispatch and end its jobs."""
+    _check_named("ROOM", room)
+    _check_named("ID", dispatch_id)
 
     async def call(client: DispatchClient) -> wire_pb2.AgentDispatch:
         try:
@@ -148,6 +152,11 @@ def delete(
         print_json(as_json(gone))
     else:
         typer.echo(f"{gone.id} deleted")
+
+
+def _check_named(argument: str, value: str) -> None:
+    if not value:
+        raise ConfigError(f"{argument}: must not be empty")
 
 
 def _show(dispatch: wire_pb2.AgentDispatch) -> None:

@@ -66,6 +66,7 @@ class EventSource:
         async with httpx2.AsyncClient(timeout=timeout) as client:
             while True:
                 cause = "the stream ended"
+                refusal: TwirpError | None = None
                 try:
                     async for event in self._read(client):
                         failures, away_since = 0, anyio.current_time()
@@ -78,12 +79,13 @@ class EventSource:
                 except TwirpError as error:
                     if error.code not in (TwirpCode.UNAVAILABLE, TwirpCode.RESOURCE_EXHAUSTED):
                         raise
-                    cause = str(error)
+                    refusal = error
                 failures += 1
                 pause_seconds = self._backoff.delay_seconds(failures, random.SystemRandom())
                 away_seconds = anyio.current_time() - away_since + pause_seconds
                 if away_seconds > self.retry_seconds_max:
-                    raise ServerUnreachable(self.credentials.api_url, cause, failures)
+                    # what the server said, if it said why
+                    raise refusal or ServerUnreachable(self.credentials.api_url, cause, failures)
                 await anyio.sleep(pause_seconds)
 
     async def _read(self, client: httpx2.AsyncClient) -> AsyncIterator[StreamedEvent | None]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import typer
 
 from protocol.errors import CallboardError, ConfigError, TwirpCode, TwirpError
+from worker_sdk.errors import CREDENTIALS_ADVICE
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -49,7 +50,7 @@ def exit_code_of_failure() -> Iterator[Outcome]:
         outcome.code = _say("interrupted", INTERRUPTED)
     except typer.TyperException as error:
         message = getattr(error, "format_message", error.__str__)()
-        outcome.code = _say(f"{message.rstrip('.')}; try --help", WRONG_USAGE)
+        outcome.code = _say(f"{_plain(message).rstrip('.')}; try --help", WRONG_USAGE)
     except KeyboardInterrupt:
         outcome.code = _say("interrupted", INTERRUPTED)
     except OSError as error:
@@ -73,8 +74,33 @@ def sentence(error: CallboardError) -> str:
         ),
         TwirpCode.BAD_ROUTE: "the server has no such call: check --url and the server's version",
     }
+    # The library's own advice is for programs, which have no options.
+    text = error.msg.removesuffix(CREDENTIALS_ADVICE).rstrip("; ") or error.code.value
     remedy = remedies.get(error.code)
-    return f"{error.msg}; {remedy}" if remedy else error.msg or error.code.value
+    return f"{text}; {remedy}" if remedy else text
+
+
+# How the library that reads options begins what it says of a value, and what we say.
+_LIBRARY_WORDS = (
+    ("Value error, ", ""),
+    (
+        "Input should be a valid integer, unable to parse string as an integer",
+        "must be a whole number",
+    ),
+    ("Input should be a valid number, unable to parse string as a number", "must be a number"),
+    ("Input should be greater than or equal to ", "must be at least "),
+    ("Input should be less than or equal to ", "must be at most "),
+    ("Input should be greater than ", "must be over "),
+    ("Input should be less than ", "must be under "),
+    ("Input should be ", "must be "),
+)
+
+
+def _plain(message: str) -> str:
+    """Return what is wrong with an option, in the words of the rest of our messages."""
+    for theirs, ours in _LIBRARY_WORDS:
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _say(text: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,12 +13,22 @@ from dispatcher.cli.connection import (
     KeyOption,
     SecretOption,
     UrlOption,
-    all_pages,
     ask,
     phases_named,
+    some_pages,
 )
 from dispatcher.cli.failures import CommandFailed
-from dispatcher.cli.output import ago, as_json, clock, print_fields, print_json, print_table
+from dispatcher.cli.output import (
+    NS_PER_SECOND,
+    ago,
+    as_json,
+    clock,
+    hint_at_more,
+    print_fields,
+    print_json,
+    print_table,
+    span,
+)
 from protocol.errors import TwirpCode, TwirpError
 
 if TYPE_CHECKING:
@@ -29,14 +40,14 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List and show jobs.")
 
 METADATA_CHARACTERS_SHOWN = 500
-_PHASES = "delayed, queued, offered, assigned, running, orphaned, succeeded, failed, cancelled"
+PHASES = "delayed, queued, offered, assigned, running, orphaned, succeeded, failed, cancelled"
 
 
 @app.command("list")
 def list_(
     phase: Annotated[
         list[str] | None,
-        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {_PHASES}."),
+        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {PHASES}."),
     ] = None,
     agent_name: Annotated[
         str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
@@ -64,7 +75,7 @@ def list_(
 
     phases = phases_named("--phase", api_pb2.JobPhase.items(), phase or [])
 
-    async def call(client: DispatchClient) -> list[api_pb2.JobRecord]:
+    async def call(client: DispatchClient) -> tuple[list[api_pb2.JobRecord], bool]:
         async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.JobRecord], str]:
             page = await client.list_jobs(
                 phases=phases,
@@ -77,9 +88,11 @@ def list_(
             )
             return page.jobs, page.next_page_token
 
-        return await all_pages(fetch, limit)
+        return await some_pages(fetch, limit)
 
-    jobs = ask(call, url, api_key, api_secret, dev)
+    jobs, is_cut = ask(call, url, api_key, api_secret, dev)
+    if is_cut:
+        hint_at_more(len(jobs))
     if json:
         print_json({"jobs": [as_json(job) for job in jobs]})
         return
@@ -92,7 +105,7 @@ def list_(
             str(record.attempt),
             record.worker_id or "-",
             ago(record.created_at),
-            _note(record),
+            note(record),
         ]
         for record in jobs
     ]
@@ -183,15 +196,19 @@ def _cut(text: str) -> str:
     )
 
 
-def _note(record: api_pb2.JobRecord) -> str:
+def note(record: api_pb2.JobRecord) -> str:
+    """Return what is worth saying of a job in a list."""
     if record.job.state.error:
         return record.job.state.error
-    if record.phase in _until_phases() and record.until_at:
-        return f"until {ago(record.until_at)}"
-    return record.attempt_reason or "-"
+    return _deadline_told(record) or record.attempt_reason or "-"
 
 
-def _until_phases() -> set[api_pb2.JobPhase]:
+def _deadline_told(record: api_pb2.JobRecord) -> str:
     from protocol.api_pb2 import DELAYED, ORPHANED
 
-    return {DELAYED, ORPHANED}
+    left = (record.until_at - time.time_ns()) / NS_PER_SECOND
+    if not record.until_at or record.phase not in (DELAYED, ORPHANED):
+        return ""
+    if record.phase == DELAYED:
+        return f"queued in {span(left)}" if left > 0 else "queued now"
+    return f"waits {span(left)} more for its worker" if left > 0 else "its worker did not come back"

@@ -82,6 +82,11 @@ def print_table(
         sys.stderr.write(empty + "\n")
 
 
+def hint_at_more(shown: int) -> None:
+    """Say on stderr that a list stopped at its limit, for `--limit`."""
+    sys.stderr.write(f"only the newest {shown} are shown, there are more: --limit\n")
+
+
 def print_fields(fields: Mapping[str, str]) -> None:
     """Write one thing's fields, a line each."""
     width = max(len(name) for name in fields) + 2

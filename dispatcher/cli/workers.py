@@ -12,11 +12,11 @@ from dispatcher.cli.connection import (
     KeyOption,
     SecretOption,
     UrlOption,
-    all_pages,
     ask,
     phases_named,
+    some_pages,
 )
-from dispatcher.cli.output import ago, as_json, print_json, print_table
+from dispatcher.cli.output import ago, as_json, hint_at_more, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List connected workers.")
 
-_PHASES = "connecting, available, full, backed_off, draining, stale"
+PHASES = "connecting, available, full, backed_off, draining, stale, gone"
 
 
 @app.callback()
@@ -38,7 +38,7 @@ def _group() -> None:
 def list_(
     phase: Annotated[
         list[str] | None,
-        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {_PHASES}."),
+        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {PHASES}."),
     ] = None,
     agent_name: Annotated[
         str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
@@ -57,16 +57,18 @@ def list_(
 
     phases = phases_named("--phase", api_pb2.WorkerPhase.items(), phase or [])
 
-    async def call(client: DispatchClient) -> list[api_pb2.WorkerRecord]:
+    async def call(client: DispatchClient) -> tuple[list[api_pb2.WorkerRecord], bool]:
         async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.WorkerRecord], str]:
             page = await client.list_workers(
                 phases=phases, agent_name=agent_name, page_size=size, page_token=token
             )
             return page.workers, page.next_page_token
 
-        return await all_pages(fetch, limit)
+        return await some_pages(fetch, limit)
 
-    workers = ask(call, url, api_key, api_secret, dev)
+    workers, is_cut = ask(call, url, api_key, api_secret, dev)
+    if is_cut:
+        hint_at_more(len(workers))
     if json:
         print_json({"workers": [as_json(worker) for worker in workers]})
         return

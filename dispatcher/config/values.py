@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -24,6 +25,8 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 _ROOM_SCHEMES = frozenset({"ws", "wss", "http", "https"})
 _RECEIVER_SCHEMES = frozenset({"http", "https"})
 _SHOWN_CHARACTERS_MAX = 60
+_PUNCTUATION = re.compile(r"'([,:?\[\]{}-]|<[a-z ]+>)'")
+_QUOTED = re.compile(r"([\"']).*?\1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,20 @@ def compose(text: str, source: str, *, in_file: bool) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{source}, line {mark.line + 1}" if in_file and mark is not None else source
-        problem = (error.problem or "").split("'")[0].split('"')[0].strip()
+        problem = _without_content(error.problem or "")
         raise ConfigError(f"{place}: not valid YAML: {problem or 'cannot be read'}") from None
     except yaml.YAMLError:
         raise ConfigError(f"{source}: not valid YAML") from None
+
+
+def _without_content(problem: str) -> str:
+    """Return what a YAML parser found wrong, without what it quotes of the text: secrets may be in it.
+
+    What it expected is kept: punctuation, and its own names for parts of a text.
+    """
+    problem = _PUNCTUATION.sub(r"\1", problem)
+    problem = _QUOTED.sub(" ", problem).split("'")[0].split('"')[0]
+    return " ".join(problem.split())
 
 
 def is_unset(value: Value) -> bool:

@@ -80,6 +80,14 @@ def test_a_list_stops_at_its_limit(server: Server) -> None:
         create(server, "limited")
     listed = callboard("job", "list", "--room", "limited", "-n", "2", "--json", env=server.env)
     assert len(listed.json["jobs"]) == 2
+    assert listed.err == "only the newest 2 are shown, there are more: --limit\n"
+
+
+def test_a_list_that_is_whole_hints_at_nothing(server: Server) -> None:
+    for _ in range(2):
+        create(server, "whole")
+    for limit in ("2", "3"):
+        assert callboard("job", "list", "--room", "whole", "-n", limit, env=server.env).err == ""
 
 
 @pytest.mark.usefixtures("worker")
@@ -164,7 +172,8 @@ def test_a_wrong_secret_says_what_to_check(server: Server) -> None:
     wrong = {**server.env, "LIVEKIT_API_SECRET": "wrong-secret-hushhush-wrong-secret-hush"}
     for command in (["worker", "list"], ["dispatch", "list", "lobby"]):
         line = callboard(*command, env=wrong).failed_with(1)
-        assert "LIVEKIT_API_SECRET" in line
+        assert line.count("LIVEKIT_API_SECRET") == 1
+        assert line.count("both clocks") == 1
         assert "hushhush" not in line
 
 
@@ -183,6 +192,33 @@ def test_missing_settings_are_a_usage_error_that_names_them() -> None:
 def test_an_address_that_is_none_is_a_usage_error(url: str) -> None:
     line = callboard("worker", "list", "--dev", "--url", url).failed_with(2)
     assert line.startswith("--url: must be an address")
+
+
+def test_an_address_of_the_environment_wins_over_that_of_dev() -> None:
+    elsewhere = {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "of another server"}
+    line = callboard("worker", "list", "--dev", env=elsewhere).failed_with(1)
+    assert "http://127.0.0.1:1" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (["job", "list", "--limit", "0"], "'--limit' / '-n': must be at least 1"),
+        (["job", "list", "--limit", "many"], "'--limit' / '-n': must be a whole number"),
+        (
+            ["dispatch", "create", "-r", "r", "-a", "a", "--restart", "sometimes"],
+            "'--restart': 'sometimes' is not one of 'on-failure', 'never'",
+        ),
+        (["dispatch", "list", ""], "ROOM: must not be empty"),
+        (["dispatch", "delete", "room", ""], "ID: must not be empty"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_value_is_named_in_our_own_words(arguments: list[str], wrong: str) -> None:
+    line = callboard(*arguments, "--dev").failed_with(2)
+    assert wrong in line
+    assert "Input" not in line
+    assert "error" not in line
 
 
 @pytest.mark.parametrize(

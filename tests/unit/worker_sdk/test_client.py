@@ -10,10 +10,13 @@ import httpx2
 import pytest
 from google.protobuf.message import Message
 
+from dispatcher.cli import connection
+from dispatcher.runtime import RuntimeLimits
 from protocol import api_pb2, wire_pb2
 from protocol.errors import TwirpCode, TwirpError
 from protocol.tokens import Grants, verify
 from worker_sdk import DispatchClient, ServerUnreachable, UnexpectedAnswer
+from worker_sdk.client import CALL_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -167,6 +170,27 @@ async def test_a_server_that_never_answers_is_given_up_with_cause_and_remedy() -
         with pytest.raises(ServerUnreachable, match=r"refused.*LIVEKIT_URL") as raised:
             await client.create_dispatch("lobby", "greeter")
     assert raised.value.retryable
+
+
+async def test_a_server_that_says_why_it_cannot_is_not_called_unreachable() -> None:
+    script = Script(httpx2.ConnectError("refused"), twirp(TwirpCode.UNAVAILABLE, "no space left"))
+    async with client_of(script, retry_seconds_max=0.2) as client:
+        with pytest.raises(TwirpError, match="no space left") as raised:
+            await client.create_dispatch("lobby", "greeter")
+    assert raised.value.code is TwirpCode.UNAVAILABLE
+    assert len(script.requests) > 2
+
+
+async def test_a_503_that_says_nothing_may_be_a_proxys_and_names_the_address() -> None:
+    script = Script(httpx2.Response(503, text="<html>bad gateway</html>"))
+    async with client_of(script, retry_seconds_max=0.0) as client:
+        with pytest.raises(ServerUnreachable, match=r"HTTP 503.*LIVEKIT_URL"):
+            await client.list_workers()
+
+
+def test_a_call_outlasts_the_servers_own_patience() -> None:
+    assert RuntimeLimits().ask_timeout_seconds + 1 < CALL_TIMEOUT_SECONDS
+    assert RuntimeLimits().ask_timeout_seconds + 1 < connection.CALL_TIMEOUT_SECONDS
 
 
 @pytest.mark.parametrize(
