@@ -102,8 +102,21 @@ def rule_text(rule: Rule) -> str:
     kept: dict[str, Any] = {name: value for name, value in fields.items() if value}
     if not rule.enabled:
         kept["enabled"] = False
-    text: str = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(kept, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that they are read as they were."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Of a text with another line break than "\n" the other styles make a space.
+    plain = text.replace("\n", "").isprintable()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _rule_nodes(raw: bytes, source: str) -> Iterator[yaml.Node]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dispatcher.core.jobs import SECOND, JobType, RestartPolicy
@@ -282,6 +282,7 @@ _PATHS = st.sampled_from(["a", "a.b", "lines[0].x", '["a.b"]'])
         version=st.integers(0, 100),
     )
 )
+@example(Rule("a", JobType.ROOM, "b", metadata="\x85\u2028 \ufeff\t\r\n"))
 def test_a_rule_that_is_written_is_read_as_it_was(rule: Rule) -> None:
     (read,) = _read(rule_text(rule))
     assert read == rule
