@@ -101,8 +101,8 @@ class FakeSfu:
         self.people: dict[str, list[wire_pb2.ParticipantInfo]] = {}
         self.dispatches: dict[str, list[wire_pb2.AgentDispatch]] = {}
         self.is_away = False
-        # how often all rooms were listed
-        self.sweeps = 0
+        # how often all rooms were listed, and one dispatch
+        self.sweeps = self.asked_for_one = 0
         self._numbers = itertools.count(1)
 
     # --- what a test does ---
@@ -201,6 +201,7 @@ class FakeSfu:
         self, room: str, dispatch_id: str = ""
     ) -> Sequence[wire_pb2.AgentDispatch]:
         await self._be_there()
+        self.asked_for_one += bool(dispatch_id)
         found = self.dispatches.get(room, [])
         return [each for each in found if dispatch_id in ("", each.id)]
 

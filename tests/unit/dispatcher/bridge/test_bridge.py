@@ -423,7 +423,9 @@ async def test_a_termination_is_a_hint_as_long_as_the_dispatch_is_there() -> Non
         dispatch = one.sfu.dispatch()
         job = one.sfu.job(dispatch)
         await one.sfu.assign(socket, job)
+        asked = one.sfu.asked_for_one
         socket.say(wire_pb2.ServerMessage(termination={"job_id": job.id}))
+        await eventually("it asks", lambda: one.sfu.asked_for_one > asked, seconds=5)
         await one.swept()
         assert (await one.only()).state.phase is JobPhase.QUEUED
 

@@ -210,9 +210,13 @@ def test_a_job_ends_when_its_dispatch_is_gone_from_a_room_that_is_there(bench: S
 def test_a_list_that_was_asked_for_before_the_offer_ends_nothing(bench: SfuBench) -> None:
     bench.pass_time(10)
     bench.offer(bench.call())
+    job = bench.take()
     bench.lists(asked_ago_seconds=1)
-    assert bench.engine.calls
-    assert not bench.phase(bench.only()).is_ended
+    bench.lists(rooms=(), asked_ago_seconds=1)
+    assert bench.phase(job) is JobPhase.RUNNING
+    bench.pass_time(2)
+    bench.lists(asked_ago_seconds=1)
+    assert bench.phase(job) is JobPhase.CANCELLED
 
 
 def test_a_job_ends_when_its_room_is_no_longer_there(bench: SfuBench) -> None:
@@ -331,6 +335,15 @@ def test_a_participant_is_known_again_after_an_outage_by_its_identity(bench: Sfu
     assert len(bench.all_jobs()) == 2
 
 
+def test_a_room_that_is_back_before_its_dispatch_ends_nothing_at_first(bench: SfuBench) -> None:
+    bench.offer(bench.call())
+    job = bench.take()
+    bench.lists(rooms=(("room", 2),), after_outage=True)
+    assert bench.phase(job) is JobPhase.RUNNING
+    bench.lists(rooms=(("room", 2),))
+    assert bench.phase(job) is JobPhase.CANCELLED
+
+
 def test_each_of_two_jobs_of_one_agent_is_taken_over_once(bench: SfuBench) -> None:
     bench.offer(bench.call("AD_1"))
     bench.offer(bench.call("AD_2"))
@@ -404,6 +417,13 @@ def test_a_rule_and_an_offer_for_one_participant_are_one_job_in_both_orders(
     assert bench.outcome(bench.offer(bench.call(who="bob"))) is Outcome.CREATED
     bench.joins("bob")
     assert len(bench.all_jobs()) == 2
+
+
+def test_an_offer_after_the_end_of_a_rules_job_has_a_job_of_its_own(bench: SfuBench) -> None:
+    bench.rule()
+    bench.room_starts()
+    bench.succeed(bench.take())
+    assert bench.outcome(bench.offer(bench.call())) is Outcome.CREATED
 
 
 @pytest.mark.parametrize("other", ["agent", "type", "deployment"])
