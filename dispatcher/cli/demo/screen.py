@@ -73,7 +73,7 @@ def _rules(scene: Scene) -> RenderableType:
     if not scene.rules:
         line.append("none so far  ", "yellow")
     line.append("matched ").append(f"{scene.matched}", "bold green").append(" rooms\n")
-    line.append(f"{scene.rooms_there} rooms with {scene.people} people, {over} rooms over")
+    line.append(f"{scene.rooms_there} rooms with {scene.people} people, {over} over")
     line.append(f"; {scene.reports} events reported\n")
     return line
 

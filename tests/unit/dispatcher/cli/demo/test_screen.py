@@ -56,7 +56,7 @@ def test_the_rules_their_matches_and_the_rooms_are_shown() -> None:
     assert (
         "greet-calls: room call-* → demo greet-again: room call-07 → demo matched 20 rooms" in text
     )
-    assert "19 rooms with 25 people, 1 rooms over; 44 events reported" in text
+    assert "19 rooms with 25 people, 1 over; 44 events reported" in text
 
 
 def test_a_server_without_a_rule_is_shown_so() -> None:
