@@ -111,6 +111,39 @@ async def test_the_same_request_id_at_once_makes_one_dispatch(api: Caller) -> No
     assert len(await _listed(api, room)) == 1
 
 
+async def test_a_repeated_request_id_returns_what_is_there_whatever_else_differs(
+    api: Caller,
+) -> None:
+    room, headers = fresh("room"), {"X-Livekit-Request-Id": fresh("request")}
+    body = {"agent_name": "a", "room": room, "metadata": "first"}
+    first = await api.ask(CREATE, body, room_token(room), headers=headers)
+    second = await api.ask(
+        CREATE, {**body, "metadata": "second"}, room_token(room), headers=headers
+    )
+    assert (second["id"], second["metadata"]) == (first["id"], "first")
+
+
+@pytest.mark.parametrize("other", ["room", "agent_name", "deployment"])
+async def test_a_request_id_for_another_room_agent_or_deployment_is_another_request(
+    api: Caller, other: str
+) -> None:
+    headers = {"X-Livekit-Request-Id": fresh("request")}
+    body = {"agent_name": "a", "room": fresh("room"), "deployment": "blue"}
+    changed = {**body, other: fresh("other")}
+    first = await api.ask(CREATE, body, room_token(body["room"]), headers=headers)
+    second = await api.ask(CREATE, changed, room_token(changed["room"]), headers=headers)
+    assert first["id"] != second["id"]
+
+
+async def test_an_unknown_restart_policy_is_malformed_and_makes_nothing(api: Caller) -> None:
+    room = fresh("room")
+    body = {"agent_name": "a", "room": room, "restartPolicy": "JRP_SOMETIMES"}
+    response = await api.post(CREATE, body, token=room_token(room))
+    assert problem(response) == (400, "malformed")
+    assert "restartPolicy: 'JRP_SOMETIMES'" in response.json()["msg"]
+    assert await _listed(api, room) == []
+
+
 async def test_calls_without_a_request_id_make_a_dispatch_each(api: Caller) -> None:
     room = fresh("room")
     for _ in range(3):
