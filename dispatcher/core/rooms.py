@@ -223,10 +223,8 @@ class Rooms:
                 pass
 
     def announce(self, key: RoomKey, now: Nanoseconds) -> None:
-        """A room is about to be created that names its agents."""
-        room = self.rooms.get(key)
-        if room is not None:
-            return  # it is there, and stays as it is
+        """A session is about to begin that names its agents; the end of the last may not be told yet."""
+        self.announced.pop(key, None)
         while len(self.announced) >= self.limits.announced_max:
             del self.announced[next(iter(self.announced))]
         self.announced[key] = now + self.limits.announced_time

@@ -74,7 +74,7 @@ class RoomCreation:
         self._runtime.submit(RoomAnnounced(project, wanted.name))
 
     def withdraw(self, project: str, wanted: wire_pb2.CreateRoomRequest) -> None:
-        """The SFU has refused the room."""
+        """No session with these agents is about to begin."""
         self._runtime.submit(RoomAnnouncementWithdrawn(project, wanted.name))
 
     async def created(
@@ -90,10 +90,14 @@ class RoomCreation:
         mark = mark_of(wanted.agents)
         theirs = await self._list_dispatches(room.name)
         if not any(each.agent_name == NOBODY and each.metadata == mark for each in theirs):
+            self.withdraw(project, wanted)
             return
         info = room_info(room)
         for place, agent in enumerate(wanted.agents):
             await self._dispatch(project, info, place, agent)
+        known = self._runtime.engine.rooms.get((project, room.name))
+        if known is not None and known.info.sid == room.sid:
+            self.withdraw(project, wanted)  # it has begun: what comes next is another session
 
     async def _dispatch(
         self, project: str, room: RoomInfo, place: int, agent: wire_pb2.RoomAgentDispatch

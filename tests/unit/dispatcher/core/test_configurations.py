@@ -94,3 +94,14 @@ def test_an_announcement_holds_until_it_is_withdrawn(
         bench.tell(RoomAnnouncementWithdrawn(PROJECT, "lobby"))
     bench.tell_room(RoomEventKind.ROOM_STARTED, room_info("lobby"))
     assert bench.engine.rooms[PROJECT, "lobby"].names_agents is not is_withdrawn
+
+
+def test_an_announcement_is_for_the_next_session_where_the_end_of_the_last_comes_late(
+    bench: EngineBench,
+) -> None:
+    bench.tell_room(RoomEventKind.ROOM_STARTED, room_info("lobby", 1))
+    bench.tell(RoomAnnounced(PROJECT, "lobby"))
+    assert not bench.engine.rooms[PROJECT, "lobby"].names_agents
+    bench.tell_room(RoomEventKind.ROOM_FINISHED, room_info("lobby", 1))
+    bench.tell_room(RoomEventKind.ROOM_STARTED, room_info("lobby", 2))
+    assert bench.engine.rooms[PROJECT, "lobby"].names_agents

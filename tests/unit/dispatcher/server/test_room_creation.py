@@ -11,6 +11,8 @@ import pytest
 
 from dispatcher.app import compose
 from dispatcher.config import ApiKey, Config
+from dispatcher.core.events import RoomEventReported
+from dispatcher.core.room_events import RoomEvent, RoomEventKind, RoomInfo
 from dispatcher.room_configurations import DEFAULT_CONFIGURATION_LIMITS, Presets
 from dispatcher.runtime import Runtime
 from dispatcher.server.create_room import NOBODY, mark_of
@@ -80,6 +82,12 @@ async def dispatched(runtime: Runtime) -> list[tuple[str, str]]:
     return [(each.dispatch.id, each.dispatch.agent_name) for each in found]
 
 
+async def started(runtime: Runtime, sid: str) -> None:
+    """A webhook tells that a session of the room has begun."""
+    event = RoomEvent(RoomEventKind.ROOM_STARTED, PROJECT, RoomInfo("lobby", sid))
+    await runtime.ask(lambda number: RoomEventReported(number, event))
+
+
 async def test_a_call_that_failed_after_the_room_was_made_goes_on_when_it_is_repeated(
     rooms: RoomCreation, runtime: Runtime, sfu: Sfu
 ) -> None:
@@ -105,6 +113,33 @@ async def test_one_session_has_its_dispatches_once_and_the_next_its_own(
 
     await rooms.created(PROJECT, request, wire_pb2.Room(name="lobby", sid="RM_2"))
     assert len(set(await dispatched(runtime))) == 4
+
+
+@pytest.mark.parametrize(
+    ("sid", "is_over"), [("RM_1", True), ("RM_0", False)], ids=["has begun", "is still to come"]
+)
+async def test_an_announcement_ends_when_its_session_has_begun(
+    rooms: RoomCreation, runtime: Runtime, sfu: Sfu, sid: str, is_over: bool
+) -> None:
+    request = wanted("greeter")
+    sfu.dispatches = made_with(request)
+    await started(runtime, sid)
+    rooms.announce(PROJECT, request)
+    await rooms.created(PROJECT, request, LOBBY)
+
+    await started(runtime, "RM_2")
+
+    assert runtime.engine.rooms[PROJECT, "lobby"].names_agents is not is_over
+
+
+async def test_an_announcement_ends_when_the_room_was_there_already(
+    rooms: RoomCreation, runtime: Runtime
+) -> None:
+    request = wanted("greeter")
+    rooms.announce(PROJECT, request)
+    await rooms.created(PROJECT, request, LOBBY)
+    await started(runtime, "RM_2")
+    assert not runtime.engine.rooms[PROJECT, "lobby"].names_agents
 
 
 async def test_the_job_knows_the_room_as_the_sfu_made_it(
