@@ -34,6 +34,7 @@ PEOPLE = [f"{what}-{number}" for number in range(6) for what in ("guest", "host"
 OTHERS = ["agent-a", "agent-b", "egress", "sip-1", "sip-2", "recorder"]
 # The model's time, in seconds, that goes by between two things that happen, on average.
 PACE = 0.05
+LISTED_EVERY: Nanoseconds = 10 * SECOND
 # Why people leave; who is replaced is told apart.
 REASONS = (
     DisconnectReason.CLIENT_INITIATED,
@@ -88,9 +89,13 @@ class RoomLife:
         self.told: list[Happened] = []
         # the sessions that are there in the end, by room name
         self.sessions: dict[str, Session] = {}
+        # what the SFU's list was, every ten seconds
+        self.lists: list[tuple[Nanoseconds, tuple[RoomSeen, ...]]] = []
         self._over_at: dict[str, Nanoseconds] = {}
         self._numbers = 0
         while len(self.told) < events:
+            if not self.lists or self.now >= self.lists[-1][0] + LISTED_EVERY:
+                self.lists.append((self.now, self.seen()))
             self._live()
 
     def _live(self) -> None:
@@ -235,10 +240,14 @@ class RoomLife:
         else:
             self._publish(session, guest)
 
-    # --- in the end ---------------------------------------------------------------------------
+    # --- who is there -------------------------------------------------------------------------
+
+    def seen(self) -> tuple[RoomSeen, ...]:
+        """Return the SFU's list of what is there."""
+        return tuple(session.seen for session in self.sessions.values())
 
     def present(self) -> Iterator[tuple[Session, Guest]]:
-        """Yield everybody who is there in the end."""
+        """Yield everybody who is there."""
         for session in self.sessions.values():
             for guest in session.guests.values():
                 yield session, guest

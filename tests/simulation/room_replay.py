@@ -1,6 +1,6 @@
 """Replay what happened in rooms in disorder, doubled and with losses; hold the jobs against an oracle.
 
-python -m tests.simulation.room_replay --seed 17 [--disorder sliding] [--events 50000] [--restarts 3]
+python -m tests.simulation.room_replay --seed 17 [--disorder sliding] [--restarts 3] [--lists]
 
 A model of rooms (`room_life`) tells what happened. It reaches an engine late and out of order, 5 %
 of it twice and 5 % of it never; a worker takes every job that it is offered and runs it. At each
@@ -15,8 +15,7 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -25,7 +24,7 @@ from random import Random
 from dispatcher.core.events import RoomEventReported, RoomsListed, RuleApplyRequested
 from dispatcher.core.jobs import SECOND, JobType, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
-from dispatcher.core.room_events import ParticipantKind, RoomEvent, RoomInfo
+from dispatcher.core.room_events import ParticipantKind, RoomEvent, RoomInfo, RoomSeen
 from dispatcher.core.rules import Match, Rule
 from dispatcher.store.contract import EventRow
 from protocol import wire_pb2
@@ -215,6 +214,14 @@ class Replay:
         bench.tell(RoomEventReported(0, event))
         self.look()
 
+    def listed(self, asked_at: Nanoseconds, rooms: tuple[RoomSeen, ...]) -> None:
+        """The SFU's list arrives, half a second after it was asked for."""
+        bench = self.bench
+        bench.pass_time(max(0.0, (asked_at + SECOND // 2 - bench.now) / SECOND))
+        self.look()
+        bench.tell(RoomsListed(PROJECT, asked_at, rooms))
+        self.look()
+
     def look(self) -> None:
         """Let the worker take what it is offered, and look at all that became of jobs since."""
         bench = self.bench
@@ -289,26 +296,31 @@ def replay(
     disorder: Disorder = Disorder.SLIDING,
     events: int = EVENTS,
     restarts: int = 0,
-    progress: Callable[[str], None] | None = None,
+    lists: bool = False,
 ) -> Replayed:
-    """Replay one seed. Raises Broken."""
+    """Replay one seed. Raises Broken.
+
+    With `lists` the SFU's list is told every ten seconds too. That goes with SLIDING alone: the
+    other disorders tell of things before they happen, and a list says that they have not.
+    """
     began = time.monotonic()
     random = Random(f"{seed} {disorder.value}")
     life = RoomLife(random, START, events)
     arriving = arrivals(random, life.told, START, disorder)
-    if progress is not None:
-        progress(f"{len(life.told)} events of {len(life.sessions)} rooms that are left")
+    assert not lists or disorder is Disorder.SLIDING, "a list knows nothing of what is to come"
+    waiting_lists = deque(life.lists if lists else ())
     restarts_at = {random.randrange(len(arriving)) for _ in range(restarts)}
     replayed = Replay(seed)
     for number, (when, event) in enumerate(arriving):
         if number in restarts_at:
             replayed.restart()
+        while waiting_lists and waiting_lists[0][0] + SECOND // 2 <= when:
+            replayed.listed(*waiting_lists.popleft())
         replayed.take(max(when, replayed.bench.now), event)
     live_before = replayed.live.total()
     bench = replayed.bench
     bench.pass_time(max(1.0, (life.now - bench.now) / SECOND))
-    seen = tuple(session.seen for session in life.sessions.values())
-    bench.tell(RoomsListed(PROJECT, bench.now, seen))
+    bench.tell(RoomsListed(PROJECT, bench.now, life.seen()))
     replayed.look()
     bench.pass_time(30)
     replayed.look()
@@ -320,10 +332,12 @@ def replay(
     )
 
 
-def replay_command(seed: int, disorder: Disorder, restarts: int = 0) -> str:
+def replay_command(seed: int, disorder: Disorder, restarts: int = 0, lists: bool = False) -> str:
     """Return the command that replays it."""
     command = f"python -m tests.simulation.room_replay --seed {seed} --disorder {disorder.value}"
-    return f"{command} --restarts {restarts}" if restarts else command
+    if restarts:
+        command += f" --restarts {restarts}"
+    return f"{command} --lists" if lists else command
 
 
 def main() -> int:
@@ -333,16 +347,23 @@ def main() -> int:
     parser.add_argument("--disorder", type=Disorder, choices=list(Disorder), help="default: all")
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--restarts", type=int, default=0, help="of the server, on the way")
+    parser.add_argument("--lists", action="store_true", help="the SFU's list too (sliding)")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
     failures = 0
-    for disorder in [options.disorder] if options.disorder is not None else list(Disorder):
+    every = [Disorder.SLIDING] if options.lists else list(Disorder)
+    for disorder in [options.disorder] if options.disorder is not None else every:
         try:
-            print(replay(seed, disorder, options.events, options.restarts), flush=True)
+            print(
+                replay(seed, disorder, options.events, options.restarts, options.lists), flush=True
+            )
         except Broken as broken:
             failures += 1
             print(f"seed {seed}, {disorder.value}: {broken}")
-            print(f"  replay: {replay_command(seed, disorder, options.restarts)}", flush=True)
+            print(
+                f"  replay: {replay_command(seed, disorder, options.restarts, options.lists)}",
+                flush=True,
+            )
     return 1 if failures else 0
 
 

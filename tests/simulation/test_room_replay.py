@@ -33,11 +33,13 @@ def _fresh_seed() -> int:
     return int(chosen) if chosen else random.SystemRandom().getrandbits(32)
 
 
-def _must_hold(seed: int, disorder: Disorder, events: int, restarts: int = 0) -> Replayed:
-    command = f"{replay_command(seed, disorder, restarts)} --events {events}"
+def _must_hold(
+    seed: int, disorder: Disorder, events: int, restarts: int = 0, lists: bool = False
+) -> Replayed:
+    command = f"{replay_command(seed, disorder, restarts, lists)} --events {events}"
     print(command)
     try:
-        replayed = replay(seed, disorder, events, restarts)
+        replayed = replay(seed, disorder, events, restarts, lists)
     except Broken as broken:
         pytest.fail(f"{broken}\nreplay: {command}", pytrace=False)
     print(replayed)
@@ -57,6 +59,10 @@ def test_fifty_thousand_events_in_disorder_leave_exactly_the_jobs_that_should_li
 @pytest.mark.parametrize("disorder", list(Disorder))
 def test_a_server_that_is_killed_on_the_way_ends_with_the_same_jobs(disorder: Disorder) -> None:
     _must_hold(_fresh_seed(), disorder, 5_000, restarts=10)
+
+
+def test_a_list_every_ten_seconds_amid_late_news_ends_with_the_same_jobs() -> None:
+    _must_hold(_fresh_seed(), Disorder.SLIDING, 10_000, restarts=3, lists=True)
 
 
 def test_a_seed_is_one_replay() -> None:
