@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import httpx2
 import pytest
 from livekit import api
 
 from dispatcher.server.create_room import NOBODY
 from protocol import wire_pb2
 from tests.support.livekit_server import LiveKitServer, needs_livekit_server
-from tests.support.server import KEY, SECRET, RunningServer
+from tests.support.server import KEY, SECRET, RunningServer, mint
 from worker_sdk.client import DispatchClient
 
 pytestmark = [pytest.mark.anyio, needs_livekit_server]
@@ -62,6 +63,25 @@ async def test_an_agent_is_dispatched_with_all_that_was_said_of_it(
     assert made.restart_policy == api.JobRestartPolicy.JRP_NEVER
     (job,) = made.state.jobs
     assert (job.room.name, job.room.sid) == (room, created.sid)
+
+
+async def test_a_call_in_json_is_as_good(
+    client: api.LiveKitAPI, server: RunningServer, sfu: LiveKitServer, room: str
+) -> None:
+    agent = {"agentName": "greeter", "attributes": {"tier": "vip"}, "restartPolicy": "JRP_NEVER"}
+    async with httpx2.AsyncClient() as caller:
+        answer = await caller.post(
+            f"{server.http_url}/twirp/livekit.RoomService/CreateRoom",
+            json={"name": room, "emptyTimeout": 77, "agents": [agent]},
+            headers={"authorization": f"Bearer {mint(KEY, room_create=True)}"},
+        )
+
+    assert answer.status_code == 200
+    assert answer.json()["empty_timeout"] == 77
+    (made,) = await client.agent_dispatch.list_dispatch(room)
+    assert (made.agent_name, dict(made.attributes)) == ("greeter", {"tier": "vip"})
+    async with sfu.calling() as direct:
+        assert await names(direct, room) == [NOBODY]
 
 
 async def test_a_repeated_call_makes_nothing_new(client: api.LiveKitAPI, room: str) -> None:
