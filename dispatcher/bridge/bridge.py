@@ -109,9 +109,11 @@ class Bridge:
         self._disturbed_at: float | None = None
         # set when a sweep is wanted before its time
         self._wanted = anyio.Event()
-        # why the last sweep, or the last connection of an address, failed
+        # why the last sweep failed; addresses whose last connection did
         self._failing: SfuError | None = None
         self._away: set[str] = set()
+        # is more served than may be registered?
+        self._is_over_limit = False
 
     async def run(self) -> None:
         """Keep the sockets, and sweep, until cancelled."""
@@ -130,43 +132,53 @@ class Bridge:
 
     async def _keep_sockets(self, tasks: TaskGroup) -> None:
         while True:
-            self._remember_workers()
-            served = frozenset(self._all_served())
+            of_workers = self._of_workers()
+            self._remember(of_workers)
+            served = of_workers | set(self._otherwise_served())
             if served - self._served:
                 self._wanted.set()  # its sockets may be there: those of who is unnamed always are
-            self._served = served
+            self._served = frozenset(served)
             # Without an unnamed worker each room keeps the SFU busy for 3 s in asking for one.
             unnamed = {Served("", job_type) for job_type in {s.job_type for s in served}}
-            registered = {*served, *unnamed, Served("")}
-            if len(registered) > self._limits.names_max:
-                log.warning("bridge_names_over_limit", names_max=self._limits.names_max)
-                by_name = sorted(registered, key=lambda s: (s.agent_name, s.deployment, s.job_type))
-                registered = set(by_name[: self._limits.names_max])
+            registered = self._bounded({*served, *unnamed, Served("")})
             for gone in self._sockets.keys() - registered:
                 self._sockets.pop(gone)[0].cancel()
             for new in registered - self._sockets.keys():
                 self._register(new, tasks)
             await anyio.sleep(self._limits.look_seconds)
 
-    def _remember_workers(self) -> None:
+    def _bounded(self, registered: set[Served]) -> set[Served]:
+        """Return as many as may be registered."""
+        names_max = self._limits.names_max
+        is_over_limit = len(registered) > names_max
+        if is_over_limit and not self._is_over_limit:
+            log.warning("bridge_names_over_limit", names_max=names_max)
+        self._is_over_limit = is_over_limit
+        if not is_over_limit:
+            return registered
+        by_name = sorted(registered, key=lambda s: (s.agent_name, s.deployment, s.job_type))
+        return set(by_name[:names_max])
+
+    def _remember(self, of_workers: Iterable[Served]) -> None:
         """Have what workers serve now written down, so that the SFU is told before they return."""
         known, now = self._dispatcher.engine.served, self._dispatcher.now()
-        for served in self._of_workers():
+        for served in of_workers:
             at = known.get((self._project, served))
             if at is None or now - at >= SERVED_INTERVAL:
                 self._dispatcher.submit(AgentServed(self._project, served))
 
     def _of_workers(self) -> set[Served]:
+        # Thousands of workers have a few lanes between them.
+        workers = self._dispatcher.engine.workers.values()
+        lanes = {lane for worker in workers for lane in worker.lanes}
         return {
             Served(lane.agent_name, lane.job_type, lane.deployment)
-            for worker in self._dispatcher.engine.workers.values()
-            for lane in worker.lanes
+            for lane in lanes
             if lane.project == self._project and not lane.namespace
         }
 
-    def _all_served(self) -> Iterable[Served]:
+    def _otherwise_served(self) -> Iterable[Served]:
         engine = self._dispatcher.engine
-        yield from self._of_workers()
         for project, served in engine.served:
             if project == self._project:
                 yield served
@@ -219,9 +231,10 @@ class Bridge:
         )
         self._wanted.set()
 
-    def lost(self, socket: SfuSocket, cause: str) -> None:
-        """A socket is lost: the SFU may be restarting."""
-        self._disturb()
+    def lost(self, socket: SfuSocket, cause: str, *, was_connected: bool) -> None:
+        """A socket is lost, and the SFU may be restarting; or it cannot be made."""
+        if was_connected:
+            self._disturb()
         if socket.url not in self._away:
             self._away.add(socket.url)
             log.warning("bridge_disconnected", url=socket.url, reason=cause)
@@ -285,7 +298,8 @@ class Bridge:
         try:
             if await self._source.list_dispatches(room, dispatch_id):
                 return
-            room_is_there = bool(await self._source.list_rooms([room]))
+            sid = called.call.room_sid
+            room_is_there = any(each.sid == sid for each in await self._source.list_rooms([room]))
         except SfuError:
             self._wanted.set()
             return

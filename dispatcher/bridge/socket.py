@@ -68,7 +68,7 @@ class Listener(Protocol):
         """It is registered."""
         ...
 
-    def lost(self, socket: SfuSocket, cause: str) -> None:
+    def lost(self, socket: SfuSocket, cause: str, *, was_connected: bool) -> None:
         """It was connected, or tried to be, and is not."""
         ...
 
@@ -115,11 +115,11 @@ class SfuSocket:
                 await self._serve()
             except* (SocketEnded, FrameError) as group:
                 cause = str(group.exceptions[0])
-                if self.is_connected:
+                was_connected, self.is_connected = self.is_connected, False
+                if was_connected:
                     pause = limits.retry_seconds_min
-                self.is_connected = False
                 self.accepted.clear()
-                self._listener.lost(self, cause)
+                self._listener.lost(self, cause, was_connected=was_connected)
             await anyio.sleep(pause * self._random.uniform(0.5, 1.0))
             pause = min(pause * 2, limits.retry_seconds_max)
 

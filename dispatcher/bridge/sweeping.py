@@ -74,7 +74,9 @@ async def look(
         nonlocal failed
         for room in waiting:
             try:
-                seen.append(await _look_into(source, room, project, types, view, random))
+                found = await _look_into(source, room, project, types, view, random)
+                if found is not None:
+                    seen.append(found)
             except SfuError as error:
                 failed = failed or error
                 tasks.cancel_scope.cancel()
@@ -87,6 +89,11 @@ async def look(
     return tuple(seen)
 
 
+async def _dispatches(source: DispatchSource, room: wire_pb2.Room) -> list[wire_pb2.AgentDispatch]:
+    listed = await source.list_dispatches(room.name)
+    return [each for each in listed if not each.state.deleted_at]
+
+
 async def _look_into(
     source: DispatchSource,
     room: wire_pb2.Room,
@@ -94,9 +101,19 @@ async def _look_into(
     types: Types,
     view: EngineView,
     random: Random,
-) -> DispatchesOfRoom:
-    listed = await source.list_dispatches(room.name)
-    dispatches = [each for each in listed if not each.state.deleted_at]
+) -> DispatchesOfRoom | None:
+    """Look into one room; None: it is over by now."""
+    dispatches = await _dispatches(source, room)
+    ids = {each.id for each in dispatches}
+    known = view.engine.calls_of_room(project, room.name)
+    if any(called.call.dispatch_id not in ids for called in known):
+        # Is it a dispatch that is gone, or the room, and is it the same session still?
+        now = await source.list_rooms([room.name])
+        if not now:
+            return None
+        if now[0].sid != room.sid:
+            room = now[0]
+            dispatches = await _dispatches(source, room)
     wanted = {each.id: types.get((each.agent_name, each.deployment), ()) for each in dispatches}
     people: list[wire_pb2.ParticipantInfo] = []
     if any(job_type is not JobType.ROOM for of_one in wanted.values() for job_type in of_one):

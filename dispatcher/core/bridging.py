@@ -13,7 +13,7 @@ Left to others: sockets and lists (`dispatcher.bridge`), how jobs end early (`ca
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -250,6 +250,10 @@ class Bridging:
                 called.has_ended = True
                 if called.is_gone:
                     self._forget(called)
+
+    def calls_of_room(self, project: str, room: str) -> Collection[Called]:
+        """Return the calls that are known for a room."""
+        return self._by_room.get((project, room), {}).values()
 
     # --- memory -------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ Cost: each event and each deadline is O(log n) in workers and jobs, or that for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Any
 
@@ -251,6 +251,10 @@ class Engine:
     def calls(self) -> Mapping[tuple[str, str], Called]:
         """The SFU's calls that have their jobs, by project and the call's key."""
         return self._bridging.calls
+
+    def calls_of_room(self, project: str, room: str) -> Collection[Called]:
+        """The SFU's calls for a room."""
+        return self._bridging.calls_of_room(project, room)
 
     @property
     def served(self) -> Mapping[tuple[str, Served], Nanoseconds]:

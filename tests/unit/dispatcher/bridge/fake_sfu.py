@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import anyio.lowlevel
@@ -29,7 +29,8 @@ _CUT = b""
 class FakeConnection:
     """One socket, as the SFU sees it."""
 
-    def __init__(self, sfu: FakeSfu) -> None:
+    def __init__(self, sfu: FakeSfu, url: str) -> None:
+        self.url = url
         self._sfu = sfu
         self._frames: asyncio.Queue[bytes] = asyncio.Queue(1_000)
         self.registration = wire_pb2.RegisterWorkerRequest()
@@ -101,6 +102,10 @@ class FakeSfu:
         self.people: dict[str, list[wire_pb2.ParticipantInfo]] = {}
         self.dispatches: dict[str, list[wire_pb2.AgentDispatch]] = {}
         self.is_away = False
+        # happens once, when dispatches are asked for the next time
+        self.before_dispatches: Callable[[], object] | None = None
+        # nodes that cannot be reached
+        self.away_urls: set[str] = set()
         # how often all rooms were listed, and one dispatch
         self.sweeps = self.asked_for_one = 0
         self._numbers = itertools.count(1)
@@ -183,9 +188,9 @@ class FakeSfu:
         await anyio.lowlevel.checkpoint()
         assert url.endswith("/agent")
         assert token
-        if self.is_away:
+        if self.is_away or url in self.away_urls:
             raise SocketEnded("away")
-        return FakeConnection(self)
+        return FakeConnection(self, url)
 
     async def list_rooms(self, names: Collection[str] = ()) -> list[wire_pb2.Room]:
         await self._be_there()
@@ -202,6 +207,9 @@ class FakeSfu:
     ) -> Sequence[wire_pb2.AgentDispatch]:
         await self._be_there()
         self.asked_for_one += bool(dispatch_id)
+        if self.before_dispatches is not None:
+            happen, self.before_dispatches = self.before_dispatches, None
+            happen()
         found = self.dispatches.get(room, [])
         return [each for each in found if dispatch_id in ("", each.id)]
 

@@ -12,7 +12,6 @@ import pytest
 
 from dispatcher.bridge.bridge import Bridge
 from dispatcher.bridge.limits import BridgeLimits
-from dispatcher.bridge.socket import Connection
 from dispatcher.clock import steady_clock
 from dispatcher.core.effects import Message, NoteIgnored, RecordMove, SendAssignment, StoreRequest
 from dispatcher.core.engine import Engine
@@ -114,7 +113,12 @@ class Scene:
     """A runtime, its bridge, and the SFU."""
 
     def __init__(
-        self, database: MemoryDatabase, sfu: FakeSfu, policy: Policy, limits: BridgeLimits
+        self,
+        database: MemoryDatabase,
+        sfu: FakeSfu,
+        policy: Policy,
+        limits: BridgeLimits,
+        urls: Sequence[str],
     ) -> None:
         self.sfu = sfu
         self.store = HeldStore(database)
@@ -127,9 +131,7 @@ class Scene:
             retention=RETENTION,
             limits=RuntimeLimits(commit_retry_seconds=0.001, commit_retry_seconds_max=0.002),
         )
-        self.bridge = Bridge(
-            self.runtime, sfu, ACCESS, [ACCESS.url], PROJECT, limits, opener=sfu.open
-        )
+        self.bridge = Bridge(self.runtime, sfu, ACCESS, urls, PROJECT, limits, opener=sfu.open)
 
     def work(self, agent: str = "greeter", *, job_type: JobType = JobType.ROOM) -> str:
         """A worker of this name comes; return its id."""
@@ -167,9 +169,11 @@ async def scene(
     *,
     policy: Policy | None = None,
     limits: BridgeLimits = LIMITS,
+    urls: Sequence[str] = (ACCESS.url,),
 ) -> AsyncIterator[Scene]:
     """Run a bridge; at the end everything of it is gone but the SFU and the disk, as after a kill."""
-    one = Scene(database or MemoryDatabase(), sfu or FakeSfu(), policy or Policy(), limits)
+    disk = database or MemoryDatabase()
+    one = Scene(disk, sfu or FakeSfu(), policy or Policy(), limits, urls)
     async with anyio.create_task_group() as tasks:
         await tasks.start(one.runtime.run)
         tasks.start_soon(one.bridge.run)
@@ -233,21 +237,36 @@ async def test_names_are_registered_again_before_their_workers_are_back() -> Non
 
 async def test_a_socket_of_each_node_is_registered() -> None:
     sfu = FakeSfu()
-    opened: list[str] = []
+    async with scene(sfu, urls=["ws://one", "wss://two/path", "http://three"]):
+        sockets = await sfu.sockets("", count=3)
+        urls = sorted(socket.url for socket in sockets)
+        assert urls == ["ws://one/agent", "ws://three/agent", "wss://two/path/agent"]
 
-    async def opener(url: str, token: str, limits: BridgeLimits) -> Connection:
-        opened.append(url)
-        return await sfu.open(url, token, limits)
 
-    one = Scene(MemoryDatabase(), sfu, Policy(), LIMITS)
-    nodes = ["ws://one", "wss://two/path", "http://three"]
-    bridge = Bridge(one.runtime, sfu, ACCESS, nodes, PROJECT, LIMITS, opener=opener)
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(one.runtime.run)
-        tasks.start_soon(bridge.run)
-        await sfu.sockets("", count=3)
-        assert sorted(opened) == ["ws://one/agent", "ws://three/agent", "wss://two/path/agent"]
-        tasks.cancel_scope.cancel()
+async def test_a_node_that_is_away_for_good_does_not_keep_rooms_from_ending() -> None:
+    sfu = FakeSfu()
+    sfu.away_urls = {"ws://dead/agent"}
+    limits = replace(LIMITS, outage_seconds=0.5)
+    async with scene(sfu, urls=["ws://alive", "ws://dead"], limits=limits) as one:
+        one.work()
+        socket = (await sfu.sockets(count=1))[0]
+        sfu.room()
+        await sfu.assign(socket, sfu.job(sfu.dispatch()))
+        del sfu.rooms["room"]
+
+        async def has_ended() -> bool:
+            await one.swept()
+            return (await one.only()).state.phase is JobPhase.CANCELLED
+
+        await eventually("the room is over", has_ended, seconds=5)
+
+
+async def test_more_names_than_the_bound_are_left_out() -> None:
+    limits = replace(LIMITS, names_max=3)
+    policy = Policy(agents={f"agent-{n}": AgentPolicy() for n in range(9)})
+    async with scene(policy=policy, limits=limits) as one:
+        await eventually("three", lambda: len(one.sfu.connections) == 6, seconds=5)
+        await throughout("no more", lambda: len(one.sfu.connections) == 6, seconds=0.1)
 
 
 # --- offers ---
@@ -519,6 +538,36 @@ async def test_an_sfu_that_is_away_ends_nothing() -> None:
         assert (await one.only()).state.phase is JobPhase.QUEUED
 
 
+async def test_a_room_that_ends_during_a_sweep_is_over_and_no_dispatch_was_deleted() -> None:
+    async with scene() as one:
+        one.work()
+        socket = (await one.sfu.sockets())[0]
+        one.sfu.room()
+        await one.sfu.assign(socket, one.sfu.job(one.sfu.dispatch()))
+        one.sfu.before_dispatches = lambda: _restart(one.sfu, cut=False)
+        await one.swept()
+        assert (await one.only(JobPhase.CANCELLED)).state.reason.name == "ROOM_CLOSED"
+
+
+async def test_a_room_that_is_rebuilt_during_a_sweep_is_another_session() -> None:
+    async with scene(limits=replace(LIMITS, outage_seconds=600)) as one:
+        one.work()
+        socket = (await one.sfu.sockets())[0]
+        one.sfu.room()
+        await one.sfu.assign(socket, one.sfu.job(one.sfu.dispatch()))
+        before = await one.only()
+
+        def rebuild() -> None:
+            one.sfu.room()
+            one.sfu.dispatch()
+
+        one.sfu.before_dispatches = rebuild
+        await one.swept()
+        await one.swept()
+        after = await one.only()
+        assert (after.job, after.state.phase) == (before.job, JobPhase.QUEUED)
+
+
 async def test_a_restarted_sfus_new_ids_are_taken_over() -> None:
     async with scene(limits=replace(LIMITS, outage_seconds=600)) as one:
         one.work()
@@ -537,11 +586,11 @@ async def test_a_restarted_sfus_new_ids_are_taken_over() -> None:
         assert (await one.only()).job == before.job
 
 
-def _restart(sfu: FakeSfu) -> None:
+def _restart(sfu: FakeSfu, *, cut: bool = True) -> None:
     sfu.rooms.clear()
     sfu.dispatches.clear()
     sfu.people.clear()
-    for socket in list[FakeConnection](sfu.connections):
+    for socket in list[FakeConnection](sfu.connections if cut else ()):
         socket.cut()
 
 
