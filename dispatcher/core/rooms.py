@@ -97,6 +97,8 @@ class RoomState:
     members: dict[str, Member] = field(default_factory=dict)
     # connections that have left
     gone: dict[str, None] = field(default_factory=dict)
+    # those of them that a list did not have, and nothing else: a later list may have them again
+    missed: set[str] = field(default_factory=set)
     # who is known, by identity; who took a place, by the key of whose place it was
     identities: dict[str, Member] = field(default_factory=dict)
     successors: dict[str, Member] = field(default_factory=dict)
@@ -414,6 +416,7 @@ class Rooms:
         changes: list[Change],
     ) -> None:
         key = self._key_in(room, participant)
+        room.missed.discard(key)
         member = room.members.get(key)
         is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
         if member is not None:
@@ -482,6 +485,7 @@ class Rooms:
         if len(room.gone) > self.limits.gone_max:
             oldest = next(iter(room.gone))
             del room.gone[oldest]
+            room.missed.discard(oldest)
             self._touch(room, oldest)
 
     # --- tracks -------------------------------------------------------------------------------
@@ -539,7 +543,11 @@ class Rooms:
             return
         present: set[str] = set()
         for participant in seen.participants:
-            present.add(key_of(participant))
+            key = key_of(participant)
+            present.add(key)
+            if key in room.missed:
+                room.missed.remove(key)
+                del room.gone[key]
             try:
                 member = self._joined(room, participant, now, changes)
             except RoomsFull:
@@ -563,6 +571,8 @@ class Rooms:
                 if member.is_replaced:
                     reason = DisconnectReason.DUPLICATE_IDENTITY
                 self._remove(room, member, reason, changes)
+                if member.key in room.gone:
+                    room.missed.add(member.key)
 
     def restore(self, room: RoomState, member: Member) -> None:
         """Put back who was there when the server ended."""
