@@ -619,6 +619,29 @@ def test_an_old_list_does_not_bring_back_who_left_or_what_is_over() -> None:
     assert told.lists(seen(person("bob"))) == []
 
 
+def test_who_was_missing_from_one_list_and_is_in_the_next_is_there_again() -> None:
+    # An SFU of several nodes tells of a join a moment before its list has it.
+    told = Told()
+    told.joins("ann")
+    told.lists(seen())
+    assert told.joins("ann") == []  # told twice, and late
+    told.wait(10)
+    assert kinds(told.lists(seen(person("ann")))) == [MemberJoined]
+    assert told.sids == ["PA_ann_1"]
+    assert kinds(told.leaves("ann")) == [MemberLeft]
+    told.wait(10)
+    assert told.lists(seen(person("ann"))) == []
+
+
+def test_who_was_missing_from_a_list_and_is_told_to_have_left_does_not_come_back() -> None:
+    told = Told()
+    told.joins("ann")
+    told.lists(seen())
+    told.leaves("ann")
+    told.wait(10)
+    assert told.lists(seen(person("ann"))) == []
+
+
 def test_a_listed_successor_takes_the_place_of_one_whose_end_was_lost() -> None:
     told = Told()
     told.joins("ann", 1)
