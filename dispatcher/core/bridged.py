@@ -15,6 +15,10 @@ from dispatcher.core.jobs import Job, JobType, Nanoseconds
 from dispatcher.core.values import quick
 
 
+# What `Job.order` of such a job begins with; the SFU's dispatch follows.
+BRIDGE_ORDER = "bridge:"
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -46,7 +50,7 @@ class SfuCall:
     @property
     def order(self) -> str:
         """What `Job.order` says of the job that is made for it."""
-        return f"bridge:{self.dispatch_id}"
+        return f"{BRIDGE_ORDER}{self.dispatch_id}"
 
 
 @quick

@@ -186,6 +186,8 @@ class Bridging:
         seen: set[str] = set()
         for room in event.rooms:
             seen.add(room.room)
+            if self._is_outdated(event, room):
+                continue
             for call, job in room.calls:
                 self._take(call, job, event.after_outage)
             self._compare(event, room)
@@ -196,6 +198,15 @@ class Bridging:
                 for called in list(self._by_room[project, name].values()):
                     if called.heard_at < event.asked_at:
                         self._end(called, *ROOM_OVER)
+
+    def _is_outdated(self, event: BridgeDispatchesListed, room: DispatchesOfRoom) -> bool:
+        """Has the SFU called from another session of the room since the list was asked for?"""
+        return any(
+            called.heard_at >= event.asked_at
+            and called.call.room_sid
+            and called.call.room_sid != room.room_sid
+            for called in self.calls_of_room(event.project, room.room)
+        )
 
     def _compare(self, event: BridgeDispatchesListed, room: DispatchesOfRoom) -> None:
         """Hold what is known of a room against its dispatches."""
@@ -241,6 +252,7 @@ class Bridging:
         if called.has_ended or called.is_of_rule:
             self._forget(called)
         else:
+            self._write_down(called)
             self._calling_off.call_off([called.job_id], reason, detail)
 
     def ended(self, job_ids: Iterable[str]) -> None:
@@ -259,7 +271,10 @@ class Bridging:
 
     def _remember(self, called: Called) -> None:
         self._index(called)
-        note = note_texts.call_note(called.call, called.job_id, called.is_of_rule)
+        self._write_down(called)
+
+    def _write_down(self, called: Called) -> None:
+        note = note_texts.call_note(called.call, called.job_id, called.is_of_rule, called.is_gone)
         self._board.emit(PutNote(note))
 
     def _index(self, called: Called) -> None:
@@ -302,11 +317,21 @@ class Bridging:
         live = {job.id for job in event.ordered}
         for note in event.notes:
             if note.kind is NoteKind.CALL:
-                call, job_id, is_of_rule = note_texts.call_of(note)
-                self._index(Called(call, job_id, 0, is_of_rule, job_id not in live))
+                call, job_id, is_of_rule, is_gone = note_texts.call_of(note)
+                self._index(Called(call, job_id, 0, is_of_rule, job_id not in live, is_gone))
             elif note.kind is NoteKind.SERVED:
                 served, at = note_texts.served_of(note)
                 self.served[note.project, served] = at
+
+    def call_off_again(self, _event: StoreRecovered) -> None:
+        """Go on with what was being called off: a job on offer may have come through that."""
+        for called in [each for each in self.calls.values() if each.is_gone]:
+            if called.has_ended:
+                self._forget(called)
+            else:
+                self._calling_off.call_off(
+                    [called.job_id], JobStateReason.UNSPECIFIED, "nobody asks for it any longer"
+                )
 
 
 def _subject(call: SfuCall) -> _Subject:

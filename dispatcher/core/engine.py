@@ -157,6 +157,7 @@ class Engine:
         self._handlers[AgentServed] = bridging.agent_served
         self._tell_first(RoomEventReported, bridging.room_reported)
         self._tell_first(StoreRecovered, bridging.recovered)
+        self._tell_last(StoreRecovered, bridging.call_off_again)
         self._tell_first(StoreRecovered, configurations.recovered)
         self._tell_first(JobsCalledOff, lambda event: bridging.ended(event.cancelled))
         self._alarms: dict[DeadlineKind, Callable[..., None]] = {
@@ -181,6 +182,16 @@ class Engine:
         def tell_all(event: Any) -> None:  # noqa: ANN401 (the table has the type)
             tell(event)
             others(event)
+
+        self._handlers[kind] = tell_all
+
+    def _tell_last(self, kind: type[Any], tell: Callable[[Any], None]) -> None:
+        """Tell another part of these events, after who is told now."""
+        others = self._handlers[kind]
+
+        def tell_all(event: Any) -> None:  # noqa: ANN401 (the table has the type)
+            others(event)
+            tell(event)
 
         self._handlers[kind] = tell_all
 

@@ -113,18 +113,23 @@ def agent_types_of(note: Note) -> frozenset[JobType]:
 # --- the bridge -----------------------------------------------------------------------------------
 
 
-def call_note(call: SfuCall, job_id: str, is_of_rule: bool) -> Note:
+def call_note(call: SfuCall, job_id: str, is_of_rule: bool, is_gone: bool) -> Note:
     """Write down a call of the SFU's and the job that answers it."""
-    content = {"call": _plain(call), "job_id": job_id, "is_of_rule": is_of_rule}
+    content = {
+        "call": _plain(call),
+        "job_id": job_id,
+        "is_of_rule": is_of_rule,
+        "is_gone": is_gone,
+    }
     return Note(NoteKind.CALL, call.project, call.room, call.key, _text(content))
 
 
-def call_of(note: Note) -> tuple[SfuCall, str, bool]:
-    """Return the call, its job, and whether a rule made that."""
+def call_of(note: Note) -> tuple[SfuCall, str, bool, bool]:
+    """Return the call, its job, whether a rule made that, and whether nobody asks for it."""
     content = json.loads(note.text)
     said = content["call"]
     said["served"] = _served(said["served"])
-    return SfuCall(**said), content["job_id"], content["is_of_rule"]
+    return SfuCall(**said), content["job_id"], content["is_of_rule"], content["is_gone"]
 
 
 def served_note(project: str, served: Served, at: int) -> Note:

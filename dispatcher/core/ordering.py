@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.bridged import BRIDGE_ORDER
 from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.drafting import draft_job, order_of
 from dispatcher.core.effects import CreateJob, DropNotes, Outcome, PutNote, Reply
@@ -436,7 +437,11 @@ class Ordering:
             wanted.update(job_ids(room.jobs))
             for member in room.members.values():
                 wanted.update(job_ids(member.jobs))
-        off = [job_id for job_id in self._orders if job_id not in wanted]
+        off = [
+            job_id
+            for job_id, (_, order) in self._orders.items()
+            if job_id not in wanted and not order.startswith(BRIDGE_ORDER)
+        ]
         self._calling_off.call_off(
             off, JobStateReason.UNSPECIFIED, "its room is over, or its participant left"
         )

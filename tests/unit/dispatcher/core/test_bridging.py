@@ -299,6 +299,34 @@ def test_a_participant_that_leaves_ends_the_job_that_was_for_it_alone(bench: Sfu
     assert [bench.phase(job) for job in bench.all_jobs()] == ends
 
 
+def test_what_was_on_offer_when_its_participant_left_ends_also_over_a_restart(
+    bench: SfuBench,
+) -> None:
+    bench.worker("p", types=(JobType.PARTICIPANT,))
+    bench.offer(bench.call(who="ada"))
+    job = bench.only()
+    assert bench.offered(job) == "p"
+    bench.leaves("ada")
+    bench.restart()
+    bench.worker("q", types=(JobType.PARTICIPANT,))
+    bench.pass_time(60)
+    assert bench.phase(job) is JobPhase.CANCELLED
+    assert bench.assignments(job) == []
+    assert not bench.engine.calls
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_restart_of_ours_ends_nothing(bench: SfuBench, is_held: bool) -> None:
+    bench.offer(bench.call(agent=AGENT if is_held else "nobody"))
+    job = bench.take() if is_held else bench.only()
+    bench.restart()
+    if is_held:
+        bench.worker("a")
+        bench.claim("a", job)
+    assert bench.phase(job) is (JobPhase.RUNNING if is_held else JobPhase.QUEUED)
+    assert len(bench.engine.calls) == 1
+
+
 # --- the SFU restarted, and other sessions ---
 
 
