@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from dispatcher.core.jobs import Job, JobType, Nanoseconds
 from dispatcher.core.values import quick
 
-
 # What `Job.order` of such a job begins with; the SFU's dispatch follows.
 BRIDGE_ORDER = "bridge:"
 
