@@ -87,6 +87,8 @@ class Ordering:
         self._unique: set[tuple[str, str, str]] = set()
         # who waits for a rule that is over its limit, in order
         self._waiting: dict[OrderKey, _Waiting] = {}
+        # who waits for a unique key of a rule, by that key
+        self._sharing: dict[OrderKey, dict[str, _Waiting]] = {}
         # jobs that were called off with their rule and have not ended, with whose they are
         self._revoked: dict[str, _Turn] = {}
         # job types that workers without a name have registered with, by project
@@ -175,11 +177,13 @@ class Ordering:
         live = self._live.get(key, {})
         if rule.concurrency_limit and len(live) >= rule.concurrency_limit:
             turn = room.key, member.key if member is not None else None
-            self._wait(key, turn)
+            self._wait(self._waiting.setdefault(key, _Waiting()), turn)
             return
         participant = member.participant if member is not None else None
         unique_key = fill(rule.uniqueness_key, room.info, participant, UNIQUE_KEY_BYTES_MAX)
         if unique_key and (*key, unique_key) in self._unique:
+            sharing = self._sharing.setdefault(key, {}).setdefault(unique_key, _Waiting())
+            self._wait(sharing, (room.key, member.key if member is not None else None))
             return
         job = draft_job(
             rule,
@@ -221,14 +225,16 @@ class Ordering:
             if key is None:
                 continue
             live = self._live[key]
-            self._unique.discard((*key, live.pop(job_id)))
+            unique_key = live.pop(job_id)
+            self._unique.discard((*key, unique_key))
             if not live:
                 del self._live[key]
             self._forget_revoked(key, job_id)
+            if unique_key:
+                self._next_sharer(key, unique_key)
             self._next_turn(key)
 
-    def _wait(self, key: OrderKey, turn: _Turn) -> None:
-        waiting = self._waiting.setdefault(key, _Waiting())
+    def _wait(self, waiting: _Waiting, turn: _Turn) -> None:
         waiting.turns[turn] = None
         if len(waiting.turns) > waiting.tidied_beyond:
             waiting.turns = {turn: None for turn in waiting.turns if self._is_there(turn)}
@@ -237,6 +243,21 @@ class Ordering:
     def _is_there(self, turn: _Turn) -> bool:
         room = self._rooms.rooms.get(turn[0])
         return room is not None and (turn[1] is None or turn[1] in room.members)
+
+    def _next_sharer(self, key: OrderKey, unique_key: str) -> None:
+        """A unique key is free: whoever was passed over for it has its turn."""
+        sharing = self._sharing.get(key, {})
+        waiting = sharing.get(unique_key)
+        rule = self._rule_of(key)
+        while waiting is not None and waiting.turns and rule is not None:
+            if (*key, unique_key) in self._unique:
+                return
+            turn = next(iter(waiting.turns))
+            del waiting.turns[turn]
+            self._try(rule, turn)
+        sharing.pop(unique_key, None)
+        if not sharing:
+            self._sharing.pop(key, None)
 
     def _next_turn(self, key: OrderKey) -> None:
         waiting = self._waiting.get(key)
@@ -310,6 +331,7 @@ class Ordering:
         order = order_of(rule)
         key = project, order
         self._waiting.pop(key, None)
+        self._sharing.pop(key, None)
         jobs = self._board.jobs
         off = {
             job_id

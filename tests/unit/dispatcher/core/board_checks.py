@@ -202,7 +202,7 @@ def check_nothing_left(engine: Engine) -> None:
             left += [part._creating, part._deleting]
         if isinstance(part, Ordering):
             left += [part.rules, part._index, part._live, part._orders, part._unique]
-            left += [part._waiting, part._sweeps, part._revoked]
+            left += [part._waiting, part._sharing, part._sweeps, part._revoked]
         if isinstance(part, StandingDispatches):
             left.append(part._asked)
         if isinstance(part, Observing):

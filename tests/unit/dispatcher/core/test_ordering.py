@@ -740,10 +740,6 @@ def test_a_uniqueness_key_is_free_again_when_its_job_has_ended(bench: EngineBenc
     assert len(bench.jobs_of()) == 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="who shares a key with a job is not called for when that ends, until the next restart",
-)
 def test_who_shares_a_uniqueness_key_is_called_for_when_it_is_free(bench: EngineBench) -> None:
     bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
     bench.joins("ann", room="one")
