@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import typer
 
 from protocol.errors import CallboardError, ConfigError, TwirpCode, TwirpError
-from worker_sdk.errors import CREDENTIALS_ADVICE
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -67,6 +66,8 @@ def sentence(error: CallboardError) -> str:
     """Return the error for a person, with what can be done about it where that is known."""
     if not isinstance(error, TwirpError):
         return str(error)
+    from worker_sdk.errors import CREDENTIALS_ADVICE
+
     remedies = {
         TwirpCode.UNAUTHENTICATED: (
             "the server does not take this key: check --api-key and --api-secret"
