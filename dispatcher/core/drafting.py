@@ -71,6 +71,7 @@ def draft_job(
 def draft_dispatched_job(
     dispatch: Dispatch,
     job_type: JobType,
+    order: str,
     room: RoomInfo,
     participant: Participant | None,
     now: Nanoseconds,
@@ -105,6 +106,7 @@ def draft_dispatched_job(
         created_at=now,
         restart_policy=dispatch.restart_policy,
         queue_time=queue_time,
+        order=order,
     )
 
 

@@ -191,6 +191,7 @@ class StandingDispatches:
         job = draft_dispatched_job(
             dispatch,
             job_type,
+            order,
             room.info,
             member.participant,
             board.now,

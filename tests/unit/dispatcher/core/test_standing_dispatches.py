@@ -216,6 +216,22 @@ def test_a_call_that_is_repeated_makes_nothing_more(bench: EngineBench) -> None:
     assert jobs(bench) == before
 
 
+def test_what_was_on_offer_for_somebody_who_left_goes_to_nobody_after_a_restart(
+    bench: EngineBench,
+) -> None:
+    bench.worker("w", types=(JobType.PARTICIPANT,))
+    order(bench)
+    joins(bench, "alice")
+    [job] = bench.engine.jobs
+    assert bench.offered(job) == "w"
+    happens(bench, RoomEventKind.PARTICIPANT_LEFT, "alice")
+    bench.restart()
+    bench.worker("v", types=(JobType.PARTICIPANT,))
+    bench.pass_time(60)
+    assert bench.state(job).phase is JobPhase.CANCELLED
+    assert bench.offers(job) == ["w"]
+
+
 # --- workers without a name ---
 
 
