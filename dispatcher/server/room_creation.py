@@ -115,7 +115,14 @@ class RoomCreation:
         jobs: tuple[Job, ...] = ()
         if JobType.ROOM in engine.job_types(project, agent.agent_name):
             job = draft_dispatched_job(
-                dispatch, JobType.ROOM, room, None, now, self._random, engine.policy.queue_time
+                dispatch,
+                JobType.ROOM,
+                "",  # the dispatch itself stands for it
+                room,
+                None,
+                now,
+                self._random,
+                engine.policy.queue_time,
             )
             jobs = (job,)
         await runtime.ask(lambda number: DispatchRequested(number, dispatch, jobs))
