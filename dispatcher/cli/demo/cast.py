@@ -114,11 +114,11 @@ class Cast:
         shutil.rmtree(self.data)
         (self.folder / "copy").rename(self.data)
 
-    def start_worker(self, name: str) -> Player:
-        """Start one more worker."""
+    def start_worker(self, name: str, grace_seconds: float) -> Player:
+        """Start one more worker, whose jobs wait so long for it when it is gone."""
         player = self._start(
             name,
-            ["dispatcher.cli.demo.worker", name],
+            ["dispatcher.cli.demo.worker", name, f"{grace_seconds}"],
             {
                 "LIVEKIT_URL": self.url,
                 "LIVEKIT_API_KEY": self.api_key,

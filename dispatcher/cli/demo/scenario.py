@@ -18,13 +18,15 @@ from dispatcher.cli.demo.callers import Call, Callers, new_calls, new_rule
 from dispatcher.cli.demo.cast import Cast
 from dispatcher.cli.demo.scene import Mood, RoomRow, Scene, ServerState, WorkerRow
 from dispatcher.cli.demo.verdict import ServerJob, Verdict, judge, read_records
-from dispatcher.cli.demo.worker import AGENT_NAME, CAPACITY
+from dispatcher.cli.demo.worker import AGENT_NAME, CAPACITY, GRACE_SECONDS
 from protocol import api_pb2
 from protocol.errors import CallboardError
 from worker_sdk import DispatchClient
 
 WORKERS = 4
 VICTIM = "w2"
+# It does not come back: shorter than the others', so that a viewer sees its jobs go on.
+VICTIM_GRACE_SECONDS = 2.0
 SUBSTITUTE = "w5"
 
 RUN_SECONDS_MAX = 23.0
@@ -107,7 +109,8 @@ class Run:
         self._say(f"A server and {WORKERS} workers start")
 
     def _start_worker(self, name: str) -> None:
-        player = self.cast.start_worker(name)
+        grace_seconds = VICTIM_GRACE_SECONDS if name == VICTIM else GRACE_SECONDS
+        player = self.cast.start_worker(name, grace_seconds)
         self.scene.workers[name] = WorkerRow(name, player.process.pid, CAPACITY)
 
     def _calls(self) -> list[Call]:
