@@ -29,6 +29,7 @@ from dispatcher.core.bridged import (
     BridgeDispatchesListed,
     BridgeOffered,
     Served,
+    SfuCall,
 )
 from dispatcher.core.bridging import SERVED_INTERVAL
 from dispatcher.core.effects import Outcome, Reply
@@ -265,13 +266,13 @@ class Bridge:
     async def _commit(self, socket: SfuSocket, offered: wire_pb2.Job) -> bool:
         call = call_of(offered, self._project)
         engine, now = self._dispatcher.engine, self._dispatcher.now()
-        policy = RestartPolicy.ON_FAILURE
+        policy, ids = RestartPolicy.ON_FAILURE, None
         if (self._project, call.key) not in engine.calls:
-            policy = await self._restart_policy(call.room, call.dispatch_id)
+            policy, ids = await self._ask_of(call)
         job_id = new_job_id(now, self._random)
         job = job_for(call, offered, job_id, now, engine.policy.queue_time, policy)
         reply = await self._dispatcher.ask(
-            lambda number: BridgeOffered(number, call, job, self._after_outage)
+            lambda number: BridgeOffered(number, call, job, self._after_outage, ids)
         )
         if reply.outcome is Outcome.REFUSED:
             log.warning("bridge_offer_declined", sfu_job_id=offered.id, reason=reply.detail)
@@ -279,14 +280,16 @@ class Bridge:
         socket.accepted[offered.id] = self._project, call.key
         return True
 
-    async def _restart_policy(self, room: str, dispatch_id: str) -> RestartPolicy:
+    async def _ask_of(self, call: SfuCall) -> tuple[RestartPolicy, frozenset[str] | None]:
+        """Ask what an offer does not tell: its restart policy, and its room's dispatches."""
         try:
             with anyio.fail_after(self._limits.policy_seconds):
-                for dispatch in await self._source.list_dispatches(room, dispatch_id):
-                    return restart_policy_of(dispatch)
+                found = {each.id: each for each in await self._source.list_dispatches(call.room)}
         except (TimeoutError, SfuError):
-            pass  # the default is LiveKit's own
-        return RestartPolicy.ON_FAILURE
+            return RestartPolicy.ON_FAILURE, None  # the default is LiveKit's own
+        if call.dispatch_id not in found:
+            return RestartPolicy.ON_FAILURE, None  # who does not know it is not to be trusted
+        return restart_policy_of(found[call.dispatch_id]), frozenset(found)
 
     async def terminated(self, socket: SfuSocket, sfu_job_id: str) -> None:
         """The SFU ended a job: a hint, and nothing more, that its dispatch is gone."""

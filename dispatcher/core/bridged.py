@@ -57,14 +57,16 @@ class SfuCall:
 class BridgeOffered:
     """The SFU offers a job. `job` is what it becomes, unless there is one for it already.
 
-    `after_outage`: the SFU may have been restarted a moment ago. Reply, once it is durable: CREATED,
-    EXISTED, or REFUSED for a bound.
+    `after_outage`: the SFU may have been restarted a moment ago; `dispatch_ids` are those that the
+    room has now, None if they are not known. Reply, once it is durable: CREATED, EXISTED, or REFUSED
+    for a bound.
     """
 
     request: int
     call: SfuCall
     job: Job
     after_outage: bool = False
+    dispatch_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

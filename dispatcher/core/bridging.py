@@ -98,19 +98,22 @@ class Bridging:
 
     def offered(self, event: BridgeOffered) -> None:
         """The SFU offers a job."""
-        outcome = self._take(event.call, event.job, event.after_outage)
+        before = None
+        if event.after_outage:
+            before = self._same_before(event.call, event.dispatch_ids, self._board.now + 1)
+        outcome = self._take(event.call, event.job, before)
         detail = ""
         if outcome is Outcome.REFUSED:
             detail = f"{CALLS_MAX} calls of the SFU are known, which is the limit"
         self._board.emit(Reply(event.request, outcome, detail=detail))
 
-    def _take(self, call: SfuCall, job: Job, after_outage: bool) -> Outcome:
+    def _take(self, call: SfuCall, job: Job, before: Called | None) -> Outcome:
+        """See that the call has its job: that of the call which it follows, if there is one."""
         board = self._board
         known = self.calls.get((call.project, call.key))
         if known is not None:
             known.heard_at = board.now
             return Outcome.EXISTED
-        before = self._same_before(call) if after_outage else None
         if before is not None:
             self._forget(before)
             self._remember(Called(call, before.job_id, board.now, before.is_of_rule))
@@ -127,15 +130,26 @@ class Bridging:
         self._remember(Called(call, job.id, board.now))
         return Outcome.CREATED
 
-    def _same_before(self, call: SfuCall) -> Called | None:
-        """Return who was called for the same before the SFU was restarted, and is still at it."""
+    def _same_before(
+        self, call: SfuCall, dispatch_ids: frozenset[str] | None, asked_at: Nanoseconds
+    ) -> Called | None:
+        """Return who was called for the same before the SFU was restarted, and is still at it.
+
+        Its old dispatch is gone, from another session, or from this one (of a cluster's node that
+        took the room over): as was seen at `asked_at`.
+        """
         subject = _subject(call)
         for called in self._by_room.get(subject[0], {}).values():
             if (
-                _subject(called.call) == subject
-                and called.call.room_sid != call.room_sid
-                and not called.has_ended
-                and not called.is_gone
+                _subject(called.call) != subject
+                or called.has_ended
+                or called.is_gone
+                or called.heard_at >= asked_at
+            ):
+                continue
+            is_of_another = called.call.room_sid != call.room_sid
+            if is_of_another or (
+                dispatch_ids is not None and called.call.dispatch_id not in dispatch_ids
             ):
                 return called
         return None
@@ -189,7 +203,10 @@ class Bridging:
             if self._is_outdated(event, room):
                 continue
             for call, job in room.calls:
-                self._take(call, job, event.after_outage)
+                before = None
+                if event.after_outage:
+                    before = self._same_before(call, room.dispatch_ids, event.asked_at)
+                self._take(call, job, before)
             self._compare(event, room)
         if event.after_outage:
             return  # what is missing may be about to come back
@@ -200,11 +217,9 @@ class Bridging:
                         self._end(called, *ROOM_OVER)
 
     def _is_outdated(self, event: BridgeDispatchesListed, room: DispatchesOfRoom) -> bool:
-        """Has the SFU called from another session of the room since the list was asked for?"""
+        """Has the SFU called for a dispatch since that the list does not have?"""
         return any(
-            called.heard_at >= event.asked_at
-            and called.call.room_sid
-            and called.call.room_sid != room.room_sid
+            called.heard_at >= event.asked_at and called.call.dispatch_id not in room.dispatch_ids
             for called in self.calls_of_room(event.project, room.room)
         )
 

@@ -58,10 +58,12 @@ class SfuBench(EngineBench):
         )
         return replace(job, order=call.order, unique_key=call.key)
 
-    def offer(self, call: SfuCall, *, after_outage: bool = False) -> int:
-        """The SFU offers a job; return the number of the request."""
+    def offer(
+        self, call: SfuCall, *, after_outage: bool = False, beside: frozenset[str] | None = None
+    ) -> int:
+        """The SFU offers a job; return the number of the request. `beside`: its room's dispatches."""
         self._requests += 1
-        self.tell(BridgeOffered(self._requests, call, self.job_for(call), after_outage))
+        self.tell(BridgeOffered(self._requests, call, self.job_for(call), after_outage, beside))
         return self._requests
 
     def lists(
@@ -381,6 +383,30 @@ def test_each_of_two_jobs_of_one_agent_is_taken_over_once(bench: SfuBench) -> No
     assert len({called.job_id for called in bench.engine.calls.values()}) == 2
     call = bench.call("AD_5", session=2)
     assert bench.outcome(bench.offer(call, after_outage=True)) is Outcome.CREATED
+
+
+def test_a_room_that_another_node_took_over_has_its_old_sid_and_new_dispatches(
+    bench: SfuBench,
+) -> None:
+    bench.offer(bench.call("AD_1"))
+    bench.offer(bench.call("AD_2"))
+    kept = bench.call("AD_3")
+    beside = frozenset({"AD_2", "AD_3"})
+    assert bench.outcome(bench.offer(kept, after_outage=True, beside=beside)) is Outcome.EXISTED
+    assert {key for _, key in bench.engine.calls} == {"AD_2|0|", "AD_3|0|"}
+    new = bench.call("AD_4")
+    beside |= {"AD_4"}
+    assert bench.outcome(bench.offer(new, after_outage=True, beside=beside)) is Outcome.CREATED
+
+
+def test_a_list_that_is_older_than_an_offer_takes_nothing_back(bench: SfuBench) -> None:
+    old, new = bench.call("AD_1"), bench.call("AD_2")
+    bench.pass_time(10)
+    bench.offer(new)
+    job = bench.take()
+    bench.lists(old, asked_ago_seconds=1, after_outage=True)
+    assert bench.only() == job
+    assert [called.call for called in bench.engine.calls.values()] == [new]
 
 
 def test_a_job_that_has_ended_takes_nothing_over(bench: SfuBench) -> None:

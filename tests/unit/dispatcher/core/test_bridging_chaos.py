@@ -97,7 +97,16 @@ class Model:
         self.numbers += 1
         self.rooms[name].dispatches[f"AD_{self.numbers}"] = agent
         if self.random.random() < 0.7:
-            self.bench.offer(self.calls(name)[-1], after_outage=self.after_outage)
+            self.offer(self.calls(name)[-1])
+
+    def offer(self, call: SfuCall) -> None:
+        """Offer a job; what its room has beside it is known, or not."""
+        beside = frozenset(self.rooms[call.room].dispatches)
+        self.bench.offer(
+            call,
+            after_outage=self.after_outage,
+            beside=beside if self.random.random() < 0.8 else None,
+        )
 
     def deletes(self) -> None:
         name = self.random.choice([*self.rooms, ""])
@@ -114,15 +123,19 @@ class Model:
     def offers_again(self) -> None:
         if self.rooms:
             call = self.random.choice(self.calls(self.random.choice(sorted(self.rooms))))
-            self.bench.offer(call, after_outage=self.after_outage)
+            self.offer(call)
 
     def restarts(self) -> None:
-        """The SFU is restarted: each room is rebuilt, with the same agents."""
+        """The SFU is restarted: each room is rebuilt, with the same agents.
+
+        By another node of a cluster it is rebuilt under the same sid.
+        """
         self.after_outage = True
+        is_cluster = self.random.random() < 0.5
         for name, room in list(self.rooms.items()):
             agents = list(room.dispatches.values())
             self.sessions += 1
-            self.rooms[name] = Room(self.sessions)
+            self.rooms[name] = Room(room.session if is_cluster else self.sessions)
             for agent in agents:
                 self.dispatch_in(name, agent)
 
