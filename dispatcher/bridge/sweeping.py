@@ -1,7 +1,8 @@
 """One look at all rooms of the SFU and their dispatches, with the calls that they mean.
 
-A look that is not whole is none. Who is in a room is asked only where a dispatch calls somebody for
-publishers or participants.
+A look that is not whole is none. Who is in a room is asked only where it matters: where a dispatch
+calls somebody for publishers or participants, or where LiveKit says that an agent of another worker
+has the job. That one is there still while the operator moves workers over to us.
 """
 
 from __future__ import annotations
@@ -116,13 +117,19 @@ async def _look_into(
             dispatches = await _dispatches(source, room)
     wanted = {each.id: types.get((each.agent_name, each.deployment), ()) for each in dispatches}
     people: list[wire_pb2.ParticipantInfo] = []
-    if any(job_type is not JobType.ROOM for of_one in wanted.values() for job_type in of_one):
+    if any(
+        job_type is not JobType.ROOM for of_one in wanted.values() for job_type in of_one
+    ) or any(_agents(each) for each in dispatches if wanted[each.id]):
         people = await source.list_participants(room.name)
+    present = {info.identity for info in people}
     calls: list[tuple[SfuCall, Job]] = []
     for dispatch in dispatches:
+        theirs = {key for key, identity in _agents(dispatch).items() if identity in present}
         for job_type in sorted(wanted[dispatch.id]):
             for offered in jobs_of(dispatch, room, people, job_type):
                 call = call_of(offered, project)
+                if (offered.type, call.participant_sid) in theirs:
+                    continue  # a worker that is LiveKit's own has it
                 if (project, call.key) not in view.engine.calls:
                     job = job_for(
                         call,
@@ -136,3 +143,15 @@ async def _look_into(
     return DispatchesOfRoom(
         room.name, room.sid, frozenset(each.id for each in dispatches), tuple(calls)
     )
+
+
+def _agents(dispatch: wire_pb2.AgentDispatch) -> dict[tuple[int, str], str]:
+    """Return the agents that workers of LiveKit's own have for a dispatch, by type and participant.
+
+    Only others name an identity when they accept: we never do.
+    """
+    return {
+        (job.type, "" if job.type == wire_pb2.JT_ROOM else job.participant.sid): identity
+        for job in dispatch.state.jobs
+        if job.state.status == wire_pb2.JS_RUNNING and (identity := job.state.participant_identity)
+    }

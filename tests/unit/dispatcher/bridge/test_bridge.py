@@ -594,6 +594,24 @@ def _restart(sfu: FakeSfu, *, cut: bool = True) -> None:
         socket.cut()
 
 
+async def test_a_job_that_a_worker_of_livekits_own_has_is_adopted_when_its_agent_is_gone() -> None:
+    async with scene() as one:
+        one.sfu.room("room", person("ada"), person("agent-1", kind=wire_pb2.ParticipantInfo.AGENT))
+        dispatch = one.sfu.dispatch()
+        held = one.sfu.job(dispatch)
+        held.state.status = wire_pb2.JS_RUNNING
+        held.state.participant_identity = "agent-1"
+        dispatch.state.jobs.append(held)
+        one.work()
+        await one.sfu.sockets()
+        await one.swept()
+        await one.swept()
+        assert await one.jobs() == []
+        del one.sfu.people["room"][1]
+        await one.swept()
+        await one.only()
+
+
 async def test_publishers_and_participants_are_adopted_one_by_one_and_agents_are_not() -> None:
     async with scene() as one:
         one.sfu.room(
