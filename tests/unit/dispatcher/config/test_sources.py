@@ -190,6 +190,9 @@ def test_wrong_keys_are_refused_without_showing_the_secret(keys: str) -> None:
         ("room_url: ws://u:p@h", "FILE, line 1: room_url must be an address"),
         ("room_url: ws://h\nroom_key: a", "room_secret is missing"),
         ("room_key: a\nroom_secret: b", "room_key is set without room_url"),
+        ("bridge: true", "bridge is set without room_url"),
+        ("bridge_urls: ws://h", "FILE, line 1: bridge_urls must be a list of addresses"),
+        ("bridge_urls: [ws://h, nowhere]", "FILE, line 1: bridge_urls[1] must be an address"),
     ],
 )
 def test_a_wrong_file_is_one_line_with_its_place(tmp_path: Path, text: str, wanted: str) -> None:
@@ -232,6 +235,15 @@ def test_settings_of_an_agent_reach_the_policy(tmp_path: Path) -> None:
     config = from_file(tmp_path, "agents: {greeter: {capacity: 4, grace_seconds: 2.5}}", KEYS)
     agent = config.policy.agent("greeter")
     assert (agent.capacity, agent.grace) == (4, 2.5 * SECOND)
+
+
+def test_the_nodes_of_the_bridge_come_from_the_file_and_the_environment(tmp_path: Path) -> None:
+    text = "room_url: ws://h\nbridge: true\nbridge_urls: [ws://one/, wss://two, ws://one]"
+    config = from_file(tmp_path, text, KEYS)
+    assert (config.bridge, config.bridge_urls) == (True, ("ws://one", "wss://two"))
+    environ = {"CALLBOARD_BRIDGE_URLS": "[ws://one]", "CALLBOARD_ROOM_URL": "ws://h"}
+    config = load_config({**KEYS, "--bridge": "true"}, environ)
+    assert (config.bridge, config.bridge_urls) == (True, ("ws://one",))
 
 
 def test_times_that_engine_and_wire_share_are_one_option() -> None:
