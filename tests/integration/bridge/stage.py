@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from websockets.asyncio.client import connect
 
 from protocol.tokens import mint_api_token
 from tests.conformance.processes import API_KEY, API_SECRET, Server, Worker
 from tests.conformance.waiting import eventually
-from tests.integration.server.peers import LIST_JOBS
+from tests.integration.server.peers import LIST_JOBS, RawWorker
 from tests.support.livekit_server import LiveKitServer
 
 AGENT = Path(__file__).with_name("agent.py")
@@ -65,6 +66,17 @@ class Stage:
         )
         self.workers.append(worker)
         return worker
+
+    @asynccontextmanager
+    async def raw_worker(self, agent_name: str, **fields: Any) -> AsyncIterator[RawWorker]:
+        """A worker of our server that says what a test wants."""
+        token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), agent=True)
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self.server.url}/agent"
+        async with connect(url, additional_headers=headers, compression=None) as socket:
+            worker = RawWorker(socket)
+            await worker.register(agent_name=agent_name, **fields)
+            yield worker
 
     async def jobs(self, **where: str) -> list[dict[str, Any]]:
         """All jobs that our server has, newest first."""

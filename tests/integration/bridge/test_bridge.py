@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from livekit import api
 
+from protocol import wire_pb2
 from tests.conformance.processes import API_KEY, API_SECRET
 from tests.conformance.waiting import eventually
 from tests.integration.bridge.stage import OVER, QUICK, Stage, new_room, stage
@@ -71,6 +72,22 @@ async def test_an_unnamed_worker_is_called_for_a_room_that_names_nobody(
         for name in (early, room):
             await client.room.delete_room(api.DeleteRoomRequest(room=name))
             await own.only_job(name, *OVER)
+
+
+async def test_a_publisher_is_called_for_and_its_job_ends_when_it_leaves(shared: Stage) -> None:
+    async with shared.raw_worker("loud", type=wire_pb2.JT_PUBLISHER) as worker:
+        await shared.registered("loud", times=2)
+        room = new_room()
+        async with shared.sfu.joined(room, "listener"):
+            async with shared.sfu.joined(room, "ada") as ada, shared.sfu.calling() as client:
+                await client.agent_dispatch.create_dispatch(
+                    api.CreateAgentDispatchRequest(agent_name="loud", room=room)
+                )
+                await ada.publish_audio()
+                assignment = await worker.take_job()
+                assert assignment.job.participant.identity == "ada"
+                await shared.only_job(room, "RUNNING")
+            await shared.only_job(room, "CANCELLED")  # and its room is still there
 
 
 async def test_a_rule_and_a_token_that_name_the_same_agent_make_one_job(shared: Stage) -> None:

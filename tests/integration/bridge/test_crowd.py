@@ -7,8 +7,7 @@ of a join: that makes LiveKit dispatch, and costs little. They come as the ten s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -17,11 +16,9 @@ from livekit import api
 from websockets.asyncio.client import connect
 
 from protocol import wire_pb2
-from protocol.tokens import mint_api_token
-from tests.conformance.processes import API_KEY, API_SECRET, Worker
+from tests.conformance.processes import Worker
 from tests.conformance.waiting import eventually, throughout
-from tests.integration.bridge.stage import Stage, now_ns, stage
-from tests.integration.server.peers import RawWorker
+from tests.integration.bridge.stage import Stage, stage
 from tests.support.livekit_server import LiveKitServer, needs_livekit_server
 
 pytestmark = [pytest.mark.anyio, needs_livekit_server]
@@ -112,7 +109,7 @@ async def _take_part(sfu: LiveKitServer, room: str, agent: str, joined: list[str
 
 async def _work(own: Stage, taken: list[tuple[str, str]]) -> None:
     """A worker that takes every job and keeps it; note each assignment."""
-    async with _raw_worker(own) as worker:
+    async with own.raw_worker("raw") as worker:
         while True:
             message = wire_pb2.ServerMessage.FromString(
                 bytes(await worker.socket.recv(decode=False))
@@ -123,14 +120,3 @@ async def _work(own: Stage, taken: list[tuple[str, str]]) -> None:
                 job = message.assignment.job
                 taken.append((job.id, job.room.name))
                 await worker.tell(job.id, wire_pb2.JS_RUNNING)
-
-
-@asynccontextmanager
-async def _raw_worker(own: Stage) -> AsyncIterator[RawWorker]:
-    token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), agent=True)
-    headers = {"Authorization": f"Bearer {token}"}
-    url = f"{own.server.url}/agent"
-    async with connect(url, additional_headers=headers, compression=None) as socket:
-        worker = RawWorker(socket)
-        await worker.register(agent_name="raw")
-        yield worker
