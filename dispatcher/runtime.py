@@ -22,7 +22,7 @@ from typing import ParamSpec, Protocol
 import anyio
 import anyio.abc
 
-from dispatcher.core.commit import GroupCommit, void_jobs
+from dispatcher.core.commit import GroupCommit, is_writing, void_jobs
 from dispatcher.core.effects import (
     CreateDispatch,
     CreateJob,
@@ -50,6 +50,10 @@ Arguments = ParamSpec("Arguments")
 
 Clock = Callable[[], Nanoseconds]
 _Underway = tuple[Sequence[StoreRequest], Awaitable[Sequence[StoreResult]]]
+
+
+# The position that is written to find out whether the store can write again.
+PROBE = "runtime.probe"
 
 
 class Overloaded(CallboardError):
@@ -298,16 +302,18 @@ class Runtime:
                     raise
                 self._failing = error
                 self._witness.store_failing(error)
+                self._commits.failed()
+                self._refuse_creations(error)
                 await anyio.sleep(pause)
                 pause = min(pause * 2, self._limits.commit_retry_seconds_max)
                 self._underway = None
-                self._commits.failed()
-                self._refuse_creations(error)
+                self._begin_commit_of_changes()
+                while self._underway is None and not await self._can_write():  # noqa: ASYNC110
+                    await anyio.sleep(pause)
                 self._begin_commit()
                 continue
-            if self._failing is not None:
-                self._failing = None
-                self._witness.store_recovered()
+            if self._failing is not None and is_writing(batch):
+                self._recovered()
                 pause = self._limits.commit_retry_seconds
             void = void_jobs(batch, results)
             for message in self._commits.committed(void):
@@ -334,6 +340,27 @@ class Runtime:
                 loop = asyncio.get_running_loop()
                 self._rest = loop.call_later(self._limits.rest_seconds, self._end_rest)
             self._carry_out(effects)
+
+    def _begin_commit_of_changes(self) -> None:
+        """Try again what failed, if there is anything left that would tell whether it can be."""
+        if self._commits.has_changes:
+            self._begin_commit()
+
+    def _recovered(self) -> None:
+        self._failing = None
+        self._witness.store_recovered()
+
+    async def _can_write(self) -> bool:
+        """Write something of no meaning, where nothing else waits that would tell."""
+        try:
+            await self.store.set_position(PROBE, self.now())
+        except StoreError as error:
+            if not error.retryable:
+                raise
+            self._failing = error
+            return False
+        self._recovered()
+        return True
 
     def _refuse_creations(self, error: StoreError) -> None:
         """Refuse the calls that would make something, and see that nothing of theirs is made.

@@ -21,8 +21,12 @@ from typing import cast, get_args
 
 from dispatcher.core.effects import (
     SENT_AT_ONCE,
+    ClaimDue,
+    ClaimJobs,
     CreateDispatch,
     Effect,
+    FindDispatches,
+    LookUpJobs,
     Message,
     ReleaseJobs,
     Reply,
@@ -37,6 +41,13 @@ _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
 _NONE: frozenset[str] = frozenset()
 _NOTHING = ReleaseJobs(())
+# What changes nothing that is durable.
+_READS = frozenset({ReleaseJobs, ClaimJobs, ClaimDue, LookUpJobs, FindDispatches})
+
+
+def is_writing(batch: Iterable[StoreRequest]) -> bool:
+    """Would a commit of these write anything?"""
+    return any(type(request) not in _READS for request in batch)
 
 
 def void_jobs(batch: Iterable[StoreRequest], results: Iterable[StoreResult]) -> frozenset[str]:
@@ -138,6 +149,11 @@ class GroupCommit:
         while gated and gated[0][0] <= self._durable:
             released.append(gated.popleft()[1])
         return released
+
+    @property
+    def has_changes(self) -> bool:
+        """Would a commit of what waits write anything?"""
+        return is_writing(self._waiting)
 
     def revoke_creations(self) -> list[CreateDispatch]:
         """Take back the dispatches that no batch has: their callers are refused, nothing is made."""

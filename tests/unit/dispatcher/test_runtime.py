@@ -109,6 +109,13 @@ class GatedStore(MemoryStore):
         self.passed.append(list(requests))
         return self.database.apply(requests, now)
 
+    async def set_position(self, name: str, sequence: int) -> None:
+        """Keep it, or fail as the test wants."""
+        await anyio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
+        await super().set_position(name, sequence)
+
     async def close(self) -> None:
         """Close, and say so."""
         self.is_closed = True
@@ -407,6 +414,9 @@ async def test_a_caller_that_waits_when_the_store_fills_up_is_refused_and_nothin
         bench.store.error = full()
         await bench.until(lambda: len(refusals) == 3)
         assert all(error.retryable for error in refusals)
+        await bench.quiet()
+        assert not bench.runtime.ready  # nothing waits, and it still cannot write
+        assert bench.recoveries == 0
         bench.store.error = None
         bench.store.is_open_to_all = True
         await bench.until(lambda: bench.recoveries)
