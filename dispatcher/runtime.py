@@ -307,10 +307,10 @@ class Runtime:
                 await anyio.sleep(pause)
                 pause = min(pause * 2, self._limits.commit_retry_seconds_max)
                 self._underway = None
-                self._begin_commit_of_changes()
-                while self._underway is None and not await self._can_write():  # noqa: ASYNC110
-                    await anyio.sleep(pause)
-                self._begin_commit()
+                if self._commits.has_changes:
+                    self._begin_commit()
+                else:
+                    await self._wait_until_writable(pause)
                 continue
             if self._failing is not None and is_writing(batch):
                 self._recovered()
@@ -341,10 +341,13 @@ class Runtime:
                 self._rest = loop.call_later(self._limits.rest_seconds, self._end_rest)
             self._carry_out(effects)
 
-    def _begin_commit_of_changes(self) -> None:
-        """Try again what failed, if there is anything left that would tell whether it can be."""
-        if self._commits.has_changes:
-            self._begin_commit()
+    async def _wait_until_writable(self, pause_seconds: float) -> None:
+        """Try to write, until that works or something is committed that tells."""
+        while not await self._can_write():
+            await anyio.sleep(pause_seconds)
+            if self._underway is not None:
+                return
+        self._begin_commit()
 
     def _recovered(self) -> None:
         self._failing = None
