@@ -44,7 +44,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "track_published": (*_WHO, "--track-sid"),
     "track_unpublished": (*_WHO, "--track-sid"),
 }
-_OF_ROOM = ("room_started", "room_finished")
+_OF_ROOM = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
 
 PARTICIPANT_PANEL = "The participant"
 

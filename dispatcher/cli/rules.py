@@ -20,6 +20,7 @@ from dispatcher.cli.connection import (
 from dispatcher.cli.failures import CommandFailed, sentence
 from dispatcher.cli.output import ago, as_json, print_json, print_table
 from dispatcher.cli.token import parse_pairs
+from dispatcher.core.room_events import RoomEventKind
 from protocol.errors import ConfigError, TwirpCode, TwirpError
 
 if TYPE_CHECKING:
@@ -34,15 +35,8 @@ app = typer.Typer(help="Rules: whom to call for which room, publisher or partici
 EVENT_PANEL = "The event"
 STDIN = "-"
 
-_EVENTS = (
-    "room_started",
-    "room_finished",
-    "participant_joined",
-    "participant_left",
-    "track_published",
-    "track_unpublished",
-)
-_ROOM_EVENTS = _EVENTS[:2]
+_EVENTS = tuple(kind.value for kind in RoomEventKind)
+_ROOM_EVENTS = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
 
 
 @app.command("apply")

@@ -29,7 +29,7 @@ from dispatcher.core.bridged import (
     SfuCall,
 )
 from dispatcher.core.calling_off import CallingOff
-from dispatcher.core.effects import CreateJob, DropNotes, Outcome, PutNote, Reply
+from dispatcher.core.effects import DropNotes, Outcome, PutNote, Reply
 from dispatcher.core.events import RoomEventReported, StoreRecovered
 from dispatcher.core.jobs import SECOND, Job, JobStateReason, JobType, Nanoseconds
 from dispatcher.core.notes import NoteKind
@@ -124,9 +124,7 @@ class Bridging:
         if of_rule is not None:
             self._remember(Called(call, of_rule, board.now, is_of_rule=True))
             return Outcome.EXISTED
-        state = self._offering.reserve(job, self._offering.draw_for_new(job))
-        board.emit(CreateJob(job, state))
-        self._offering.queue_new([(job, state)])
+        self._offering.create(job, self._offering.draw_for_new(job))
         self._remember(Called(call, job.id, board.now))
         return Outcome.CREATED
 

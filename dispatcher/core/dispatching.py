@@ -11,7 +11,6 @@ from dispatcher.core.board import Board, Deletion
 from dispatcher.core.effects import (
     ClaimDue,
     CreateDispatch,
-    CreateJob,
     DeleteDispatch,
     FinishDeletion,
     Ignored,
@@ -80,9 +79,7 @@ class Dispatching:
             board.ignore(event.worker_id, event.job.id, Ignored.UNKNOWN_WORKER)
             return
         has_room = worker.room(board.policy) > 0 and not board.is_draining
-        state = self._offering.reserve(event.job, worker if has_room else None)
-        board.emit(CreateJob(event.job, state))
-        self._offering.queue_new([(event.job, state)])
+        self._offering.create(event.job, worker if has_room else None)
 
     # --- deletions ---
 

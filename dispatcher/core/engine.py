@@ -103,6 +103,8 @@ class Engine:
         sightings = Sightings(board, holding)
         self._observing = observing = Observing(board, rooms, ordering, standing, sightings)
         self._configurations = configurations = RoomConfigurations(board)
+        self._bridging = bridging = Bridging(board, rooms, ordering, offering, calling_off)
+        ordering.is_called = bridging.answers
 
         def worker_registered(event: WorkerRegistered) -> None:
             presence.registered(event)
@@ -111,6 +113,7 @@ class Engine:
                 ordering.unnamed_came(said.project, standing.types(said.project, ""))
 
         def called_off(event: JobsCalledOff) -> None:
+            bridging.ended(event.cancelled)
             calling_off.called_off(event)
             ordering.ended(event.cancelled)
 
@@ -125,12 +128,12 @@ class Engine:
             JobsHandedOver: holding.handed_over,
             AssignmentExpired: holding.assignment_expired,
             JobSimulated: dispatching.simulated,
-            DispatchRequested: _both(dispatching.requested, standing.requested),
-            DispatchDeletionRequested: _both(
+            DispatchRequested: _in_turn(dispatching.requested, standing.requested),
+            DispatchDeletionRequested: _in_turn(
                 dispatching.deletion_requested, standing.deletion_requested
             ),
             DrainStarted: dispatching.drain_started,
-            RoomEventReported: observing.reported,
+            RoomEventReported: _in_turn(bridging.room_reported, observing.reported),
             RoomsListed: observing.listed,
             RoomAnnounced: observing.announced,
             RoomAnnouncementWithdrawn: observing.announcement_withdrawn,
@@ -139,9 +142,19 @@ class Engine:
             RoomConfigurationDeletionRequested: configurations.deletion_requested,
             RuleApplyRequested: ordering.apply_requested,
             RuleDeletionRequested: ordering.deletion_requested,
-            StoreRecovered: _both(dispatching.recovered, observing.recovered),
+            BridgeOffered: bridging.offered,
+            BridgeDispatchesListed: bridging.listed,
+            BridgeDispatchEnded: bridging.dispatch_ended,
+            AgentServed: bridging.agent_served,
+            StoreRecovered: _in_turn(
+                configurations.recovered,
+                bridging.recovered,
+                dispatching.recovered,
+                observing.recovered,
+                bridging.call_off_again,
+            ),
             JobsCalledOff: called_off,
-            DispatchCreated: _both(dispatching.created, standing.created),
+            DispatchCreated: _in_turn(dispatching.created, standing.created),
             DispatchesFound: standing.found,
             DispatchDeletionRecorded: dispatching.deletion_recorded,
             JobsClaimed: offering.claimed,
@@ -149,17 +162,6 @@ class Engine:
             JobsLookedUp: claiming.looked_up,
             MoveRefused: holding.refused,
         }
-        self._bridging = bridging = Bridging(board, rooms, ordering, offering, calling_off)
-        ordering.is_called = bridging.answers
-        self._handlers[BridgeOffered] = bridging.offered
-        self._handlers[BridgeDispatchesListed] = bridging.listed
-        self._handlers[BridgeDispatchEnded] = bridging.dispatch_ended
-        self._handlers[AgentServed] = bridging.agent_served
-        self._tell_first(RoomEventReported, bridging.room_reported)
-        self._tell_first(StoreRecovered, bridging.recovered)
-        self._tell_last(StoreRecovered, bridging.call_off_again)
-        self._tell_first(StoreRecovered, configurations.recovered)
-        self._tell_first(JobsCalledOff, lambda event: bridging.ended(event.cancelled))
         self._alarms: dict[DeadlineKind, Callable[..., None]] = {
             DeadlineKind.SETTLE: lambda worker_id, _: presence.settled(worker_id),
             DeadlineKind.BACKOFF: lambda worker_id, _: offering.backoff_ended(worker_id),
@@ -174,26 +176,6 @@ class Engine:
             DeadlineKind.OVER: lambda _, __: observing.over_due(),
             DeadlineKind.PARTING: lambda job_id, _: sightings.parting_over(job_id),
         }
-
-    def _tell_first(self, kind: type[Any], tell: Callable[[Any], None]) -> None:
-        """Tell another part of these events, before who is told now."""
-        others = self._handlers[kind]
-
-        def tell_all(event: Any) -> None:  # noqa: ANN401 (the table has the type)
-            tell(event)
-            others(event)
-
-        self._handlers[kind] = tell_all
-
-    def _tell_last(self, kind: type[Any], tell: Callable[[Any], None]) -> None:
-        """Tell another part of these events, after who is told now."""
-        others = self._handlers[kind]
-
-        def tell_all(event: Any) -> None:  # noqa: ANN401 (the table has the type)
-            others(event)
-            tell(event)
-
-        self._handlers[kind] = tell_all
 
     def handle(self, event: Event, now: Nanoseconds) -> list[Effect]:
         """Take in what happened; return what is to be done, in order."""
@@ -293,11 +275,11 @@ class Engine:
         return self._board.is_draining
 
 
-def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Tell two parts, one after the other."""
+def _in_turn(*parts: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Tell these parts, one after the other."""
 
     def tell(event: Any) -> None:  # noqa: ANN401 (the table has the type)
-        first(event)
-        second(event)
+        for part in parts:
+            part(event)
 
     return tell

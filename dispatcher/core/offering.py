@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.effects import (
     ClaimJobs,
+    CreateJob,
     Ignored,
     ReleaseJobs,
     SendAssignment,
@@ -168,6 +169,12 @@ class Offering:
         if board.is_draining or (queue is not None and (queue.waiting > 0 or queue.is_claiming)):
             return None  # others wait before it
         return board.pools.draw(job.lane, job.id, board.random)
+
+    def create(self, job: Job, worker: Worker | None) -> None:
+        """Create a job outside of a call: reserved for this worker, which has room, or queued."""
+        state = self.reserve(job, worker)
+        self._board.emit(CreateJob(job, state))
+        self.queue_new([(job, state)])
 
     def queue_new(self, jobs: Iterable[tuple[Job, JobState]]) -> None:
         """Count those that wait among new jobs, which the store has by now."""

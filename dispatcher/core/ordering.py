@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.bridged import BRIDGE_ORDER
@@ -57,6 +58,8 @@ RuleKey = tuple[str, str]  # project, name
 OrderKey = tuple[str, str]  # project, order
 # whose turn it is: a room, and the member of it by key
 _Turn = tuple[RoomKey, str | None]
+# of a list of those who wait
+_Name = TypeVar("_Name")
 
 
 @dataclass(slots=True)
@@ -174,16 +177,15 @@ class Ordering:
         if order in jobs or self.is_called(rule, room, member):
             return
         key = room.project, order
-        live = self._live.get(key, {})
-        if rule.concurrency_limit and len(live) >= rule.concurrency_limit:
-            turn = room.key, member.key if member is not None else None
+        turn = room.key, member.key if member is not None else None
+        if self._is_at_limit(key, rule):
             self._wait(self._waiting.setdefault(key, _Waiting()), turn)
             return
         participant = member.participant if member is not None else None
         unique_key = fill(rule.uniqueness_key, room.info, participant, UNIQUE_KEY_BYTES_MAX)
         if unique_key and (*key, unique_key) in self._unique:
             sharing = self._sharing.setdefault(key, {}).setdefault(unique_key, _Waiting())
-            self._wait(sharing, (room.key, member.key if member is not None else None))
+            self._wait(sharing, turn)
             return
         job = draft_job(
             rule,
@@ -201,9 +203,7 @@ class Ordering:
             board.emit(CreateJob(job, state))
             board.note_due(until)
         else:
-            state = self._offering.reserve(job, self._offering.draw_for_new(job))
-            board.emit(CreateJob(job, state))
-            self._offering.queue_new([(job, state)])
+            self._offering.create(job, self._offering.draw_for_new(job))
         jobs[order] = job.id
         self._rooms.touch(room, subject)
         self._remember(OrderedJob(job.id, room.project, order, unique_key))
@@ -246,29 +246,38 @@ class Ordering:
 
     def _next_sharer(self, key: OrderKey, unique_key: str) -> None:
         """A unique key is free: whoever was passed over for it has its turn."""
-        sharing = self._sharing.get(key, {})
-        waiting = sharing.get(unique_key)
-        rule = self._rule_of(key)
-        while waiting is not None and waiting.turns and rule is not None:
-            if (*key, unique_key) in self._unique:
-                return
-            turn = next(iter(waiting.turns))
-            del waiting.turns[turn]
-            self._try(rule, turn)
-        sharing.pop(unique_key, None)
+        sharing = self._sharing.get(key)
+        if sharing is None:
+            return
+        self._serve(key, sharing, unique_key, lambda _: (*key, unique_key) in self._unique)
         if not sharing:
             self._sharing.pop(key, None)
 
     def _next_turn(self, key: OrderKey) -> None:
-        waiting = self._waiting.get(key)
+        """There may be one more job of the rule: whoever was over its limit has its turn."""
+        self._serve(key, self._waiting, key, lambda rule: self._is_at_limit(key, rule))
+
+    def _is_at_limit(self, key: OrderKey, rule: Rule) -> bool:
+        limit = rule.concurrency_limit
+        return bool(limit) and len(self._live.get(key, {})) >= limit
+
+    def _serve(
+        self,
+        key: OrderKey,
+        lists: dict[_Name, _Waiting],
+        name: _Name,
+        is_full: Callable[[Rule], bool],
+    ) -> None:
+        """Let those of one list have their turn while there is room; drop it when it is empty."""
+        waiting = lists.get(name)
         rule = self._rule_of(key)
         while waiting is not None and waiting.turns and rule is not None:
-            if rule.concurrency_limit and len(self._live.get(key, {})) >= rule.concurrency_limit:
+            if is_full(rule):
                 return
             turn = next(iter(waiting.turns))
             del waiting.turns[turn]
             self._try(rule, turn)
-        self._waiting.pop(key, None)
+        lists.pop(name, None)
 
     # --- rules --------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dispatcher.core.board import Board
 from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.drafting import draft_dispatched_job
-from dispatcher.core.effects import CreateJob, FindDispatches, PutNote
+from dispatcher.core.effects import FindDispatches, PutNote
 from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRequested,
@@ -198,9 +198,7 @@ class StandingDispatches:
             board.random,
             board.policy.queue_time,
         )
-        state = self._offering.reserve(job, self._offering.draw_for_new(job))
-        board.emit(CreateJob(job, state))
-        self._offering.queue_new([(job, state)])
+        self._offering.create(job, self._offering.draw_for_new(job))
         member.jobs[order] = job.id
         self._rooms.touch(room, member)
 
