@@ -21,6 +21,10 @@ _NS_PER_MILLISECOND = 1_000_000
 _NS_PER_SECOND = 1_000_000_000
 
 
+# What `Job.order` begins with for a participant's job of a dispatch.
+DISPATCH_ORDER = "dispatch:"
+
+
 def order_of(rule: Rule) -> str:
     """Return what `Job.order` says of a job that this rule made; the built-in one has no name."""
     if not rule.name:

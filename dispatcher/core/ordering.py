@@ -19,7 +19,7 @@ from typing import TypeVar
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.bridged import BRIDGE_ORDER
 from dispatcher.core.calling_off import CallingOff
-from dispatcher.core.drafting import draft_job, order_of
+from dispatcher.core.drafting import DISPATCH_ORDER, draft_job, order_of
 from dispatcher.core.effects import CreateJob, DropNotes, Outcome, PutNote, Reply
 from dispatcher.core.events import OrderedJob, RuleApplyRequested, RuleDeletionRequested
 from dispatcher.core.jobs import JobState, JobStateReason, JobType, Nanoseconds
@@ -431,10 +431,14 @@ class Ordering:
 
     def recovered(self, rules: Iterable[tuple[str, Rule]], jobs: Iterable[OrderedJob]) -> None:
         """Take up the rules and the jobs that were there; look again at all that is there."""
-        for job in jobs:
-            self._remember(job)
+        there = tuple(jobs)
+        for job in there:
+            if not job.order.startswith(
+                DISPATCH_ORDER
+            ):  # those end with their dispatch, unheard here
+                self._remember(job)
         self._recover_revoked()
-        self._recover_called_off()
+        self._recover_called_off(there)
         for project, rule in rules:
             self._set(project, rule)
             if rule.enabled:
@@ -458,7 +462,7 @@ class Ordering:
                         self._rooms.touch(room, member)
         self._calling_off.call_off(off, JobStateReason.UNSPECIFIED, "its rule was changed")
 
-    def _recover_called_off(self) -> None:
+    def _recover_called_off(self, jobs: Iterable[OrderedJob]) -> None:
         """Call off again what was on offer when its room or its participant went.
 
         That is not written down of the job, but its subject is not there any more.
@@ -469,9 +473,9 @@ class Ordering:
             for member in room.members.values():
                 wanted.update(job_ids(member.jobs))
         off = [
-            job_id
-            for job_id, (_, order) in self._orders.items()
-            if job_id not in wanted and not order.startswith(BRIDGE_ORDER)
+            job.id
+            for job in jobs
+            if job.id not in wanted and not job.order.startswith(BRIDGE_ORDER)
         ]
         self._calling_off.call_off(
             off, JobStateReason.UNSPECIFIED, "its room is over, or its participant left"

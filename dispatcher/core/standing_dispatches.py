@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dispatcher.core.board import Board
 from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.dispatching import Dispatching
-from dispatcher.core.drafting import draft_dispatched_job
+from dispatcher.core.drafting import DISPATCH_ORDER, draft_dispatched_job
 from dispatcher.core.effects import FindDispatches, PutNote
 from dispatcher.core.events import (
     DispatchCreated,
@@ -204,4 +204,4 @@ class StandingDispatches:
 
 
 def _order(dispatch: Dispatch, job_type: JobType) -> str:
-    return f"dispatch:{dispatch.id}:{job_type.name.lower()}"
+    return f"{DISPATCH_ORDER}{dispatch.id}:{job_type.name.lower()}"

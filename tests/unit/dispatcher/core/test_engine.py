@@ -368,6 +368,10 @@ def test_whatever_peers_do_the_engine_stays_consistent_and_forgets_all_in_the_en
     run_chaos(seed)
 
 
+def test_a_dispatch_that_is_deleted_after_a_restart_leaves_nothing_of_its_jobs() -> None:
+    run_chaos(70146, steps=200)  # a seed that once showed that
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_two_engines_that_are_told_the_same_do_the_same(seed: int) -> None:
     assert run_chaos(seed).sent == run_chaos(seed).sent
