@@ -13,7 +13,7 @@ from pathlib import Path
 from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
-from dispatcher.core.rooms import RoomLimits
+from dispatcher.core.room_states import RoomLimits
 from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.rule_checks import RuleLimits

@@ -36,7 +36,8 @@ from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
 from dispatcher.core.ordering import REVOKED, Ordering
 from dispatcher.core.room_events import DisconnectReason, RoomEventKind
-from dispatcher.core.rooms import Member, RoomKey, Rooms, RoomState
+from dispatcher.core.room_states import Member, RoomKey, RoomState
+from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
 
 Where = TypeVar("Where", bound=Hashable)

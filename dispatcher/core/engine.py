@@ -75,7 +75,8 @@ from dispatcher.core.offering import Offering
 from dispatcher.core.ordering import Ordering
 from dispatcher.core.policy import Policy
 from dispatcher.core.presence import Presence
-from dispatcher.core.rooms import RoomKey, RoomLimits, Rooms, RoomState
+from dispatcher.core.room_states import RoomKey, RoomLimits, RoomState
+from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
 from dispatcher.core.sightings import Sightings
 from dispatcher.core.standing_dispatches import StandingDispatches

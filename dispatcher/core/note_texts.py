@@ -16,7 +16,7 @@ from dispatcher.core.bridged import Served, SfuCall
 from dispatcher.core.jobs import JobType, RestartPolicy
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.room_events import Participant, ParticipantKind, RoomInfo
-from dispatcher.core.rooms import Member, RoomState
+from dispatcher.core.room_states import Member, RoomState
 from dispatcher.core.rules import Match, Rule
 
 

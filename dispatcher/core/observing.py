@@ -25,16 +25,11 @@ from dispatcher.core.events import (
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.ordering import Ordering
+from dispatcher.core.room_changes import Change, RoomClosed, RoomsFull
+from dispatcher.core.room_comparison import compare
 from dispatcher.core.room_events import RoomEvent
-from dispatcher.core.rooms import (
-    Change,
-    Member,
-    RoomClosed,
-    Rooms,
-    RoomsFull,
-    RoomState,
-    key_of,
-)
+from dispatcher.core.room_states import Member, RoomState, key_of
+from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
 from dispatcher.core.sightings import Sightings
 from dispatcher.core.standing_dispatches import StandingDispatches
@@ -100,7 +95,7 @@ class Observing:
 
     def listed(self, event: RoomsListed) -> None:
         """The SFU told what rooms there are."""
-        self._conclude(self._rooms.compare(event, self._board.now))
+        self._conclude(compare(self._rooms, event, self._board.now))
         self.write_down()
 
     def succession_over(self, where: str, key: str) -> None:
@@ -186,7 +181,7 @@ class Observing:
             if member is None:
                 found.gone[note.key] = None
                 continue
-            rooms.restore(found, member)
+            rooms.members.restore(found, member)
             if member.is_replaced:
                 self._schedule_succession(found, member)
         rooms.over = dict(sorted(rooms.over.items(), key=lambda entry: entry[1]))

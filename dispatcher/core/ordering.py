@@ -28,18 +28,16 @@ from dispatcher.core.matching import RuleIndex, mismatch
 from dispatcher.core.note_texts import rule_note
 from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
-from dispatcher.core.rooms import (
+from dispatcher.core.room_changes import (
     Change,
-    Member,
     MemberJoined,
     MemberLeft,
     PublishingStarted,
     RoomClosed,
-    RoomKey,
     RoomOpened,
-    Rooms,
-    RoomState,
 )
+from dispatcher.core.room_states import Member, RoomKey, RoomState
+from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
 from dispatcher.core.templates import fill
 

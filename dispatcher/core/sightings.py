@@ -14,8 +14,8 @@ from __future__ import annotations
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.holding import Holding
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.room_changes import Change, MemberJoined, MemberLeft
 from dispatcher.core.room_events import DisconnectReason
-from dispatcher.core.rooms import Change, MemberJoined, MemberLeft
 from dispatcher.core.workers import JobInHand
 
 # The agent, or somebody on its behalf, ended its being there.

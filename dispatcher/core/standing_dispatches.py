@@ -27,16 +27,15 @@ from dispatcher.core.jobs import Dispatch, JobStateReason, JobType
 from dispatcher.core.note_texts import agent_note, agent_types_of
 from dispatcher.core.notes import Note
 from dispatcher.core.offering import Offering
-from dispatcher.core.rooms import (
+from dispatcher.core.room_changes import (
     Change,
-    Member,
     MemberJoined,
     PublishingStarted,
     RoomClosed,
     RoomOpened,
-    Rooms,
-    RoomState,
 )
+from dispatcher.core.room_states import Member, RoomState
+from dispatcher.core.rooms import Rooms
 
 AgentKey = tuple[str, str]  # project, agent name
 # What an agent is taken for that nobody has registered for.

@@ -15,7 +15,7 @@ from dispatcher.core.drafting import order_of
 from dispatcher.core.jobs import JobType
 from dispatcher.core.ordering import REVOKED
 from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
-from dispatcher.core.rooms import Member, RoomState
+from dispatcher.core.room_states import Member, RoomState
 from dispatcher.core.rules import Rule
 
 _CALLING = (

@@ -10,7 +10,7 @@ import heapq
 import zlib
 from collections.abc import Callable, Mapping
 
-from dispatcher.core.rooms import RoomKey, RoomState
+from dispatcher.core.room_states import RoomKey, RoomState
 from dispatcher.server.job_service import may_read
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.pages import page_size, place_after

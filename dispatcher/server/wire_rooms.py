@@ -5,7 +5,7 @@ left out, numbers that no enum of ours has become its first value, and of a room
 (turn_password) nothing is kept. Texts are held to the wire's limits before the core sees them.
 
 Left to others: whether a webhook is genuine (`webhooks`), and whether an event is news
-(`room_reports`, and for its content `dispatcher.core.rooms`).
+(`room_reports`, and for its content `rooms` and `membership` of the core).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dispatcher.core.room_events import (
     RoomEventKind,
     RoomInfo,
 )
-from dispatcher.core.rooms import Member, RoomState
+from dispatcher.core.room_states import Member, RoomState
 from protocol import api_pb2, wire_pb2
 from protocol.errors import InvalidField, TwirpCode, TwirpError
 from protocol.limits import (

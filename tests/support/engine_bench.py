@@ -62,7 +62,7 @@ from dispatcher.core.jobs import (
 )
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
-from dispatcher.core.rooms import RoomLimits
+from dispatcher.core.room_states import RoomLimits
 from dispatcher.store.contract import EventRow, StoredJob
 from tests.support.memory_store import MemoryDatabase
 from tests.support.room_words import AGENT, PROJECT, START, RoomWords

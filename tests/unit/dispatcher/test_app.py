@@ -13,7 +13,7 @@ from dispatcher.config import ApiKey, Config
 from dispatcher.core.effects import Outcome
 from dispatcher.core.events import RoomEventReported
 from dispatcher.core.room_events import RoomEvent, RoomEventKind, RoomInfo
-from dispatcher.core.rooms import RoomLimits
+from dispatcher.core.room_states import RoomLimits
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from dispatcher.config import OPTIONS, Config, Option, load_config
 from dispatcher.config.options import Kind
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
-from dispatcher.core.rooms import RoomLimits
+from dispatcher.core.room_states import RoomLimits
 from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.runtime import RuntimeLimits

@@ -13,7 +13,7 @@ from dispatcher.core import note_texts
 from dispatcher.core.jobs import JobType, RestartPolicy
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.room_events import Participant, ParticipantKind, RoomInfo
-from dispatcher.core.rooms import Member, RoomState
+from dispatcher.core.room_states import Member, RoomState
 from dispatcher.core.rules import Match, Rule
 
 TEXT = st.text(max_size=20)

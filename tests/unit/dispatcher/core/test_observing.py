@@ -10,7 +10,7 @@ from dispatcher.core.jobs import SECOND, JobType
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.room_events import DisconnectReason, RoomEventKind
-from dispatcher.core.rooms import RoomLimits, RoomState
+from dispatcher.core.room_states import RoomLimits, RoomState
 from dispatcher.core.rules import Match
 from tests.support.engine_bench import EngineBench
 from tests.support.room_words import PROJECT, bare_room, outcome, person, room_info, seen

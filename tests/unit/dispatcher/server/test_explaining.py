@@ -14,7 +14,8 @@ from dispatcher.core.room_events import (
     RoomEventKind,
     RoomInfo,
 )
-from dispatcher.core.rooms import Rooms, RoomState
+from dispatcher.core.room_states import RoomState
+from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Match, Rule
 from dispatcher.server.explaining import (
     Verdict,

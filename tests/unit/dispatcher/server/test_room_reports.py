@@ -10,7 +10,7 @@ import pytest
 from dispatcher.core.effects import Outcome, Reply
 from dispatcher.core.events import RoomEventReported
 from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
-from dispatcher.core.rooms import RoomLimits
+from dispatcher.core.room_states import RoomLimits
 from dispatcher.runtime import Overloaded
 from dispatcher.server.room_reports import Answer, BeingTaken, RoomReports, Taken
 from tests.unit.dispatcher.test_runtime import Bench, running

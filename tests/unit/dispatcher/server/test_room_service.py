@@ -9,7 +9,7 @@ import pytest
 from dispatcher.core.effects import Outcome, Reply
 from dispatcher.core.events import RoomEventReported
 from dispatcher.core.room_events import Participant, ParticipantKind, RoomEvent, RoomInfo
-from dispatcher.core.rooms import Member, RoomKey, RoomState
+from dispatcher.core.room_states import Member, RoomKey, RoomState
 from dispatcher.server.access import Bearer
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.room_reports import RoomReports

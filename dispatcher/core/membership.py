@@ -1,0 +1,244 @@
+"""Who is in a room, put together from joins, leaves and tracks that come in any order.
+
+News of a connection that has left is old. A join under an identity that is present takes its place:
+it is the same subject (LiveKit tells of the older connection that it left for DUPLICATE_IDENTITY,
+which is never an end), unless the older one turns out to have left by itself.
+
+Left to others: which session of a room is meant (`rooms`), lists of all who are there
+(`room_comparison`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.room_changes import (
+    Change,
+    MemberJoined,
+    MemberLeft,
+    PublishingStarted,
+    RoomsFull,
+)
+from dispatcher.core.room_events import DisconnectReason, Participant, RoomEvent, RoomEventKind
+from dispatcher.core.room_states import Member, RoomLimits, RoomState, key_of
+
+# Stands for the tracks of who is listed as a publisher: the list has no names of theirs.
+LISTED_TRACK = "listed"
+
+
+class Membership:
+    """Who is in rooms. `touch` is told which room, and which connection in it, is to be written down."""
+
+    def __init__(self, limits: RoomLimits, touch: Callable[[RoomState, str], None]) -> None:
+        self._limits = limits
+        self._touch = touch
+
+    def take(
+        self,
+        room: RoomState,
+        participant: Participant,
+        event: RoomEvent,
+        now: Nanoseconds,
+        changes: list[Change],
+    ) -> None:
+        """Take in what an event says of somebody. Raises RoomsFull, and nobody has come."""
+        match event.kind:
+            case RoomEventKind.PARTICIPANT_JOINED:
+                self.join(room, participant, now, changes)
+            case RoomEventKind.PARTICIPANT_LEFT:
+                self._left(room, participant, event.reason, changes)
+            case RoomEventKind.TRACK_PUBLISHED:
+                self._published(room, participant, event.track_sid, now, changes)
+            case RoomEventKind.TRACK_UNPUBLISHED:
+                self._unpublished(room, participant, event.track_sid, now)
+            case _:
+                pass
+
+    def restore(self, room: RoomState, member: Member) -> None:
+        """Put back who was there when the server ended."""
+        room.members[member.key] = member
+        if member.is_known:
+            room.identities[member.participant.identity] = member
+        if member.subject != member.key:
+            room.successors[member.subject] = member
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def join(
+        self, room: RoomState, participant: Participant, now: Nanoseconds, changes: list[Change]
+    ) -> Member | None:
+        """Somebody is there; returns who, None for one who has left. Raises RoomsFull."""
+        key = key_of(participant)
+        if participant.sid and key in room.gone:
+            return None
+        member = room.members.get(key)
+        if member is not None and member.is_known:
+            if member.participant != participant:
+                _forget_identity(room, member)
+                member.participant = participant
+                member.is_replaced = False
+                room.identities[participant.identity] = member
+                self._touch(room, key)
+                changes.append(MemberJoined(room, member))
+            return member
+        older = room.identities.get(participant.identity)
+        if older is not None and 0 < participant.joined_at < older.participant.joined_at:
+            room.members.pop(key, None)
+            self._note_gone(room, key)  # it has been replaced before its join was told
+            return None
+        if older is not None:
+            del room.members[older.key]
+        if member is None:
+            member = self._add(room, participant, now)
+        else:  # known by its tracks
+            member.participant, member.is_known = participant, True
+            self._touch(room, key)
+        room.identities[participant.identity] = member
+        if older is not None:
+            member.subject, member.jobs = older.subject, older.jobs
+            room.successors[member.subject] = member
+            self._note_gone(room, older.key)
+        changes.append(MemberJoined(room, member))
+        if member.is_publisher:
+            changes.append(PublishingStarted(room, member))
+        return member
+
+    def _add(self, room: RoomState, participant: Participant, now: Nanoseconds) -> Member:
+        if len(room.members) >= self._limits.participants_max:
+            raise RoomsFull(
+                f"room {room.info.name!r} has {self._limits.participants_max} participants,"
+                " which is the limit"
+            )
+        member = Member(participant, now, key_of(participant))
+        room.members[member.key] = member
+        self._touch(room, member.key)
+        return member
+
+    def _left(
+        self,
+        room: RoomState,
+        participant: Participant,
+        reason: DisconnectReason,
+        changes: list[Change],
+    ) -> None:
+        key = _key_in(room, participant)
+        room.missed.discard(key)
+        member = room.members.get(key)
+        is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
+        if member is not None:
+            if is_replaced:
+                member.is_replaced = True
+                self._touch(room, key)
+            else:
+                self.remove(room, member, reason, changes)
+            return
+        if not is_replaced:
+            self._part_from(room, key, participant, reason, changes)
+        if participant.sid:
+            self._note_gone(room, key)
+
+    def _part_from(
+        self,
+        room: RoomState,
+        key: str,
+        participant: Participant,
+        reason: DisconnectReason,
+        changes: list[Change],
+    ) -> None:
+        """Whose place was thought to be taken had left by itself: who came after is another."""
+        member = room.successors.pop(key, None)
+        if member is None:
+            return
+        changes.append(MemberLeft(room, participant, key, member.jobs, reason))
+        member.subject, member.jobs = member.key, {}
+        self._touch(room, member.key)
+        changes.append(MemberJoined(room, member))
+        if member.is_publisher:
+            changes.append(PublishingStarted(room, member))
+
+    def remove(
+        self, room: RoomState, member: Member, reason: DisconnectReason, changes: list[Change]
+    ) -> None:
+        """Somebody is not there any more."""
+        del room.members[member.key]
+        room.successors.pop(member.subject, None)
+        _forget_identity(room, member)
+        if member.participant.sid:
+            self._note_gone(room, member.key)
+        else:
+            self._touch(room, member.key)
+        changes.append(
+            MemberLeft(
+                room, member.participant, member.subject, member.jobs, reason, member.seen_at
+            )
+        )
+
+    def _note_gone(self, room: RoomState, key: str) -> None:
+        room.gone[key] = None
+        self._touch(room, key)
+        if len(room.gone) > self._limits.gone_max:
+            oldest = next(iter(room.gone))
+            del room.gone[oldest]
+            room.missed.discard(oldest)
+            self._touch(room, oldest)
+
+    # --- tracks -------------------------------------------------------------------------------
+
+    def _track_owner(
+        self, room: RoomState, participant: Participant, now: Nanoseconds
+    ) -> Member | None:
+        key = _key_in(room, participant)
+        if participant.sid and key in room.gone:
+            return None
+        member = room.members.get(key)
+        if member is None:
+            member = self._add(room, participant, now)
+            member.is_known = False
+        return member
+
+    def _published(
+        self,
+        room: RoomState,
+        participant: Participant,
+        track: str,
+        now: Nanoseconds,
+        changes: list[Change],
+    ) -> None:
+        member = self._track_owner(room, participant, now)
+        if member is None or track in member.gone_tracks:
+            return
+        if track in member.tracks or len(member.tracks) >= self._limits.tracks_max:
+            return
+        member.tracks.add(track)
+        self._touch(room, member.key)
+        if len(member.tracks) == 1 and member.is_known:
+            changes.append(PublishingStarted(room, member))
+
+    def _unpublished(
+        self, room: RoomState, participant: Participant, track: str, now: Nanoseconds
+    ) -> None:
+        member = self._track_owner(room, participant, now)
+        if member is None:
+            return
+        member.tracks.discard(track)
+        member.tracks.discard(LISTED_TRACK)
+        member.gone_tracks[track] = None
+        if len(member.gone_tracks) > self._limits.tracks_max:
+            del member.gone_tracks[next(iter(member.gone_tracks))]
+        self._touch(room, member.key)
+
+
+def _key_in(room: RoomState, participant: Participant) -> str:
+    """Return who is meant; without a sid, whoever has the identity."""
+    if not participant.sid:
+        member = room.identities.get(participant.identity)
+        if member is not None:
+            return member.key
+    return key_of(participant)
+
+
+def _forget_identity(room: RoomState, member: Member) -> None:
+    identity = member.participant.identity
+    if room.identities.get(identity) is member:
+        del room.identities[identity]

@@ -1,0 +1,96 @@
+"""What is known of a room and of who is in it, and the bounds of that.
+
+Values that only `rooms` and `membership` change; jobs that are made for them are the exception, which
+those write down who make them. Left to others: what news means (`rooms`, `membership`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dispatcher.core.jobs import SECOND, Dispatch, Nanoseconds
+from dispatcher.core.room_events import Participant, RoomInfo
+
+RoomKey = tuple[str, str]  # project, name
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """Bounds of what is remembered of rooms."""
+
+    rooms_max: int = 100_000
+    participants_max: int = 10_000  # in one room
+    tracks_max: int = 64  # of one participant, and as many that are gone
+    # participants of one room, and sessions of rooms, that are known to be gone
+    gone_max: int = 1_000
+    over_max: int = 100_000
+    # Rooms whose creation was asked for and that have not started, and how long that is waited for.
+    announced_max: int = 1_000
+    announced_time: Nanoseconds = 60 * SECOND
+    # How long a connection that left for DUPLICATE_IDENTITY waits for the one that took its place.
+    succession_time: Nanoseconds = 10 * SECOND
+    # How long news of a session that is over may come late (a webhook is valid for 5 minutes).
+    over_time: Nanoseconds = 600 * SECOND
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One connection of a participant to a room."""
+
+    participant: Participant
+    seen_at: Nanoseconds
+    # what its jobs are made for: its own sid, or that of the connection whose place it took
+    subject: str
+    # False: known by its tracks alone, until its join is told
+    is_known: bool = True
+    tracks: set[str] = field(default_factory=set)
+    gone_tracks: dict[str, None] = field(default_factory=dict)
+    # jobs made for its subject, by the key of their order
+    jobs: dict[str, str] = field(default_factory=dict)
+    # it left, and its successor is awaited
+    is_replaced: bool = False
+
+    @property
+    def key(self) -> str:
+        """What it is known by in its room."""
+        return key_of(self.participant)
+
+    @property
+    def is_publisher(self) -> bool:
+        """Has it a track?"""
+        return bool(self.tracks)
+
+
+@dataclass(slots=True, eq=False)
+class RoomState:
+    """One session of a room."""
+
+    project: str
+    info: RoomInfo
+    started_at: Nanoseconds
+    seen_at: Nanoseconds
+    members: dict[str, Member] = field(default_factory=dict)
+    # connections that have left
+    gone: dict[str, None] = field(default_factory=dict)
+    # those of them that a list did not have, and nothing else: a later list may have them again
+    missed: set[str] = field(default_factory=set)
+    # who is known, by identity; who took a place, by the key of whose place it was
+    identities: dict[str, Member] = field(default_factory=dict)
+    successors: dict[str, Member] = field(default_factory=dict)
+    # jobs made for the room itself, by the key of their order
+    jobs: dict[str, str] = field(default_factory=dict)
+    # dispatches that stand in it, by id; None: the store has not been asked
+    dispatches: dict[str, Dispatch] | None = None
+    is_asked: bool = False
+    # who created it named its agents: nobody is called automatically
+    names_agents: bool = False
+
+    @property
+    def key(self) -> RoomKey:
+        """What it is known by."""
+        return self.project, self.info.name
+
+
+def key_of(participant: Participant) -> str:
+    """Return what a connection is known by: its sid, or where there is none its identity."""
+    return participant.sid or f"identity:{participant.identity}"
