@@ -209,7 +209,7 @@ class Runtime:
         if self._failing is not None:
             # raised many times: without what it gathered each time
             raise self._failing.with_traceback(None)
-        if len(self._commits) > self._limits.backlog_max:
+        if self._commits.backlog > self._limits.backlog_max:
             raise Overloaded("too many requests wait for the store; try again in a moment")
         self._requests += 1
         request = self._requests

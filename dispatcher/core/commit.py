@@ -5,11 +5,17 @@ many jobs, and an idle server commits at once (there is no timer). A message tha
 something carries a mark, the number of requests that were made before it, and is released when so
 many are durable.
 
+That a worker was lost, or is back, moves all its jobs at once: after a cut of the network, or a
+restart, those of all workers. Nobody waits for these unhurried moves but who claims, so they have a
+line of their own, of which each batch takes a part; a thousand of them delay a new dispatch by one
+batch. They leave a job held, so that nothing else in the store depends on them but the next move of
+their job, before which they are put.
+
 Invariants: requests are committed in the order in which they were made, those of one turn in one
-batch (what belongs together is there after a crash, or is not); a batch that could not be
-committed is tried again as it is before anything else (a commit that failed changed nothing). A
-job that the store did not create, or did not move, is given to nobody: the engine was ahead of the
-store, and wrong.
+batch (what belongs together is there after a crash, or is not), unhurried moves apart; the moves of
+one job in their order; a batch that could not be committed is tried again as it is before anything
+else (a commit that failed changed nothing). A job that the store did not create, or did not move,
+is given to nobody: the engine was ahead of the store, and wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import cast, get_args
 
 from dispatcher.core.effects import (
@@ -28,17 +35,24 @@ from dispatcher.core.effects import (
     FindDispatches,
     LookUpJobs,
     Message,
+    RecordMove,
     ReleaseJobs,
     Reply,
     SendAssignment,
+    SendStatusReceipt,
     SendVerdicts,
     StoreRequest,
     Verdict,
 )
 from dispatcher.core.events import DispatchCreated, MoveRefused, StoreResult
+from dispatcher.core.lifecycle import JobTrigger
 
 _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
+# Moves between phases in which a job is held.
+UNHURRIED = frozenset({JobTrigger.WORKER_LOST, JobTrigger.CLAIMED})
+# What may promise one of them.
+_BEHIND_UNHURRIED = frozenset({SendVerdicts, SendStatusReceipt})
 _NONE: frozenset[str] = frozenset()
 _NOTHING = ReleaseJobs(())
 # What changes nothing that is durable.
@@ -79,14 +93,35 @@ def _without(message: Message, void: frozenset[str]) -> Message | None:
 class GroupCommit:
     """Puts effects in order for the store and for the wire."""
 
-    __slots__ = ("_batch_max", "_durable", "_gated", "_made", "_turns", "_underway", "_waiting")
+    __slots__ = (
+        "_batch_max",
+        "_durable",
+        "_failed",
+        "_gated",
+        "_gated_behind_unhurried",
+        "_made",
+        "_numbers",
+        "_open",
+        "_overtaken",
+        "_turns",
+        "_underway",
+        "_underway_numbers",
+        "_unhurried",
+        "_unhurried_max",
+        "_unhurried_of",
+        "_waiting",
+    )
 
-    def __init__(self, batch_max: int = 4096) -> None:
+    def __init__(self, batch_max: int = 4096, unhurried_max: int = 512) -> None:
         # most requests of one commit, so that none takes for ever; a turn may be larger
         self._batch_max = batch_max
+        # and most unhurried moves
+        self._unhurried_max = unhurried_max
         # requests that no batch has yet, and the batch under way; empty: no commit is under way
         self._waiting: list[StoreRequest] = []
         self._underway: list[StoreRequest] = []
+        # the batch under way changed nothing, and is to be taken again
+        self._failed = False
         # how many requests each turn made that no batch has yet: a turn is committed as a whole
         self._turns: deque[int] = deque()
         # how many requests were ever made, and how many of them are durable
@@ -94,9 +129,25 @@ class GroupCommit:
         self._durable = 0
         # messages with the number of requests that must be durable before they go
         self._gated: deque[tuple[int, Message]] = deque()
+        # The line of unhurried moves: those that no batch has yet by number, their numbers by job,
+        # the last number, the numbers that are not durable, and those in the batch under way.
+        self._unhurried: dict[int, RecordMove] = {}
+        self._unhurried_of: dict[str, list[int]] = {}
+        self._numbers = 0
+        self._open: dict[int, None] = {}
+        self._underway_numbers: list[int] = []
+        # those that had to change the line, with how many requests are durable when they are
+        self._overtaken: deque[tuple[int, int]] = deque()
+        # messages with the requests, and the last unhurried move, that must be durable before
+        self._gated_behind_unhurried: deque[tuple[int, int, Message]] = deque()
 
     def __len__(self) -> int:
         """Return how many requests are not durable."""
+        return self.backlog + len(self._open) - len(self._overtaken)
+
+    @property
+    def backlog(self) -> int:
+        """How many requests, unhurried ones apart, are not durable: what a new one waits for."""
         return self._made - self._durable
 
     def add(self, effects: Iterable[Effect]) -> list[Message]:
@@ -106,13 +157,16 @@ class GroupCommit:
         for effect in effects:
             kind = type(effect)
             if kind in _REQUESTS:
+                if kind is RecordMove and self._may_wait(cast(RecordMove, effect)):
+                    continue
                 self._waiting.append(cast(StoreRequest, effect))
                 self._made += 1
-            elif (
-                kind in _AT_ONCE
-                or self._made == self._durable
-                or (kind is Reply and cast(Reply, effect).is_durable)
-            ):
+            elif kind in _AT_ONCE or (kind is Reply and cast(Reply, effect).is_durable):
+                at_once.append(cast(Message, effect))
+            elif self._open and kind in _BEHIND_UNHURRIED:
+                message = cast(Message, effect)
+                self._gated_behind_unhurried.append((self._made, self._numbers, message))
+            elif self._made == self._durable:
                 at_once.append(cast(Message, effect))
             else:
                 self._gated.append((self._made, cast(Message, effect)))
@@ -120,27 +174,56 @@ class GroupCommit:
             self._turns.append(self._made - before)
         return at_once
 
+    def _may_wait(self, move: RecordMove) -> bool:
+        """Put an unhurried move in its line. Any other has those of its job go before it."""
+        if move.trigger in UNHURRIED:
+            self._numbers += 1
+            self._unhurried[self._numbers] = move
+            self._unhurried_of.setdefault(move.job_id, []).append(self._numbers)
+            self._open[self._numbers] = None
+            return True
+        for number in self._unhurried_of.pop(move.job_id, ()):
+            self._waiting.append(self._unhurried.pop(number))
+            self._made += 1
+            self._overtaken.append((self._made, number))
+        return False
+
     def take(self) -> list[StoreRequest]:
         """Return the batch to commit now: empty if one is under way, or there is nothing."""
         if self._underway:
-            return []
+            if not self._failed:
+                return []
+            self._failed = False
+            return self._underway
         if len(self._waiting) <= self._batch_max:
             self._underway, self._waiting = self._waiting, []
             self._turns.clear()
-            return self._underway
-        size = 0
-        while self._turns and (not size or size + self._turns[0] <= self._batch_max):
-            size += self._turns.popleft()
-        self._underway = self._waiting[:size]
-        del self._waiting[:size]
+            if self._unhurried:
+                self._take_unhurried()
+        else:  # and no unhurried move, which may be of a job that has one among those that wait
+            size = 0
+            while self._turns and (not size or size + self._turns[0] <= self._batch_max):
+                size += self._turns.popleft()
+            self._underway = self._waiting[:size]
+            del self._waiting[:size]
         return self._underway
+
+    def _take_unhurried(self) -> None:
+        numbers = self._underway_numbers = list(islice(self._unhurried, self._unhurried_max))
+        for number in numbers:
+            move = self._unhurried.pop(number)
+            self._underway.append(move)
+            of_job = self._unhurried_of[move.job_id]
+            of_job.remove(number)
+            if not of_job:
+                del self._unhurried_of[move.job_id]
 
     def committed(self, void: frozenset[str] = _NONE) -> list[Message]:
         """The batch under way is durable; return the messages that go out now.
 
         `void` are the jobs that it did not create or move (`void_jobs`).
         """
-        self._durable += len(self._underway)
+        self._durable += len(self._underway) - len(self._underway_numbers)
         self._underway = []
         if void:
             self._purge(void)  # all there will ever be: the engine learns of it with the results
@@ -148,20 +231,37 @@ class GroupCommit:
         gated = self._gated
         while gated and gated[0][0] <= self._durable:
             released.append(gated.popleft()[1])
+        if self._open or self._gated_behind_unhurried:
+            self._release_unhurried(released)
         return released
+
+    def _release_unhurried(self, released: list[Message]) -> None:
+        for number in self._underway_numbers:
+            del self._open[number]
+        self._underway_numbers = []
+        while self._overtaken and self._overtaken[0][0] <= self._durable:
+            del self._open[self._overtaken.popleft()[1]]
+        oldest = next(iter(self._open), self._numbers + 1)
+        gated = self._gated_behind_unhurried
+        while gated and gated[0][0] <= self._durable and gated[0][1] < oldest:
+            released.append(gated.popleft()[2])
 
     @property
     def has_changes(self) -> bool:
         """Would a commit of what waits write anything?"""
-        return is_writing(self._waiting)
+        return bool(self._unhurried) or is_writing((*self._underway, *self._waiting))
 
     def revoke_creations(self) -> list[CreateDispatch]:
-        """Take back the dispatches that no batch has: their callers are refused, nothing is made."""
+        """Take back the dispatches that are not durable: their callers are refused, nothing is made.
+
+        No commit may be under way, but one that failed.
+        """
         revoked: list[CreateDispatch] = []
-        for place, request in enumerate(self._waiting):
-            if type(request) is CreateDispatch:
-                revoked.append(request)
-                self._waiting[place] = _NOTHING  # in its place, because places are counted
+        for line in (self._underway, self._waiting):
+            for place, request in enumerate(line):
+                if type(request) is CreateDispatch:
+                    revoked.append(request)
+                    line[place] = _NOTHING  # in its place, because places are counted
         if revoked:
             self._purge(frozenset(job.id for request in revoked for job, _ in request.jobs))
         return revoked
@@ -173,9 +273,12 @@ class GroupCommit:
             for mark, message in self._gated
             if (true := _without(message, void)) is not None
         )
+        self._gated_behind_unhurried = deque(
+            (mark, number, true)
+            for mark, number, message in self._gated_behind_unhurried
+            if (true := _without(message, void)) is not None
+        )
 
     def failed(self) -> None:
-        """The batch under way changed nothing: it is the next to be taken again."""
-        self._waiting[:0] = self._underway
-        self._turns.appendleft(len(self._underway))
-        self._underway = []
+        """The batch under way changed nothing: it is the next to be taken, as it is."""
+        self._failed = True

@@ -13,6 +13,7 @@ from dispatcher.core.effects import (
     Ignored,
     Message,
     NoteIgnored,
+    RecordMove,
     ReleaseJobs,
     SendAssignment,
     SendStatusReceipt,
@@ -23,7 +24,7 @@ from dispatcher.core.effects import (
 )
 from dispatcher.core.events import Acceptance, DispatchCreated, MoveRefused, StoreResult
 from dispatcher.core.jobs import Dispatch, Job, JobState, Lane, RestartPolicy
-from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
 
 
 def request(number: int) -> ReleaseJobs:
@@ -245,3 +246,134 @@ def test_a_void_job_is_not_to_be_kept() -> None:
     commits.take()
     verdicts = {"AJ_1": Verdict.KEEP, "AJ_2": Verdict.STOP_REASSIGNED}
     assert commits.committed(frozenset({"AJ_2"})) == [SendVerdicts("w", verdicts)]
+
+
+# --- unhurried moves ---------------------------------------------------------------------------
+
+
+def move(job_id: str, trigger: JobTrigger, epoch: int = 1) -> RecordMove:
+    """Return a move of a job that can be told from others by its epoch."""
+    return RecordMove(job_id, epoch, trigger, JobState(JobPhase.ORPHANED))
+
+
+def lost(job_id: str, epoch: int = 1) -> RecordMove:
+    """Return the move of a job whose worker was lost."""
+    return move(job_id, JobTrigger.WORKER_LOST, epoch)
+
+
+def ended(job_id: str, epoch: int = 1) -> RecordMove:
+    """Return a move that somebody waits for."""
+    return move(job_id, JobTrigger.SUCCEEDED, epoch)
+
+
+def test_a_thousand_jobs_of_lost_workers_do_not_stand_in_the_way_of_a_new_request() -> None:
+    commits = GroupCommit(unhurried_max=10)
+    commits.add([lost(str(number)) for number in range(1000)])
+    commits.take()
+    commits.add([request(1), SendTermination("w", "j")])
+    commits.committed()
+    assert commits.take()[0] == request(1)
+    assert commits.committed() == [SendTermination("w", "j")]
+    assert len(commits) == 980
+    assert commits.backlog == 0
+
+
+def test_the_moves_of_a_job_stay_in_order_when_one_of_them_is_hurried() -> None:
+    commits = GroupCommit(unhurried_max=1)
+    commits.add([lost("other"), lost("job"), ended("job")])
+    assert commits.take() == [lost("job"), ended("job"), lost("other")]
+
+
+def test_a_verdict_waits_for_the_unhurried_moves_that_were_made_before_it() -> None:
+    commits = GroupCommit(unhurried_max=1)
+    verdicts = SendVerdicts("w", {"b": Verdict.KEEP})
+    commits.add([lost("a")])
+    assert commits.add([lost("b"), verdicts]) == []
+    assert commits.add([lost("c")]) == []
+    commits.take()
+    assert commits.committed() == []
+    commits.take()
+    assert commits.committed() == [verdicts]
+
+
+def test_a_verdict_waits_for_a_move_that_changed_the_line() -> None:
+    commits = GroupCommit(unhurried_max=1)
+    verdicts = SendVerdicts("w", {"b": Verdict.KEEP})
+    commits.add([lost("b"), verdicts])
+    commits.add([ended("b")])
+    assert commits.take() == [lost("b"), ended("b")]
+    assert commits.committed() == [verdicts]
+    assert len(commits) == 0
+
+
+def test_a_verdict_of_a_job_that_the_store_refused_to_move_says_stop() -> None:
+    commits = GroupCommit()
+    commits.add([lost("b"), SendVerdicts("w", {"b": Verdict.KEEP})])
+    commits.take()
+    told = SendVerdicts("w", {"b": Verdict.STOP_REASSIGNED})
+    assert commits.committed(frozenset({"b"})) == [told]
+
+
+MOVES = st.lists(
+    st.one_of(
+        st.lists(
+            st.tuples(st.sampled_from(["lost", "ended", "request", "promise"]), st.integers(0, 3)),
+            max_size=5,
+        ),
+        st.sampled_from(["take", "committed", "failed"]),
+    ),
+    max_size=80,
+)
+
+
+@given(acts=MOVES, batch_max=st.integers(1, 5), unhurried_max=st.integers(1, 4))
+def test_whatever_is_unhurried_each_job_keeps_its_order_and_no_promise_is_early_or_forgotten(
+    acts: list[list[tuple[str, int]] | str], batch_max: int, unhurried_max: int
+) -> None:
+    commits = GroupCommit(batch_max, unhurried_max)
+    number = 0
+    made: list[StoreRequest] = []
+    durable: list[StoreRequest] = []
+    underway: list[StoreRequest] = []
+    before: dict[int, list[StoreRequest]] = {}
+    sent: list[int] = []
+
+    def see(messages: list[Message]) -> None:
+        for message in messages:
+            assert isinstance(message, SendStatusReceipt)
+            assert all(asked in durable for asked in before[message.sequence])
+            sent.append(message.sequence)
+
+    for act in [*acts, *["committed", "take"] * (len(acts) * 5 + 2)]:
+        if isinstance(act, list):
+            effects: list[Effect] = []
+            for kind, job in act:
+                number += 1
+                if kind == "promise":
+                    effects.append(promise(number))
+                    before[number] = list(made)
+                else:
+                    of_kind = {"lost": lost, "ended": ended}
+                    asked = of_kind[kind](str(job), number) if kind in of_kind else request(number)
+                    effects.append(asked)
+                    made.append(asked)
+            see(commits.add(effects))
+        elif act == "take":
+            batch = commits.take()
+            underway = underway or list(batch)
+        elif underway and act == "committed":
+            durable += underway
+            underway = []
+            see(commits.committed())
+        elif underway:
+            underway = []
+            commits.failed()
+        assert len(commits) == len(made) - len(durable)
+
+    assert sorted(map(repr, durable)) == sorted(map(repr, made))
+    assert sorted(sent) == sorted(before)
+    for job in range(4):
+        of_job = [m.epoch for m in durable if isinstance(m, RecordMove) and m.job_id == str(job)]
+        assert of_job == sorted(of_job)
+    others = [asked for asked in durable if not isinstance(asked, RecordMove)]
+    assert others == [asked for asked in made if not isinstance(asked, RecordMove)]
