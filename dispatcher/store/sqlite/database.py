@@ -252,18 +252,20 @@ class SqliteDatabase:
         deletions = {row[0]: None for row in connection.execute(UNFINISHED_DELETIONS)}
         held: list[HeldJob] = []
         ordered: list[OrderedJob] = []
-        lanes: dict[Lane, Lane] = {}  # one object for each, whatever the number of jobs
-        for row in connection.execute(LIVE_JOBS):
-            lane = lane_of(row)
-            number, job_id, dispatch_id, priority, order, unique_key = row[5:11]
-            phase, epoch, until, last_event = row[11:]
+        lanes: dict[Row, Lane] = {}  # one object for each, whatever the number of jobs
+        for number, priority, last_event, *columns in connection.execute(LIVE_JOBS):
+            row = tuple(columns)
+            lane = lanes.get(row[:5])
+            if lane is None:
+                lane = lanes[row[:5]] = lane_of(row)
+            job_id, dispatch_id, _, _, _, order, unique_key, phase, epoch, _, _, until = row[5:17]
             if order:
                 ordered.append(OrderedJob(job_id, lane.project, order, unique_key))
             job = LiveJob(
                 number=number,
                 job_id=job_id,
                 dispatch_id=dispatch_id or "",
-                lane=lanes.setdefault(lane, lane),
+                lane=lane,
                 priority=priority,
                 phase=phase_of(phase),
                 epoch=epoch,
@@ -276,7 +278,7 @@ class SqliteDatabase:
             )
             self._index.add(job, hold=is_in_hand)
             if is_in_hand or job.phase.is_held:
-                held.append(self._held_job(batch, job))
+                held.append(held_job_of(row, lane))
         self._index.keep()
         return StoreRecovered(
             tuple(held),

@@ -55,10 +55,8 @@ HELD_COLUMNS = (
     f"{_LANE_COLUMNS}, j.id, d.id, j.room, j.restart_policy, j.queue_time, j.made_for,"
     f" j.unique_key, {_STATE_COLUMNS}"
 )
-LIVE_COLUMNS = (
-    f"{_LANE_COLUMNS}, j.number, j.id, d.id, j.priority, j.made_for, j.unique_key, s.phase,"
-    " s.epoch, s.until, s.last_event"
-)
+# 3, and those of HELD_COLUMNS
+LIVE_COLUMNS = f"j.number, j.priority, s.last_event, {HELD_COLUMNS}"
 EVENT_COLUMNS = (
     "e.sequence, e.at, e.project, e.job_id, e.dispatch_id, e.trigger, e.phase, e.epoch, e.attempt,"
     " e.worker_id, e.reason, e.error, e.detail"
@@ -135,13 +133,13 @@ def stored_job_of(row: Row) -> StoredJob:
     return StoredJob(row[5], job, state_of(row))
 
 
-def held_job_of(row: Row) -> HeldJob:
-    """Return the job of a row of HELD_COLUMNS."""
+def held_job_of(row: Row, lane: Lane | None = None) -> HeldJob:
+    """Return the job of a row of HELD_COLUMNS; with its lane, where that is there already."""
     return HeldJob(
         id=row[5],
         dispatch_id=row[6] or "",
         room=row[7],
-        lane=lane_of(row),
+        lane=lane or lane_of(row),
         restart_policy=RestartPolicy(row[8]),
         queue_time=row[9],
         state=state_of(row),
