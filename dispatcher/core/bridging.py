@@ -34,7 +34,8 @@ from dispatcher.core.events import RoomEventReported, StoreRecovered
 from dispatcher.core.jobs import SECOND, Job, JobStateReason, JobType, Nanoseconds
 from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
-from dispatcher.core.ordering import REVOKED, Ordering
+from dispatcher.core.ordering import Ordering
+from dispatcher.core.revoked_jobs import REVOKED
 from dispatcher.core.room_events import DisconnectReason, RoomEventKind
 from dispatcher.core.room_states import Member, RoomKey, RoomState
 from dispatcher.core.rooms import Rooms

@@ -6,12 +6,14 @@ those write down who make them. Left to others: what news means (`rooms`, `membe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dispatcher.core.jobs import SECOND, Dispatch, Nanoseconds
 from dispatcher.core.room_events import Participant, RoomInfo
 
 RoomKey = tuple[str, str]  # project, name
+Place = tuple[RoomKey, str | None]  # a room, or somebody in it by their key
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ class RoomState:
     def key(self) -> RoomKey:
         """What it is known by."""
         return self.project, self.info.name
+
+    def subjects(self) -> Iterator[tuple[Member | None, dict[str, str]]]:
+        """Yield the room (as None) and everybody in it, with the jobs that are made for each."""
+        yield None, self.jobs
+        for member in list(self.members.values()):
+            yield member, member.jobs
 
 
 def key_of(participant: Participant) -> str:

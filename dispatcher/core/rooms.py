@@ -17,7 +17,7 @@ from dispatcher.core.jobs import SECOND, Nanoseconds
 from dispatcher.core.membership import Membership
 from dispatcher.core.room_changes import Change, RoomClosed, RoomOpened, RoomsFull
 from dispatcher.core.room_events import DisconnectReason, RoomEvent, RoomEventKind, RoomInfo
-from dispatcher.core.room_states import Member, RoomKey, RoomLimits, RoomState
+from dispatcher.core.room_states import Member, Place, RoomKey, RoomLimits, RoomState
 
 
 class Rooms:
@@ -35,6 +35,21 @@ class Rooms:
         # what has to be written down: rooms, and connections of rooms by key
         self.touched: dict[tuple[str, str, str | None], None] = {}
         self.members = Membership(self.limits, self._touch)
+
+    def of_project(self, project: str) -> list[RoomState]:
+        """Return the rooms of a project."""
+        return [room for room in self.rooms.values() if room.project == project]
+
+    def at(self, place: Place) -> tuple[RoomState, Member | None] | None:
+        """Return the room, and who is meant in it; None where they are not there."""
+        room_key, member_key = place
+        room = self.rooms.get(room_key)
+        if room is None:
+            return None
+        if member_key is None:
+            return room, None
+        member = room.members.get(member_key)
+        return (room, member) if member is not None else None
 
     # --- news ---------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from dispatcher.core.conditions import Mismatch, mismatch, needs_participant
 from dispatcher.core.drafting import order_of
 from dispatcher.core.jobs import JobType
-from dispatcher.core.ordering import REVOKED
+from dispatcher.core.revoked_jobs import REVOKED
 from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
 from dispatcher.core.room_states import Member, RoomState
 from dispatcher.core.rules import Rule

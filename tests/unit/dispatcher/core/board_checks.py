@@ -201,8 +201,8 @@ def check_nothing_left(engine: Engine) -> None:
         if isinstance(part, Dispatching):
             left += [part._creating, part._deleting]
         if isinstance(part, Ordering):
-            left += [part.rules, part._index, part._live, part._orders, part._unique]
-            left += [part._waiting, part._sharing, part._sweeps, part._revoked]
+            left += [part.rules, part._index, part._live, part._waiting]
+            left += [part._sweeps, part._revoked]
         if isinstance(part, StandingDispatches):
             left.append(part._asked)
         if isinstance(part, Observing):

@@ -1,4 +1,4 @@
-"""What rules make: whom they call, once for each, late or soon, and what becomes of it with them."""
+"""What rules make: whom they call, once for each, and what becomes of it with them."""
 
 from __future__ import annotations
 
@@ -6,46 +6,17 @@ import pytest
 
 from dispatcher.core.drafting import order_of
 from dispatcher.core.effects import Outcome
-from dispatcher.core.engine import Engine
 from dispatcher.core.jobs import SECOND, JobStateReason, JobType, RestartPolicy
 from dispatcher.core.lifecycle import JobPhase
-from dispatcher.core.ordering import SWEEP_MAX, TIDIED_BEYOND, Ordering
 from dispatcher.core.room_events import DisconnectReason, ParticipantKind
 from dispatcher.core.rules import Match
 from protocol import wire_pb2
 from tests.support.engine_bench import EngineBench
 from tests.support.room_words import ALL_TYPES, outcome, person, room_info, seen
 from tests.unit.dispatcher.core.board_checks import watched
+from tests.unit.dispatcher.core.called_jobs import called, config_of
 
-ROOM, PUBLISHER, PARTICIPANT = JobType.ROOM, JobType.PUBLISHER, JobType.PARTICIPANT
-
-
-def config_of(bench: EngineBench, job: str) -> wire_pb2.Job:
-    """Return the job as a worker reads it."""
-    stored = bench.stored(job)
-    assert stored is not None
-    return wire_pb2.Job.FromString(stored.job.config)
-
-
-def called(bench: EngineBench, rule: str = "rule") -> list[str]:
-    """Return the identities, or the rooms, that the rule's live jobs are for."""
-    found: list[str] = []
-    for job in bench.live_jobs_of(rule):
-        config = config_of(bench, job)
-        found.append(config.participant.identity or config.room.name)
-    return found
-
-
-def ordering_of(engine: Engine) -> Ordering:
-    """Return the part under test."""
-    return engine._ordering
-
-
-def come_back(bench: EngineBench, worker: str) -> None:
-    """A worker is here after a restart, with all that is held."""
-    bench.connect(worker, types=ALL_TYPES)
-    bench.claim(worker, *bench.engine.jobs)
-    bench.report(worker)
+PUBLISHER, PARTICIPANT = JobType.PUBLISHER, JobType.PARTICIPANT
 
 
 # --- whom a rule calls ---
@@ -258,6 +229,22 @@ def test_a_disabled_rule_calls_nobody(bench: EngineBench) -> None:
     assert bench.jobs_of() == []
 
 
+def test_a_late_worker_finds_what_was_made_before_it_came(bench: EngineBench) -> None:
+    bench.rule()
+    bench.room_starts()
+    bench.pass_time(100)
+    bench.worker("w")
+    assert bench.offered(bench.job_of()) == "w"
+
+
+def test_an_event_is_answered_when_what_follows_from_it_is_durable(bench: EngineBench) -> None:
+    bench.rule()
+    bench.holds_commits = True
+    assert bench.room_starts() is None
+    bench.release_commits()
+    assert len(bench.jobs_of()) == 1
+
+
 # --- the job that is made ---
 
 
@@ -306,183 +293,53 @@ def test_a_job_that_nobody_takes_ends_after_the_queue_time_of_its_rule(bench: En
     assert (state.phase, state.reason) == (JobPhase.FAILED, JobStateReason.NO_CAPACITY)
 
 
-# --- late ones, and restarts ---
+def test_an_order_is_named_by_its_rule() -> None:
+    bench = EngineBench(watch=watched)
+    bench.rule("greeters")
+    assert order_of(bench.engine.rules["project", "greeters"]) == "rule:greeters"
 
 
-def test_a_late_rule_finds_who_is_there(bench: EngineBench) -> None:
-    bench.joins("ann")
-    bench.joins("bob")
-    bench.publishes("bob")
-    bench.room_starts("other")
-    for job_type in ALL_TYPES:
-        bench.rule(job_type.name, job_type)
-    bench.pass_time(1)
-    assert called(bench, "ROOM") == ["room", "other"]
-    assert called(bench, "PARTICIPANT") == ["ann", "bob"]
-    assert called(bench, "PUBLISHER") == ["bob"]
+def test_a_uniqueness_key_is_cut_at_its_bound(bench: EngineBench) -> None:
+    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.long}")
+    bench.joins(person("ann", attributes={"long": "x" * 5000}))
+    stored = bench.stored(bench.job_of())
+    assert stored is not None
+    assert len(stored.job.unique_key) == 1024
+    assert room_info().name == stored.job.room
 
 
-def test_a_late_rule_finds_all_however_many_they_are(bench: EngineBench) -> None:
-    count = 2 * SWEEP_MAX + 10
-    people = [person(f"p{number}") for number in range(count)]
-    bench.lists_rooms(seen(*people))
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(1)
-    assert len(called(bench)) == count
+# --- delays ---
 
 
-def test_a_late_rule_looks_at_a_slice_in_each_turn_and_lets_others_go_between() -> None:
-    bench = EngineBench()
-    bench.lists_rooms(seen(*(person(f"p{number}") for number in range(3 * SWEEP_MAX))))
-    bench.rule(job_type=PARTICIPANT)
-    made = [0]
-    while (at := bench.engine.next_deadline()) is not None and at <= bench.now + 1000:
-        bench.now = max(bench.now, at)
-        bench.carry_out(bench.engine.expire(bench.now))
-        made.append(len(bench.jobs_of()))
-        assert made[-1] - made[-2] <= SWEEP_MAX
-    assert made[-1] == 3 * SWEEP_MAX
-
-
-def test_a_late_rule_does_not_call_for_who_left_before_its_turn(bench: EngineBench) -> None:
-    count = 2 * SWEEP_MAX
-    bench.lists_rooms(seen(*(person(f"p{number}") for number in range(count))))
-    bench.rule(job_type=PARTICIPANT)
-    bench.leaves(f"p{count - 1}")
-    bench.pass_time(1)
-    assert f"p{count - 1}" not in called(bench)
-    assert len(bench.jobs_of()) == count - 1
-
-
-def test_a_late_worker_finds_what_was_made_before_it_came(bench: EngineBench) -> None:
-    bench.rule()
-    bench.room_starts()
-    bench.pass_time(100)
+def test_a_delayed_job_waits_for_its_time(bench: EngineBench) -> None:
     bench.worker("w")
-    assert bench.offered(bench.job_of()) == "w"
+    bench.rule(delay_seconds=5)
+    bench.room_starts()
+    job = bench.job_of()
+    bench.pass_time(4)
+    assert bench.phase(job) is JobPhase.DELAYED
+    bench.pass_time(2)
+    assert bench.offered(job) == "w"
 
 
-def test_a_changed_rule_calls_for_those_that_now_match(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, match=Match(identities=("ann",)))
+def test_who_left_before_the_delay_is_over_is_not_called_for(bench: EngineBench) -> None:
+    bench.worker("w", types=ALL_TYPES)
+    bench.rule(job_type=PARTICIPANT, delay_seconds=5)
     bench.joins("ann")
-    bench.joins("bob")
-    assert called(bench) == ["ann"]
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(1)
-    assert called(bench) == ["ann", "bob"]
+    job = bench.job_of()
+    bench.leaves("ann")
+    assert bench.phase(job) is JobPhase.CANCELLED
+    bench.pass_time(10)
+    assert bench.offers(job) == []
 
 
-def test_an_event_is_answered_when_what_follows_from_it_is_durable(bench: EngineBench) -> None:
-    bench.rule()
-    bench.holds_commits = True
-    assert bench.room_starts() is None
-    bench.release_commits()
-    assert len(bench.jobs_of()) == 1
-
-
-def test_an_event_that_was_lost_with_the_server_makes_its_job_when_it_comes_again(
-    bench: EngineBench,
-) -> None:
-    bench.rule()
-    bench.holds_commits = True
+def test_a_delay_goes_on_after_a_restart(bench: EngineBench) -> None:
+    bench.rule(delay_seconds=5)
     bench.room_starts()
     bench.restart()
-    assert bench.jobs_of() == []
-    assert outcome(bench.room_starts()) is Outcome.DONE
-    assert called(bench) == ["room"]
-
-
-def test_after_a_restart_nothing_is_made_twice(bench: EngineBench) -> None:
-    for job_type in ALL_TYPES:
-        bench.rule(job_type.name, job_type)
-    bench.worker("w", types=ALL_TYPES)
-    bench.joins("ann")
-    bench.publishes("ann")
-    for job in list(bench.engine.jobs):
-        bench.accept(job)
-    [ended] = bench.jobs_of("PARTICIPANT")
-    bench.succeed(ended)
-    for number in range(3):
-        bench.restart()
-        come_back(bench, f"w{number}")
-        bench.pass_time(1)
-        bench.room_starts()
-        bench.joins("ann")
-        bench.publishes("ann", track="TR_2")
-        bench.lists_rooms(seen(person("ann"), publishers=["ann"]))
-    for job_type in ALL_TYPES:
-        assert len(bench.jobs_of(job_type.name)) == 1, job_type
-
-
-@pytest.mark.parametrize("ends", [True, False])
-def test_what_a_late_rule_made_is_not_made_again_after_a_restart(
-    bench: EngineBench, ends: bool
-) -> None:
-    bench.worker("w", types=ALL_TYPES)
-    bench.joins("ann")
-    bench.rule(job_type=PARTICIPANT)
-    bench.rule("rooms")
-    bench.pass_time(1)
-    for job in list(bench.engine.jobs):
-        bench.accept(job)
-        if ends:
-            bench.succeed(job)
-    bench.restart()
-    come_back(bench, "w2")
-    bench.pass_time(60)
-    assert len(bench.jobs_of()) == len(bench.jobs_of("rooms")) == 1
-    assert len(bench.live_jobs_of()) == len(bench.live_jobs_of("rooms")) == (0 if ends else 1)
-
-
-def test_a_replaced_connection_without_a_successor_has_left_after_a_restart_too(
-    bench: EngineBench,
-) -> None:
-    bench.rule(job_type=PARTICIPANT)
-    bench.joins("ann")
-    bench.leaves("ann", reason=DisconnectReason.DUPLICATE_IDENTITY)
-    bench.restart()
-    bench.pass_time(11)
-    assert bench.live_jobs_of() == []
-
-
-def test_after_a_restart_rules_go_on_and_rooms_are_known(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT)
-    bench.joins("ann")
-    bench.publishes("ann")
-    bench.restart()
-    bench.pass_time(1)
-    bench.joins("bob")
-    assert called(bench) == ["ann", "bob"]
-    bench.rule("late", PUBLISHER)
-    bench.pass_time(1)
-    assert called(bench, "late") == ["ann"]
-    bench.leaves("ann")
-    assert called(bench) == ["bob"]
-
-
-def test_after_a_restart_a_succession_goes_on(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT)
-    bench.joins("ann", 1)
-    bench.leaves("ann", 1, reason=DisconnectReason.DUPLICATE_IDENTITY)
-    bench.restart()
-    bench.joins("ann", 2)
-    bench.restart()
-    bench.pass_time(20)
-    job = bench.job_of()
-    assert bench.live_jobs_of() == [job]
-    bench.leaves("ann", 1)  # it had left by itself: who took its place is another
-    [new] = bench.live_jobs_of()
-    assert new != job
-
-
-def test_a_rule_that_was_applied_just_before_the_end_finds_all_after_it(
-    bench: EngineBench,
-) -> None:
-    bench.lists_rooms(seen(*(person(f"p{number}") for number in range(SWEEP_MAX * 2))))
-    bench.rule(job_type=PARTICIPANT)
-    bench.restart()
-    bench.pass_time(1)
-    assert len(called(bench)) == SWEEP_MAX * 2
+    bench.worker("w")
+    bench.pass_time(6)
+    assert bench.offered(bench.job_of()) == "w"
 
 
 # --- applying and deleting ---
@@ -546,278 +403,3 @@ def test_rules_are_durable_when_they_are_answered(bench: EngineBench) -> None:
     before = dict(bench.engine.rules)
     bench.restart()
     assert bench.engine.rules == {key: r for key, r in before.items() if r.name == "rule"}
-
-
-# --- rules that are disabled, deleted, and there again ---
-
-
-def three_jobs(bench: EngineBench, rule: str = "rule") -> tuple[str, str, str]:
-    """Return a running job, one on offer, and one in the queue, of a PARTICIPANT rule."""
-    bench.worker("w", types=ALL_TYPES, capacity=2)
-    bench.rule(rule, PARTICIPANT)
-    bench.joins("ann")
-    [running] = bench.jobs_of(rule)
-    bench.accept(running)
-    bench.start(running)
-    bench.joins("bob")
-    bench.joins("cyd")
-    _, on_offer, waiting = bench.jobs_of(rule)
-    assert bench.phase(on_offer) is JobPhase.OFFERED
-    assert bench.phase(waiting) is JobPhase.QUEUED
-    return running, on_offer, waiting
-
-
-@pytest.mark.parametrize("deletes", [True, False])
-def test_a_rule_that_goes_cancels_what_waits_and_lets_run_what_runs(
-    bench: EngineBench, deletes: bool
-) -> None:
-    running, on_offer, waiting = three_jobs(bench)
-    if deletes:
-        bench.delete_rule()
-    else:
-        bench.rule(job_type=PARTICIPANT, enabled=False)
-    assert bench.phase(waiting) is JobPhase.CANCELLED
-    what = "deleted" if deletes else "disabled"
-    assert f"its rule 'rule' was {what}" in bench.events(waiting)[-1].detail
-    bench.accept(on_offer)
-    assert bench.phase(on_offer) is JobPhase.CANCELLED
-    assert bench.phase(running) is JobPhase.RUNNING
-    assert bench.stops("w") == []
-    bench.joins("dan")
-    assert bench.live_jobs_of() == [running]
-
-
-def test_a_rule_that_is_enabled_again_makes_anew_what_it_called_off(bench: EngineBench) -> None:
-    three_jobs(bench)
-    bench.rule(job_type=PARTICIPANT, enabled=False)
-    bench.decline(bench.live_jobs_of()[1])
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(1)
-    assert called(bench) == ["ann", "bob", "cyd"]
-    assert len(bench.jobs_of()) == 5
-
-
-def test_a_rule_that_is_enabled_while_its_offer_is_called_off_makes_the_job_after_it(
-    bench: EngineBench,
-) -> None:
-    _, on_offer, _ = three_jobs(bench)
-    bench.rule(job_type=PARTICIPANT, enabled=False)
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(1)
-    assert sorted(called(bench)) == ["ann", "bob", "cyd"]
-    assert on_offer in bench.live_jobs_of()
-    bench.accept(on_offer)
-    assert bench.phase(on_offer) is JobPhase.CANCELLED
-    assert sorted(called(bench)) == ["ann", "bob", "cyd"]
-
-
-def test_a_rule_of_the_name_of_one_that_was_deleted_does_not_call_twice(
-    bench: EngineBench,
-) -> None:
-    running, _, _ = three_jobs(bench)
-    bench.delete_rule()
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(15)  # the offer lapses
-    assert sorted(called(bench)) == ["ann", "bob", "cyd"]
-    assert running in bench.live_jobs_of()
-
-
-def test_a_rule_that_is_enabled_again_after_a_job_has_ended_does_not_make_it_anew(
-    bench: EngineBench,
-) -> None:
-    running, _, _ = three_jobs(bench)
-    bench.succeed(running)
-    bench.rule(job_type=PARTICIPANT, enabled=False)
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(15)
-    assert sorted(called(bench)) == ["bob", "cyd"]
-
-
-def test_what_a_rule_called_off_stays_so_after_a_restart(bench: EngineBench) -> None:
-    _, on_offer, _ = three_jobs(bench)
-    bench.rule(job_type=PARTICIPANT, enabled=False)
-    bench.restart()
-    come_back(bench, "w2")
-    bench.pass_time(60)
-    assert on_offer not in bench.live_jobs_of()
-    bench.rule(job_type=PARTICIPANT)
-    bench.pass_time(1)
-    assert {"bob", "cyd"} <= set(called(bench))
-    assert len(called(bench)) == len(set(called(bench)))
-
-
-# --- limits ---
-
-
-def test_a_rule_over_its_limit_goes_on_in_order_as_jobs_end(bench: EngineBench) -> None:
-    bench.worker("w", types=ALL_TYPES)
-    bench.rule(job_type=PARTICIPANT, limit=2)
-    for who in ("ann", "bob", "cyd", "dan", "eve"):
-        bench.joins(who)
-    assert called(bench) == ["ann", "bob"]
-    order = ["ann", "bob"]
-    for _ in range(3):
-        job = bench.live_jobs_of()[0]
-        bench.accept(job)
-        bench.succeed(job)
-        assert len(called(bench)) == 2
-        order.append(called(bench)[-1])
-    assert order == ["ann", "bob", "cyd", "dan", "eve"]
-
-
-def test_a_job_that_is_called_off_makes_room_for_the_next(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, limit=1)
-    bench.joins("ann")
-    bench.joins("bob")
-    bench.leaves("ann")
-    assert called(bench) == ["bob"]
-
-
-def test_who_left_before_its_turn_has_none(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, limit=1)
-    for who in ("ann", "bob", "cyd"):
-        bench.joins(who)
-    bench.leaves("bob")
-    bench.leaves("ann")
-    assert called(bench) == ["cyd"]
-
-
-def test_those_who_left_before_their_turn_are_forgotten() -> None:
-    bench = EngineBench()
-    bench.rule(job_type=PARTICIPANT, limit=1)
-    bench.joins("ann")
-    bench.joins("bob")
-    for number in range(4 * TIDIED_BEYOND):
-        bench.joins(f"p{number}")
-        bench.leaves(f"p{number}")
-    [waiting] = ordering_of(bench.engine)._waiting.values()
-    assert len(waiting.turns) <= TIDIED_BEYOND
-    bench.joins("cyd")
-    bench.leaves("ann")
-    assert called(bench) == ["bob"]
-    bench.leaves("bob")
-    assert called(bench) == ["cyd"]
-
-
-def test_a_limit_holds_over_all_rooms_and_after_a_restart(bench: EngineBench) -> None:
-    bench.rule(limit=2)
-    for number in range(5):
-        bench.room_starts(f"r{number}")
-    bench.restart()
-    bench.pass_time(1)
-    assert called(bench) == ["r0", "r1"]
-    bench.room_finishes("r0")
-    assert len(called(bench)) == 2
-
-
-def test_a_limit_that_is_raised_lets_in_who_waited(bench: EngineBench) -> None:
-    bench.rule(limit=1)
-    for number in range(4):
-        bench.room_starts(f"r{number}")
-    bench.rule(limit=3)
-    bench.pass_time(1)
-    assert called(bench) == ["r0", "r1", "r2"]
-
-
-# --- uniqueness keys ---
-
-
-def test_one_job_for_one_uniqueness_key(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
-    bench.joins("ann", room="one")
-    bench.joins(person("ann", 2), room="two")
-    bench.joins("bob", room="two")
-    assert called(bench) == ["ann", "bob"]
-
-
-def test_a_uniqueness_key_is_free_again_when_its_job_has_ended(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.customer}")
-    bench.joins(person("ann", attributes={"customer": "7"}))
-    bench.joins(person("bob", attributes={"customer": "7"}))
-    bench.leaves("ann")
-    bench.joins(person("cyd", attributes={"customer": "7"}))
-    assert len(called(bench)) == 1
-    assert len(bench.jobs_of()) == 2
-
-
-def test_who_shares_a_uniqueness_key_is_called_for_when_it_is_free(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
-    bench.joins("ann", room="one")
-    bench.joins(person("ann", 2), room="two")
-    bench.leaves("ann", room="one")
-    assert called(bench) == ["ann"]
-
-
-def test_a_uniqueness_key_that_is_empty_for_somebody_restricts_nothing(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.customer}")
-    bench.joins("ann")
-    bench.joins("bob")
-    assert called(bench) == ["ann", "bob"]
-
-
-def test_uniqueness_keys_of_two_rules_do_not_meet(bench: EngineBench) -> None:
-    bench.rule("one", PARTICIPANT, unique="same")
-    bench.rule("two", PARTICIPANT, unique="same")
-    bench.joins("ann")
-    assert called(bench, "one") == called(bench, "two") == ["ann"]
-
-
-def test_a_uniqueness_key_holds_after_a_restart(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
-    bench.joins("ann", room="one")
-    bench.restart()
-    bench.pass_time(1)
-    bench.joins(person("ann", 2), room="two")
-    assert len(bench.jobs_of()) == 1
-
-
-# --- delays ---
-
-
-def test_a_delayed_job_waits_for_its_time(bench: EngineBench) -> None:
-    bench.worker("w")
-    bench.rule(delay_seconds=5)
-    bench.room_starts()
-    job = bench.job_of()
-    bench.pass_time(4)
-    assert bench.phase(job) is JobPhase.DELAYED
-    bench.pass_time(2)
-    assert bench.offered(job) == "w"
-
-
-def test_who_left_before_the_delay_is_over_is_not_called_for(bench: EngineBench) -> None:
-    bench.worker("w", types=ALL_TYPES)
-    bench.rule(job_type=PARTICIPANT, delay_seconds=5)
-    bench.joins("ann")
-    job = bench.job_of()
-    bench.leaves("ann")
-    assert bench.phase(job) is JobPhase.CANCELLED
-    bench.pass_time(10)
-    assert bench.offers(job) == []
-
-
-def test_a_delay_goes_on_after_a_restart(bench: EngineBench) -> None:
-    bench.rule(delay_seconds=5)
-    bench.room_starts()
-    bench.restart()
-    bench.worker("w")
-    bench.pass_time(6)
-    assert bench.offered(bench.job_of()) == "w"
-
-
-# --- bounds ---
-
-
-def test_an_order_is_named_by_its_rule() -> None:
-    bench = EngineBench(watch=watched)
-    bench.rule("greeters")
-    assert order_of(bench.engine.rules["project", "greeters"]) == "rule:greeters"
-
-
-def test_a_uniqueness_key_is_cut_at_its_bound(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.long}")
-    bench.joins(person("ann", attributes={"long": "x" * 5000}))
-    stored = bench.stored(bench.job_of())
-    assert stored is not None
-    assert len(stored.job.unique_key) == 1024
-    assert room_info().name == stored.job.room
