@@ -1,6 +1,7 @@
-"""The jobs that rules make: their config as workers read it, made once.
+"""The jobs that rules and dispatches make: their config as workers read it, made once.
 
-Left to others: the jobs of calls (`server.wire_jobs`), whether one is made (`ordering`).
+Left to others: dispatches, and the jobs that workers ask for themselves (`server.wire_jobs`); whether
+a job is made (`ordering`, `standing_dispatches`).
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def draft_dispatched_job(
     random: Random,
     queue_time: Nanoseconds,
 ) -> Job:
-    """Make one more job of a dispatch: for a participant, or of a type that was learned since."""
+    """Make a job of a dispatch: for its room, or for a participant of it.
+
+    `order` is "" for the job that a call for the dispatch itself makes.
+    """
     asked = wire_pb2.AgentDispatch.FromString(dispatch.config)
     job_id = new_job_id(now, random)
     config = wire_pb2.Job()

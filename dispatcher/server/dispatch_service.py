@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from random import Random
 
+from dispatcher.core.drafting import draft_dispatched_job
 from dispatcher.core.effects import Outcome
 from dispatcher.core.events import DispatchDeletionRequested, DispatchRequested
 from dispatcher.core.jobs import JobState, JobType
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.room_events import RoomInfo
 from dispatcher.core.standing_dispatches import ROOM_ALONE
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Bearer
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.twirp import Call, Method, MethodTable
-from dispatcher.server.wire_jobs import (
-    dispatch_message,
-    new_dispatch,
-    new_dispatched_job,
-)
+from dispatcher.server.wire_jobs import dispatch_message, new_dispatch
 from dispatcher.store.contract import StoredDispatch, StoredJob
 from protocol import wire_pb2
 from protocol.checks import check_create_dispatch, check_delete_dispatch, check_list_dispatch
 from protocol.errors import TwirpCode, TwirpError
-from protocol.ids import dispatch_id_for, new_dispatch_id, new_job_id
+from protocol.ids import dispatch_id_for, new_dispatch_id
 
 SERVICE = "livekit.AgentDispatchService"
 
@@ -80,8 +78,15 @@ class DispatchService:
         else:
             dispatch_id = new_dispatch_id(now, self._random)
         dispatch = new_dispatch(request, call.project, dispatch_id, now)
-        job = new_dispatched_job(
-            request, dispatch, new_job_id(now, self._random), runtime.engine.policy.queue_time
+        job = draft_dispatched_job(
+            dispatch,
+            JobType.ROOM,
+            "",  # the dispatch itself stands for it
+            RoomInfo(dispatch.room),
+            None,
+            now,
+            self._random,
+            runtime.engine.policy.queue_time,
         )
         # Its workers tell which jobs a dispatch makes; those for participants are the engine's.
         types = runtime.engine.job_types(call.project, request.agent_name)

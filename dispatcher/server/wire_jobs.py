@@ -1,7 +1,8 @@
 """Jobs and dispatches between the wire's messages and the core's values.
 
-A job's config is made here once, when it is asked for, and its state is filled in here each time
-it crosses a wire; nowhere else do the two meet.
+A job's state is filled in here each time it crosses a wire; nowhere else does it meet the config.
+
+Left to others: the jobs of rules and of dispatches (`dispatcher.core.drafting`).
 """
 
 from __future__ import annotations
@@ -82,40 +83,6 @@ def new_dispatch(
         restart_policy=restart_policy,
         config=config.SerializeToString(),
         created_at=now,
-    )
-
-
-def new_dispatched_job(
-    request: wire_pb2.CreateAgentDispatchRequest,
-    dispatch: Dispatch,
-    job_id: str,
-    queue_time: Nanoseconds,
-) -> Job:
-    """Make the room job of a dispatch."""
-    config = wire_pb2.Job()
-    config.id = job_id
-    config.type = wire_pb2.JT_ROOM
-    config.room.name = dispatch.room
-    config.metadata = request.metadata
-    config.agent_name = dispatch.agent_name
-    config.dispatch_id = dispatch.id
-    config.deployment = dispatch.deployment
-    if request.attributes:
-        config.attributes.update(request.attributes)
-    return Job(
-        id=job_id,
-        dispatch_id=dispatch.id,
-        lane=Lane(
-            project=dispatch.project,
-            agent_name=dispatch.agent_name,
-            job_type=JobType.ROOM,
-            deployment=dispatch.deployment,
-        ),
-        room=dispatch.room,
-        config=config.SerializeToString(),
-        created_at=dispatch.created_at,
-        restart_policy=dispatch.restart_policy,
-        queue_time=queue_time,
     )
 
 
