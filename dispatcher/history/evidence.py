@@ -1,0 +1,146 @@
+"""What a history is made of, besides the rows of the event log: the words of others.
+
+Workers write down what they run (`worker_sdk/records.py`), callers what was acknowledged to them,
+and the store keeps jobs beside their events. Values, and the forms in which they are written; who
+reads files and sockets is `reading`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dispatcher.core.jobs import Nanoseconds, RestartPolicy
+from dispatcher.core.lifecycle import JobPhase
+from protocol.errors import CallboardError
+
+RECORD_KINDS = frozenset({"start", "stop", "end"})
+
+
+class HistoryUnreadable(CallboardError):
+    """Evidence that cannot be read: where it stands, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The rows of the log after `after` and before `next` are no longer kept, or not to be had."""
+
+    after: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """One line that a worker wrote of a job: it started it, was told to stop it, or it is over.
+
+    `epoch` is 0 where the worker did not know it. `outcome` of an end: success, failed, stopped.
+    `at` is of the worker's clock.
+    """
+
+    kind: str
+    job_id: str
+    epoch: int
+    at: Nanoseconds
+    instance_id: str
+    room: str = ""
+    outcome: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A caller was told that this dispatch is made. `at` 0: it did not say when."""
+
+    dispatch_id: str
+    at: Nanoseconds = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What the store keeps of a job, beside its events.
+
+    `deletion_requested_at` is of its dispatch, 0 where nobody deleted it. `last_event` is the
+    number of the event that led to this state, `until` the deadline of its phase.
+    """
+
+    job_id: str
+    room: str
+    restart_policy: RestartPolicy
+    queue_time: Nanoseconds
+    phase: JobPhase
+    epoch: int
+    until: Nanoseconds
+    last_event: int
+    deletion_requested_at: Nanoseconds = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """The store and the log, or two tables of the store, say different things of a job."""
+
+    job_id: str
+    what: str
+
+
+class StoreFacts(Protocol):
+    """What may be asked of the store whose log is checked. Asked after its events were read."""
+
+    def job(self, job_id: str) -> JobFacts | None:
+        """Return what is kept of the job; None: nothing."""
+        ...
+
+    def has_dispatch(self, dispatch_id: str) -> bool:
+        """Is the dispatch kept?"""
+        ...
+
+    def ended_since(self, job_id: str, sequence: int) -> bool:
+        """Has the job ended by an event after this number?"""
+        ...
+
+    def contradictions(self, sequence: int) -> tuple[int, list[Contradiction]]:
+        """Compare jobs, unmoved since event `sequence`, with their last events.
+
+        Return how many were compared, and what does not agree (the first hundred).
+        """
+        ...
+
+
+def worker_record_of(line: str, place: str) -> WorkerRecord:
+    """Return the record of one line. HistoryUnreadable, with `place`, for what is none."""
+    said = _object(line, place)
+    try:
+        if said["event"] not in RECORD_KINDS:
+            raise ValueError(said["event"])
+        return WorkerRecord(
+            kind=sys.intern(str(said["event"])),
+            job_id=str(said["job_id"]),
+            epoch=int(said["epoch"] or 0),
+            at=int(said["at_ns"]),
+            instance_id=sys.intern(str(said["instance_id"])),
+            room=str(said.get("room", "")),
+            outcome=sys.intern(str(said.get("outcome", ""))),
+            reason=sys.intern(str(said.get("reason", ""))),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise HistoryUnreadable(f"{place}: is not a record of a worker") from None
+
+
+def acknowledgement_of(line: str, place: str) -> Acknowledgement:
+    """Return the acknowledgement of one line. HistoryUnreadable, with `place`, for what is none."""
+    said = _object(line, place)
+    try:
+        return Acknowledgement(str(said["dispatch_id"]), int(said.get("at_ns", 0)))
+    except (KeyError, TypeError, ValueError):
+        raise HistoryUnreadable(f"{place}: is not an acknowledged dispatch") from None
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        raise HistoryUnreadable(f"{place}: is not JSON") from None
+    if not isinstance(said, dict):
+        raise HistoryUnreadable(f"{place}: is not a JSON object")
+    return said
