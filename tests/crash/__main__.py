@@ -7,6 +7,7 @@ import sys
 import anyio
 
 from tests.crash.harness import Plan, run
+from tests.faults.screen import Screen, report
 
 
 def main() -> int:
@@ -20,17 +21,11 @@ def main() -> int:
     given = parser.parse_args()
     sys.stdout.write(f"seed {given.seed}\n")
     plan = Plan(given.dispatches, given.server_kills, given.worker_kills, given.seed, given.rate)
-    outcome = anyio.run(run, plan)
-    verdict = outcome.verdict
-    sys.stdout.write(
-        f"{outcome.server_kills} SIGKILLs of the server, {outcome.worker_kills} of workers: "
-        f"{verdict}\n"
-    )
-    for problem in (*verdict.lost, *verdict.doubled, *verdict.stale, *verdict.broken)[:40]:
-        sys.stdout.write(f"  {problem}\n")
-    if not verdict.is_good:
-        sys.stdout.write(outcome.log_tail + "\n")
-    return 0 if verdict.is_good and not outcome.unfinished else 1
+    screen = Screen()
+    outcome = anyio.run(lambda: run(plan, show=screen))
+    screen.close()
+    sys.stdout.write(report(outcome) + "\n")
+    return 0 if outcome.is_good else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""The worker of the crash runs: a job sleeps for the seconds that its metadata says."""
+"""The worker of the fault runs: a job sleeps for the seconds that its metadata says."""
+
+import os
 
 import anyio
 
 from worker_sdk import JobContext, Worker
 
-worker = Worker(agent_name="crash", capacity=20)
+worker = Worker(
+    agent_name=os.environ.get("FAULTS_AGENT", "faults"),
+    capacity=int(os.environ.get("FAULTS_CAPACITY", "50")),
+)
 
 
 @worker.job

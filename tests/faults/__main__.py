@@ -1,0 +1,80 @@
+"""`python -m tests.faults`: a fault run of one's own, the reconnect storm, or the hand-over."""
+
+import argparse
+import secrets
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+import anyio
+
+from tests.faults import plan as plans
+from tests.faults.fleet import remove
+from tests.faults.run import Outcome, run
+from tests.faults.screen import Screen, report
+
+
+def main() -> int:
+    """Do what the command line says; 0 if all that is promised was kept."""
+    # So that whoever stops it leaves no process of it behind.
+    signal.signal(signal.SIGTERM, _exit)
+    given = _parser().parse_args()
+    return _fault_run(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long callers call")
+    parser.add_argument("--rate", type=float, default=100.0, help="dispatches a second")
+    parser.add_argument("--seed", type=int, default=None, help="decides the plan")
+    parser.add_argument("--every", type=float, default=1.5, help="seconds between two faults")
+    parser.add_argument("--workers", type=int, default=6, help="workers of ours")
+    parser.add_argument("--stock", type=int, default=1, help="workers of livekit-agents")
+    parser.add_argument("--hasty", action="store_true", help="short pings, as in the test")
+    parser.add_argument("--show-plan", action="store_true", help="print each fault beforehand")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of a good run, too")
+    return parser
+
+
+def _fault_run(given: argparse.Namespace) -> int:
+    seed = secrets.randbits(31) if given.seed is None else given.seed
+    plan = plans.draw(
+        seed,
+        seconds=given.minutes * 60,
+        rate_per_second=given.rate,
+        interval_seconds=given.every,
+        workers=given.workers,
+        stock_workers=given.stock,
+        is_hasty=given.hasty,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="callboard-faults-"))
+    sys.stdout.write(
+        f"seed {seed}: {len(plan.faults)} faults in {plan.load_seconds:.0f} s, "
+        f"{given.rate:g} dispatches a second, {given.workers} workers and {given.stock} stock ones; "
+        f"in {folder}\n"
+    )
+    if given.show_plan:
+        sys.stdout.write("".join(f"{fault}\n" for fault in plan.faults))
+    screen = Screen()
+    try:
+        outcome: Outcome = anyio.run(
+            lambda: run(plan, folder, show=screen), backend_options={"use_uvloop": True}
+        )
+    finally:
+        screen.close()
+    sys.stdout.write(report(outcome) + "\n")
+    if outcome.is_good and not given.keep:
+        remove(folder)
+    else:
+        sys.stdout.write(f"All of it is in {folder}\n")
+    return 0 if outcome.is_good else 1
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
