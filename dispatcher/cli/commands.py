@@ -10,6 +10,7 @@ import typer
 from dispatcher.cli import dispatches, jobs, room_configs, rooms, rules, token, workers
 from dispatcher.cli.demo.command import demo
 from dispatcher.cli.events import events
+from dispatcher.cli.history import check_history
 from dispatcher.cli.serve import serve
 
 app = typer.Typer(
@@ -48,3 +49,4 @@ app.add_typer(room_configs.app, name="room-config")
 app.add_typer(rules.app, name="rule")
 app.add_typer(token.app, name="token")
 app.command("events")(events)
+app.command("check-history")(check_history)

@@ -165,12 +165,12 @@ class _Court:
             if self._is_settled(record.job_id):
                 return
             case = self._case(record.job_id)
-        run = None if record.kind == "start" else case.run_of(record)
+        run = None if record.event == "start" else case.run_of(record)
         if run is None:
-            if record.kind != "start":
+            if record.event != "start":
                 return  # its start was written before this log begins
             case.runs.append(Run(record))
-        elif record.kind == "stop":
+        elif record.event == "stop":
             run.stop = run.stop or record
         else:
             run.end = record

@@ -39,7 +39,7 @@ class WorkerRecord:
     `at` is of the worker's clock.
     """
 
-    kind: str
+    event: str
     job_id: str
     epoch: int
     at: Nanoseconds
@@ -114,7 +114,7 @@ def worker_record_of(line: str, place: str) -> WorkerRecord:
         if said["event"] not in RECORD_KINDS:
             raise ValueError(said["event"])
         return WorkerRecord(
-            kind=sys.intern(str(said["event"])),
+            event=sys.intern(str(said["event"])),
             job_id=str(said["job_id"]),
             epoch=int(said["epoch"] or 0),
             at=int(said["at_ns"]),

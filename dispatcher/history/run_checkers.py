@@ -176,7 +176,7 @@ class Stops(Checker):
     def record(self, case: Case, record: WorkerRecord) -> None:
         """Every line of a process is a sign of its life."""
         stopping = self._open.setdefault(record.instance_id, {})
-        if record.kind == "stop":
+        if record.event == "stop":
             run = next((one for one in case.runs if one.stop is record), None)
             if run is not None:
                 self.judged += 1

@@ -1,135 +1,124 @@
 """The judge: what became of each acknowledged dispatch, and who held which epoch of which job.
 
-Two sources that know nothing of each other: the event log (the server's word, read by SQL from the
-data folder) and the workers' records (what really ran). Nothing of the dispatcher's code is used.
+Sources that know nothing of each other: the event log in the data folder (the server's word), the
+workers' records (what really ran) and what was acknowledged to the callers. The history checker
+holds them against the invariants; that each job of a crash run succeeds in the end is its plan.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-ENDED = {"succeeded", "failed", "cancelled"}
+from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.policy import Policy
+from dispatcher.history import (
+    Acknowledgement,
+    Assumptions,
+    StoreFacts,
+    WorkerRecord,
+    check,
+)
+from dispatcher.history import Verdict as History
+from dispatcher.history.folder import FolderHistory
+from dispatcher.history.reading import Logs
+from dispatcher.history.report import told
+from dispatcher.store.contract import EventRow
+
+# a line of a worker's records
+Line = WorkerRecord
+
+# which invariants are counted under these heads; all others are contradictions in the log
+LOST = frozenset({"acknowledged", "kept", "endings"})
+DOUBLED = frozenset({"holders"})
+STALE = frozenset({"results"})
+
+# The run is over when it is judged, and every worker of it has written a record.
+ASSUMPTIONS = Assumptions(
+    is_over=True, has_all_workers=True, attempts_max=Policy().attempts_max, grace_seconds_max=20.0
+)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the event log."""
-
-    sequence: int
-    job_id: str
-    trigger: str
-    phase: str
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a worker's records."""
-
-    event: str
-    job_id: str
-    epoch: int
-    instance_id: str
-    outcome: str
-
-
-@dataclass
 class Verdict:
     """What was found. Empty lists are good."""
 
-    acknowledged: int = 0
-    rows: int = 0
-    lines: int = 0
-    attempts_beyond_first: int = 0
-    # acknowledged jobs that are not there, or did not succeed
-    lost: list[str] = field(default_factory=list)
-    # epochs that two workers, or one worker twice, have started
-    doubled: list[str] = field(default_factory=list)
-    # ends that were accepted of another epoch than the newest, or that no worker reached
-    stale: list[str] = field(default_factory=list)
-    # rows of the log that contradict one another
-    broken: list[str] = field(default_factory=list)
+    history: History
+    # acknowledged dispatches whose jobs did not succeed
+    failed: tuple[str, ...]
+    attempts_beyond_first: int
 
     @property
     def is_good(self) -> bool:
         """Was nothing lost, doubled, stale or broken?"""
-        return not (self.lost or self.doubled or self.stale or self.broken)
+        return self.history.is_clean and not self.failed
+
+    @property
+    def lost(self) -> list[str]:
+        """Acknowledged jobs that are not there, or did not succeed."""
+        return [*self.failed, *self._told(LOST)]
+
+    @property
+    def doubled(self) -> list[str]:
+        """Epochs that two workers, or one worker twice, have had."""
+        return self._told(DOUBLED)
+
+    @property
+    def stale(self) -> list[str]:
+        """Ends that were accepted of another epoch than the newest, or that no worker reached."""
+        return self._told(STALE)
+
+    @property
+    def broken(self) -> list[str]:
+        """Whatever else contradicts itself."""
+        names = {finding.invariant for finding in self.history.findings}
+        return self._told(frozenset(names - LOST - DOUBLED - STALE))
+
+    def _told(self, names: frozenset[str]) -> list[str]:
+        return [told(one) for one in self.history.violations if one.invariant in names]
 
     def __str__(self) -> str:
+        history = self.history
         return (
-            f"{self.acknowledged} acknowledged dispatches, {len(self.lost)} lost, "
+            f"{history.acknowledged} acknowledged dispatches, {len(self.lost)} lost, "
             f"{len(self.doubled)} epochs with two holders, {len(self.stale)} stale results accepted, "
             f"{len(self.broken)} contradictions in the log "
-            f"({self.rows} log rows, {self.lines} worker records, "
+            f"({history.events} log rows, {history.records} worker records, "
             f"{self.attempts_beyond_first} attempts beyond the first)"
         )
 
 
-def read_log(database: Path) -> list[Row]:
-    """Return the event log of a data folder whose server has ended."""
-    connection = sqlite3.connect(database)
-    try:
-        found = connection.execute(
-            "SELECT sequence, job_id, trigger, phase, epoch FROM event ORDER BY sequence"
-        )
-        return [Row(*row) for row in found]
-    finally:
-        connection.close()
+def read_log(database: Path) -> list[EventRow]:
+    """Return the event log of a data folder."""
+    with FolderHistory(database.parent) as folder:
+        return [row for row in folder.events() if isinstance(row, EventRow)]
 
 
-def read_records(paths: Iterable[Path]) -> list[Line]:
-    """Return the workers' records; the last line of a killed worker is whole, by their promise."""
-    lines = []
-    for path in paths:
-        for text in path.read_text().splitlines():
-            said = json.loads(text)
-            lines.append(
-                Line(
-                    said["event"],
-                    said["job_id"],
-                    said["epoch"] or 0,
-                    said["instance_id"],
-                    said.get("outcome", ""),
-                )
-            )
-    return lines
+def read_records(paths: Iterable[Path]) -> list[WorkerRecord]:
+    """Return the workers' records, by time."""
+    return list(Logs(list(paths)).records())
 
 
-def judge(acknowledged: Mapping[str, str], log: list[Row], records: list[Line]) -> Verdict:
-    """Hold the two sources against each other. `acknowledged`: job id by dispatch id."""
-    verdict = Verdict(acknowledged=len(acknowledged), rows=len(log), lines=len(records))
-    by_job: dict[str, list[Row]] = defaultdict(list)
-    for row in log:
-        by_job[row.job_id].append(row)
-    starts: dict[tuple[str, int], list[str]] = defaultdict(list)
-    finished: set[tuple[str, int]] = set()
-    for line in records:
-        if line.event == "start":
-            starts[line.job_id, line.epoch].append(line.instance_id)
-        elif line.event == "end" and line.outcome == "success":
-            finished.add((line.job_id, line.epoch))
-    for dispatch_id, job_id in acknowledged.items():
-        rows = by_job.get(job_id, [])
-        if not rows or rows[-1].phase != "succeeded":
-            ending = rows[-1].trigger if rows else "no row"
-            verdict.lost.append(f"{dispatch_id} {job_id}: {ending}")
-    for job_id, rows in by_job.items():
-        epochs = [row.epoch for row in rows]
-        verdict.attempts_beyond_first += epochs[-1] - 1
-        if epochs != sorted(epochs):
-            verdict.broken.append(f"{job_id}: epochs go back: {epochs}")
-        ends = [row for row in rows if row.phase in ENDED]
-        if len(ends) > 1 or (ends and rows[-1] is not ends[0]):
-            verdict.broken.append(f"{job_id}: moved after its end")
-        for end in ends:
-            if end.phase == "succeeded" and (job_id, end.epoch) not in finished:
-                verdict.stale.append(f"{job_id}: epoch {end.epoch} ended, no worker finished it")
-    for (job_id, epoch), instances in starts.items():
-        if len(instances) > 1:
-            verdict.doubled.append(f"{job_id} epoch {epoch}: {instances}")
-    return verdict
+def judge(
+    acknowledged: Mapping[str, str],
+    log: list[EventRow],
+    records: list[WorkerRecord],
+    store: StoreFacts | None = None,
+) -> Verdict:
+    """Hold the sources against each other. `acknowledged`: job id by dispatch id."""
+    history = check(
+        log,
+        records,
+        [Acknowledgement(dispatch_id) for dispatch_id in acknowledged],
+        store=store,
+        assumptions=ASSUMPTIONS,
+    )
+    last = {row.job_id: row for row in log}
+    failed = [
+        f"{dispatch_id} {job_id}: {last[job_id].trigger.value if job_id in last else 'no row'}"
+        for dispatch_id, job_id in acknowledged.items()
+        if job_id not in last or last[job_id].phase is not JobPhase.SUCCEEDED
+    ]
+    beyond = sum(row.epoch - 1 for row in last.values())
+    return Verdict(history, tuple(failed), beyond)

@@ -1,0 +1,262 @@
+"""The event log and the jobs of a data folder, read as an onlooker: a server may be using it.
+
+No lock is taken that a server would wait for, and no byte is changed. Reads are pages in
+transactions of their own, so that a server's log of recent writes can be cut meanwhile. How the file
+is opened depends on what is there:
+
+- its index (`-shm`) is there, because a server runs or was killed: it is read, not written; SQLite
+  then makes what a crash left undone good in its own memory;
+- neither index nor log: nobody has it open, and it is read as a file that does not change. A server
+  that starts makes a log; what was read meanwhile is read again;
+- a log without its index, as in a copy of a folder: SQLite makes the index anew beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import apsw
+
+from dispatcher.core.jobs import RestartPolicy
+from dispatcher.core.lifecycle import ENDED
+from dispatcher.history.evidence import Contradiction, Gone, HistoryUnreadable, JobFacts
+from dispatcher.store.contract import EventRow
+from dispatcher.store.sqlite.failures import corrupt, translated
+from dispatcher.store.sqlite.folder import DATABASE_NAME
+from dispatcher.store.sqlite.log_check import check_log_has_database
+from dispatcher.store.sqlite.reads import EVENTS_AFTER, LAST_SEQUENCE
+from dispatcher.store.sqlite.rows import event_of, phase_of
+from dispatcher.store.sqlite.schema import MIGRATIONS, version_of
+from protocol import wire_pb2
+from protocol.errors import StoreTooNew
+
+PAGE_ROWS = 2000
+CONTRADICTIONS_MAX = 100
+BUSY_TIMEOUT_MILLISECONDS = 5_000
+
+FIRST_SEQUENCE = "SELECT min(sequence) FROM event"
+# of a job that is kept; the dispatch's deletion is 0 for a job of none
+JOB_FACTS = (
+    "SELECT j.id, j.room, j.restart_policy, j.queue_time, s.phase, s.epoch, s.until, s.last_event,"
+    " ifnull(d.deletion_requested_at, 0) FROM job j JOIN job_state s ON s.job = j.number"
+    " LEFT JOIN dispatch d ON d.number = j.dispatch WHERE j.id = ?"
+)
+HAS_DISPATCH = "SELECT 1 FROM dispatch WHERE id = ?"
+_ENDED = ", ".join(f"'{phase.value}'" for phase in sorted(ENDED))
+ENDED_SINCE = (
+    f"SELECT 1 FROM event WHERE sequence > ? AND job_id = ? AND phase IN ({_ENDED}) LIMIT 1"  # noqa: S608
+)
+# each job, what is kept of it in three tables, and the first number that the log still has
+JOBS_AND_EVENTS = (
+    "SELECT j.number, j.id, j.agent_name, j.room, j.deployment, j.config, s.phase, s.epoch,"
+    " s.last_event, e.job_id, e.phase, e.epoch, d.agent_name, d.room, d.deployment,"
+    " (SELECT min(sequence) FROM event) FROM job j LEFT JOIN job_state s ON s.job = j.number"
+    " LEFT JOIN event e ON e.sequence = s.last_event"
+    " LEFT JOIN dispatch d ON d.number = j.dispatch"
+    " WHERE j.number > ? ORDER BY j.number LIMIT ?"
+)
+
+Answer = TypeVar("Answer")
+
+
+class FolderHistory:
+    """The history that a data folder keeps. A context manager; StoreError where it cannot be read.
+
+    HistoryUnreadable for a row that this version does not understand.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._place = path / DATABASE_NAME
+        self._log = path / f"{DATABASE_NAME}-wal"
+        self._index = path / f"{DATABASE_NAME}-shm"
+        # of a file that nobody has open: its time and size; None: it is read as one in use
+        self._still: tuple[int, int] | None = None
+        check_log_has_database(self._place)
+        with translated(self._place):
+            self._connection = self._open()
+            self._check()
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    # --- the log ---
+
+    def bounds(self) -> tuple[int, int]:
+        """Return the first number that is kept, and the last that was given; 0 where none was."""
+        first = self._rows(FIRST_SEQUENCE)[0][0]
+        last = self._rows(LAST_SEQUENCE)[0][0]
+        return int(first or 0), int(last or 0)
+
+    def events(self, on_page: Callable[[int], None] | None = None) -> Iterator[EventRow | Gone]:
+        """Yield the log as far as it goes now, and what is gone of it, in order.
+
+        `on_page` is told the last number of each page. What retention deletes while it is read is
+        gone, too, and no gap.
+        """
+        place, last = 0, self.bounds()[1]
+        while place < last:
+            rows = self._rows(EVENTS_AFTER, (place, PAGE_ROWS))
+            if not rows or rows[0][0] > place + 1:
+                kept_from = self.bounds()[0] or last + 1
+                until = kept_from if not rows else min(kept_from, rows[0][0])
+                if until > place + 1:
+                    yield Gone(place, until)
+            if not rows:
+                return
+            for row in rows:
+                if row[0] > last:
+                    return
+                yield _event(row)
+            place = rows[-1][0]
+            if on_page is not None:
+                on_page(place)
+
+    # --- what else is kept ---
+
+    def job(self, job_id: str) -> JobFacts | None:
+        """Return what is kept of the job."""
+        rows = self._rows(JOB_FACTS, (job_id,))
+        if not rows:
+            return None
+        _, room, policy, queue_time, phase, epoch, until, last_event, deletion = rows[0]
+        return JobFacts(
+            job_id=job_id,
+            room=room,
+            restart_policy=RestartPolicy(policy),
+            queue_time=queue_time,
+            phase=phase_of(phase),
+            epoch=epoch,
+            until=until,
+            last_event=last_event,
+            deletion_requested_at=deletion,
+        )
+
+    def has_dispatch(self, dispatch_id: str) -> bool:
+        """Is the dispatch kept?"""
+        return bool(self._rows(HAS_DISPATCH, (dispatch_id,)))
+
+    def ended_since(self, job_id: str, sequence: int) -> bool:
+        """Has the job ended by an event after this number?"""
+        return bool(self._rows(ENDED_SINCE, (sequence, job_id)))
+
+    def contradictions(self, sequence: int) -> tuple[int, list[Contradiction]]:
+        """Compare jobs, unmoved since event `sequence`, with their last events."""
+        compared, number = 0, 0
+        found: list[Contradiction] = []
+        while rows := self._rows(JOBS_AND_EVENTS, (number, PAGE_ROWS)):
+            number = rows[-1][0]
+            for row in rows:
+                if row[8] is not None and row[8] > sequence:
+                    continue
+                compared += 1
+                if (what := _contradiction(row)) and len(found) < CONTRADICTIONS_MAX:
+                    found.append(Contradiction(row[1], what))
+        return compared, found
+
+    # --- the file ---
+
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return the answer of one statement, in a transaction of its own."""
+        with translated(self._place):
+            rows: list[tuple[Any, ...]] = list(self._connection.execute(sql, values))
+            if self._still is not None and (self._log.exists() or self._still != self._stamp()):
+                # A server has started: what was read may have been half of two things.
+                self._connection.close()
+                self._connection = self._open()
+                rows = list(self._connection.execute(sql, values))
+            return rows
+
+    def _open(self) -> apsw.Connection:
+        has_index, has_log = self._index.exists(), self._log.exists()
+        self._still = None
+        if not has_index and not has_log:
+            self._still = self._stamp()
+            return self._connect("immutable=1")
+        if has_index:
+            connection = self._connect("mode=ro&readonly_shm=1")
+            try:
+                connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+                return connection
+            except (apsw.CantOpenError, apsw.ReadOnlyError):
+                # Nobody has read here yet, so that there is no place in the index to read from.
+                connection.close()
+        return self._connect("mode=ro")
+
+    def _stamp(self) -> tuple[int, int]:
+        status = self._place.stat()
+        return status.st_mtime_ns, status.st_size
+
+    def _connect(self, how: str) -> apsw.Connection:
+        connection = apsw.Connection(
+            f"file:{quote(str(self._place.resolve()))}?{how}",
+            flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+        )
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MILLISECONDS)
+        return connection
+
+    def _check(self) -> None:
+        version = version_of(self._connection)
+        if version < 0:
+            raise corrupt(self._place, "is a database of another program")
+        if version > len(MIGRATIONS):
+            raise StoreTooNew(
+                f"was written by a newer Callboard (store version {version}, this one knows"
+                f" {len(MIGRATIONS)})",
+                str(self._place),
+                "check it with that newer version",
+            )
+
+
+def _event(row: tuple[Any, ...]) -> EventRow:
+    """Return the row as an event whose texts, the same in many, are there once."""
+    try:
+        return event_of(
+            (*row[:2], _one(row[2]), *row[3:9], _one(row[9]), *row[10:12], _one(row[12]))
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise HistoryUnreadable(
+            f"event {row[0]} has {error}, which this version of Callboard does not know"
+        ) from None
+
+
+_one = sys.intern
+
+
+def _contradiction(row: tuple[Any, ...]) -> str:
+    """Return what does not agree in a row of JOBS_AND_EVENTS; empty for nothing."""
+    _, job_id, agent_name, room, deployment, config, phase, epoch, last_event = row[:9]
+    event_job, event_phase, event_epoch, *dispatched, kept_from = row[9:]
+    if phase is None:
+        return "the store has the job, and no state of it"
+    if event_job is None:
+        if kept_from is not None and last_event >= kept_from:
+            return f"its last event is number {last_event}, and the log has no such event"
+    elif event_job != job_id:
+        return f"its last event is number {last_event}, which is of job {event_job}"
+    elif (event_phase, event_epoch) != (phase, epoch):
+        return (
+            f"the store says {phase} at epoch {epoch}, and its last event, number {last_event},"
+            f" {event_phase} at epoch {event_epoch}"
+        )
+    if dispatched[0] is not None and dispatched != [agent_name, room, deployment]:
+        return f"it is for {[agent_name, room, deployment]}, and its dispatch for {dispatched}"
+    asked = wire_pb2.Job.FromString(config)
+    if (asked.id, asked.agent_name) != (job_id, agent_name):
+        return f"its config is that of job {asked.id!r}, agent {asked.agent_name!r}"
+    return ""
