@@ -40,6 +40,7 @@ from dispatcher.core.effects import (
     Reply,
     SendAssignment,
     SendStatusReceipt,
+    SendTermination,
     SendVerdicts,
     StoreRequest,
     Verdict,
@@ -166,6 +167,12 @@ class GroupCommit:
             elif self._open and kind in _BEHIND_UNHURRIED:
                 message = cast(Message, effect)
                 self._gated_behind_unhurried.append((self._made, self._numbers, message))
+            elif (
+                self._open
+                and kind is SendTermination
+                and self._gate_stop(cast(SendTermination, effect))
+            ):
+                pass
             elif self._made == self._durable:
                 at_once.append(cast(Message, effect))
             else:
@@ -182,11 +189,29 @@ class GroupCommit:
             self._unhurried_of.setdefault(move.job_id, []).append(self._numbers)
             self._open[self._numbers] = None
             return True
-        for number in self._unhurried_of.pop(move.job_id, ()):
+        self._hurry(move.job_id)
+        return False
+
+    def _hurry(self, job_id: str) -> None:
+        """Have the unhurried moves of a job change the line."""
+        for number in self._unhurried_of.pop(job_id, ()):
             self._waiting.append(self._unhurried.pop(number))
             self._made += 1
             self._overtaken.append((self._made, number))
-        return False
+
+    def _gate_stop(self, stop: SendTermination) -> bool:
+        """Let a stop wait for an unhurried move of its job under way; return whether there is one.
+
+        A stop promises that the job is not its worker's: who lost it to a claimant is told so once
+        the claim is durable. Of moves that no batch has yet this makes hurried ones.
+        """
+        self._hurry(stop.job_id)
+        numbers = self._underway_numbers
+        moves = self._underway[len(self._underway) - len(numbers) :]
+        if not any(cast(RecordMove, move).job_id == stop.job_id for move in moves):
+            return False
+        self._gated_behind_unhurried.append((self._made, numbers[-1], stop))
+        return True
 
     def take(self) -> list[StoreRequest]:
         """Return the batch to commit now: empty if one is under way, or there is nothing."""

@@ -306,6 +306,27 @@ def test_a_verdict_waits_for_a_move_that_changed_the_line() -> None:
     assert len(commits) == 0
 
 
+def test_a_stop_waits_for_the_unhurried_moves_of_its_job_alone() -> None:
+    commits = GroupCommit(unhurried_max=1)
+    stop = SendTermination("older", "job")
+    commits.add([lost("a"), lost("b")])
+    commits.take()
+    assert commits.add([move("job", JobTrigger.CLAIMED), stop]) == []
+    assert commits.committed() == []
+    assert commits.take()[0] == move("job", JobTrigger.CLAIMED)
+    assert commits.committed() == [stop]
+    assert len(commits) == 0
+
+
+def test_a_stop_waits_for_an_unhurried_move_that_is_under_way() -> None:
+    commits = GroupCommit(unhurried_max=2)
+    commits.add([lost("job"), lost("other")])
+    commits.take()
+    stop = SendTermination("older", "job")
+    assert commits.add([stop]) == []
+    assert commits.committed() == [stop]
+
+
 def test_a_verdict_of_a_job_that_the_store_refused_to_move_says_stop() -> None:
     commits = GroupCommit()
     commits.add([lost("b"), SendVerdicts("w", {"b": Verdict.KEEP})])
