@@ -14,6 +14,7 @@ from tests.faults import plan as plans
 from tests.faults.fleet import remove
 from tests.faults.run import Outcome, run
 from tests.faults.screen import Screen, report
+from tests.faults.storm import Storm, weather
 
 
 def main() -> int:
@@ -21,6 +22,8 @@ def main() -> int:
     # So that whoever stops it leaves no process of it behind.
     signal.signal(signal.SIGTERM, _exit)
     given = _parser().parse_args()
+    if given.storm:
+        return _storm(given)
     return _fault_run(given)
 
 
@@ -34,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stock", type=int, default=1, help="workers of livekit-agents")
     parser.add_argument("--hasty", action="store_true", help="short pings, as in the test")
     parser.add_argument("--show-plan", action="store_true", help="print each fault beforehand")
+    parser.add_argument("--storm", type=int, metavar="WORKERS", help="the reconnect storm, alone")
+    parser.add_argument("--jobs", type=int, default=100, help="jobs of each worker in a storm")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a good run, too")
     return parser
 
@@ -70,6 +75,22 @@ def _fault_run(given: argparse.Namespace) -> int:
     else:
         sys.stdout.write(f"All of it is in {folder}\n")
     return 0 if outcome.is_good else 1
+
+
+def _storm(given: argparse.Namespace) -> int:
+    outcome = anyio.run(
+        weather,
+        Storm(workers=given.storm, jobs_per_worker=given.jobs),
+        _say,
+        backend_options={"use_uvloop": True},
+    )
+    sys.stdout.write(f"{outcome}\n")
+    return 0 if outcome.is_good else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

@@ -2,14 +2,15 @@
 
 The server's event log (read from the data folder when the server has ended), the workers' records
 of what they ran, and the callers' list of what was acknowledged to them. `tests.crash.judge` holds
-them against each other; here is what only callers and records together show, and the numbers.
+them against each other with the history checker; here is what callers and records show by
+themselves, and the numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.crash.judge import Line, Verdict, judge, read_log, read_records
+from tests.crash.judge import Verdict, judge, read_log, read_records
 from tests.faults.callers import Calls
 from tests.faults.fleet import Fleet, record_files
 from tests.faults.tally import Tally
@@ -65,18 +66,18 @@ class Judgement:
 
 
 def judge_run(fleet: Fleet, calls: Calls, tally: Tally) -> Judgement:
-    """Judge a run whose processes have all ended."""
-    log = read_log(fleet.data / "callboard.db")
-    records = read_records(record_files(fleet.folder))
-    last_epoch = {row.job_id: row.epoch for row in log}
-    late = [line for line in records if _is_late(line, last_epoch)]
+    """Judge a run whose processes have all ended, and whose records are all in the tally."""
     doubled = [f"{room}: {sorted(ids)}" for room, ids in tally.jobs_of_room.items() if len(ids) > 1]
     return Judgement(
-        judge(calls.acknowledged, log, records),
+        judge(
+            calls.acknowledged,
+            read_log(fleet.data / "callboard.db"),
+            read_records(record_files(fleet.folder)),
+        ),
         doubled_calls=[*calls.doubled, *doubled],
         refused_calls=calls.refused,
         complaints=fleet.complaints,
-        late_results_refused=len(late),
+        late_results_refused=tally.late_results,
         given_up=len(calls.given_up),
         acknowledged_seconds=calls.answered_after_seconds,
         started_seconds=[
@@ -96,9 +97,3 @@ def percentiles(seconds: list[float]) -> str:
         return f"{ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1e3:,.0f} ms"
 
     return f"p50 {at(0.5)}, p90 {at(0.9)}, p99 {at(0.99)}, max {at(1.0)}, n={len(ordered):,}"
-
-
-def _is_late(line: Line, last_epoch: dict[str, int]) -> bool:
-    """Did a worker finish an epoch that was no longer the job's?"""
-    is_success = line.event == "end" and line.outcome == "success"
-    return is_success and line.epoch < last_epoch.get(line.job_id, 0)

@@ -1,0 +1,240 @@
+"""Many workers in one process: each speaks as a worker of ours does, and runs nothing.
+
+`worker_sdk`'s own planner decides what is said (claim, results, statuses), the reconnecting backoff
+when to come back; only the jobs are not there: a job that starts is held until the end. Commands
+come by stdin, one JSON object a line; answers go to stdout in the same form:
+
+    {"do": "count"}                 -> {"registered": n, "held": n}
+    {"do": "cut", "at_ns": T}       abort every socket at once, at that time of CLOCK_MONOTONIC
+    {"do": "report"}                -> {"workers": [...], "assigned": {job_id: [ns, epoch]}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from protocol import wire_pb2
+from protocol.codec import decode_server_message
+from protocol.limits import DEFAULT_LIMITS
+from protocol.tokens import mint_api_token
+from worker_sdk.backoff import ReconnectBackoff
+from worker_sdk.ledger import JobLedger
+from worker_sdk.outbox import StatusOutbox
+from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop
+
+STATUS_INTERVAL_SECONDS = 2.5
+OPEN_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass
+class Measured:
+    """What became of one worker since the sockets were cut. Times are of CLOCK_MONOTONIC, in ns."""
+
+    claimed: int = 0
+    registered_at_ns: int = 0
+    answered_at_ns: int = 0
+    kept: int = 0
+    stopped: int = 0
+    tries: int = 0
+
+
+@dataclass
+class StormWorker:
+    """One worker: a planner, and one connection after the other."""
+
+    agent_name: str
+    capacity: int
+    grace_seconds: float
+    rng: random.Random
+    instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    measured: Measured = field(default_factory=Measured)
+    # when each job was assigned, and at which epoch
+    assigned: dict[str, tuple[int, int]] = field(default_factory=dict)
+    is_registered: bool = False
+    websocket: ClientConnection | None = None
+
+    def __post_init__(self) -> None:
+        self.planner = Planner(JobLedger(self.capacity), StatusOutbox())
+
+    def cut(self) -> None:
+        """Abort the socket, and measure from now on."""
+        self.measured = Measured()
+        if self.websocket is not None:
+            self.websocket.transport.abort()
+
+    async def stay_connected(self) -> None:
+        """Connect, and again whenever the connection ends; until cancelled."""
+        backoff = ReconnectBackoff(self.grace_seconds)
+        failures, lost_at = 0, anyio.current_time()
+        while True:
+            away_seconds = anyio.current_time() - lost_at
+            await anyio.sleep(backoff.delay_seconds(failures, away_seconds, self.rng))
+            self.measured.tries += 1
+            try:
+                async with await self._connect() as websocket:
+                    self.websocket = websocket
+                    failures = 0
+                    await self._use(websocket)
+            except (OSError, TimeoutError, EOFError, WebSocketException, ConnectionClosed):
+                failures += 1
+            if self.is_registered:
+                failures, lost_at = 0, anyio.current_time()
+            self.is_registered, self.websocket = False, None
+
+    async def _connect(self) -> ClientConnection:
+        key, secret = os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"]
+        token = mint_api_token(key, secret, now_ns=time.time_ns(), agent=True)
+        return await connect(
+            os.environ["LIVEKIT_URL"].replace("http", "ws", 1) + "/agent",
+            additional_headers={"Authorization": f"Bearer {token}"},
+            compression=None,
+            max_size=DEFAULT_LIMITS.frame_bytes_max,
+            open_timeout=OPEN_TIMEOUT_SECONDS,
+            ping_interval=None,
+        )
+
+    async def _use(self, websocket: ClientConnection) -> None:
+        register = wire_pb2.RegisterWorkerRequest(
+            type=wire_pb2.JT_ROOM,
+            types=[wire_pb2.JT_ROOM],
+            version="callboard-storm",
+            agent_name=self.agent_name,
+            instance_id=self.instance_id,
+            capacity=self.capacity,
+            grace_milliseconds=round(self.grace_seconds * 1000),
+        )
+        await self._send(websocket, wire_pb2.WorkerMessage(register=register))
+        answer = decode_server_message(await websocket.recv())
+        self.is_registered = True
+        self.measured.registered_at_ns = time.monotonic_ns()
+        for message in self.planner.registered(answer.register):
+            self.measured.claimed = len(message.migrate_job.job_ids)
+            await self._send(websocket, message)
+        await self._flush(websocket)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tell_status, websocket)
+            try:
+                while True:
+                    await self._receive(websocket, decode_server_message(await websocket.recv()))
+            except ConnectionClosed:
+                tasks.cancel_scope.cancel()
+
+    async def _receive(self, websocket: ClientConnection, message: wire_pb2.ServerMessage) -> None:
+        measured = self.measured
+        for verdict in message.migrate_verdicts:
+            is_kept = verdict.verdict == wire_pb2.MigrateVerdict.KEEP
+            measured.kept += is_kept
+            measured.stopped += not is_kept
+        if message.migrate_verdicts and measured.kept + measured.stopped >= measured.claimed:
+            measured.answered_at_ns = time.monotonic_ns()
+        for order in self.planner.received(message, anyio.current_time()):
+            await self._carry_out(websocket, order)
+        await self._flush(websocket)
+
+    async def _carry_out(self, websocket: ClientConnection, order: Order) -> None:
+        match order:
+            case Send() | Refuse():
+                await self._send(websocket, order.message)
+            case Consider():
+                order.request.accept()
+                await self._send(websocket, self.planner.answer(order.request))
+            case Start():
+                self.assigned[order.job.id] = (time.monotonic_ns(), order.epoch or 0)
+            case Stop():
+                self.planner.ledger.end(order.job_id)
+
+    async def _flush(self, websocket: ClientConnection) -> None:
+        outbox = self.planner.outbox
+        while (report := outbox.next_unwritten()) is not None:
+            await self._send(websocket, self.planner.job_status(report))
+            outbox.written(report.sequence)
+
+    async def _tell_status(self, websocket: ClientConnection) -> None:
+        ledger = self.planner.ledger
+        try:
+            while True:
+                load = ledger.active_count / ledger.capacity
+                await self._send(websocket, self.planner.worker_status(load))
+                # Not all in step: nothing makes real workers send at the same time.
+                await anyio.sleep(self.rng.uniform(0.9, 1.1) * STATUS_INTERVAL_SECONDS)
+        except ConnectionClosed:
+            pass  # the reader sees it too
+
+    async def _send(self, websocket: ClientConnection, message: wire_pb2.WorkerMessage) -> None:
+        await websocket.send(message.SerializeToString())
+
+
+async def serve(count: int, agent_name: str, capacity: int, grace_seconds: float) -> None:
+    """Run so many workers, and obey commands until stdin ends."""
+    rng = random.Random(os.getpid())
+    workers = [StormWorker(agent_name, capacity, grace_seconds, rng) for _ in range(count)]
+    async with anyio.create_task_group() as tasks:
+        for worker in workers:
+            tasks.start_soon(worker.stay_connected)
+        while line := await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+            command = json.loads(line)
+            match command["do"]:
+                case "count":
+                    registered = sum(worker.is_registered for worker in workers)
+                    held = sum(worker.planner.ledger.active_count for worker in workers)
+                    _say({"registered": registered, "held": held})
+                case "cut":
+                    # The loop's clock is CLOCK_MONOTONIC, too, but need not be.
+                    wait_seconds = (command["at_ns"] - time.monotonic_ns()) / 1e9
+                    await anyio.sleep(max(0.0, wait_seconds))
+                    for worker in workers:
+                        worker.cut()
+                case "report":
+                    _say(
+                        {
+                            "workers": [_plain(worker) for worker in workers],
+                            "assigned": {
+                                job_id: when
+                                for worker in workers
+                                for job_id, when in worker.assigned.items()
+                            },
+                        }
+                    )
+                case other:
+                    raise ValueError(f"unknown command {other!r}")
+        tasks.cancel_scope.cancel()
+
+
+def _plain(worker: StormWorker) -> dict[str, int]:
+    measured = worker.measured
+    return {
+        "claimed": measured.claimed,
+        "registered_at_ns": measured.registered_at_ns,
+        "answered_at_ns": measured.answered_at_ns,
+        "kept": measured.kept,
+        "stopped": measured.stopped,
+        "tries": measured.tries,
+    }
+
+
+def _say(words: object) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _count, _agent_name, _capacity, _grace = sys.argv[1:]
+    anyio.run(
+        serve,
+        int(_count),
+        _agent_name,
+        int(_capacity),
+        float(_grace),
+        backend_options={"use_uvloop": True},
+    )
