@@ -158,10 +158,13 @@ class Observing:
         rules: list[tuple[str, Rule]] = []
         members: list[Note] = []
         rooms = self._rooms
+        now = self._board.now
         for note in event.notes:
             match note.kind:
                 case NoteKind.ROOM:
                     room = note_texts.room_of(note)
+                    # Before any list that is asked for now, though the clock was set back meanwhile.
+                    room.seen_at = min(room.seen_at, now)
                     rooms.rooms[room.key] = room
                 case NoteKind.MEMBER:
                     members.append(note)
@@ -181,6 +184,7 @@ class Observing:
             if member is None:
                 found.gone[note.key] = None
                 continue
+            member.seen_at = min(member.seen_at, now)
             rooms.members.restore(found, member)
             if member.is_replaced:
                 self._schedule_succession(found, member)

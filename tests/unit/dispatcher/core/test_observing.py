@@ -6,7 +6,7 @@ import pytest
 
 from dispatcher.core.effects import Outcome
 from dispatcher.core.engine import Engine
-from dispatcher.core.jobs import SECOND, JobType
+from dispatcher.core.jobs import SECOND, JobType, seconds
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.room_events import DisconnectReason, RoomEventKind
@@ -268,6 +268,18 @@ def test_a_list_of_some_rooms_ends_no_other(bench: EngineBench) -> None:
     bench.room_starts("two")
     bench.lists_rooms(seen(room="one"), others_gone=False)
     assert len(bench.live_jobs_of()) == 2
+
+
+def test_a_list_mends_also_when_the_clock_was_set_back_before_a_restart(bench: EngineBench) -> None:
+    bench.joins("ann")
+    bench.room_starts("over")
+    bench.now -= seconds(300)
+    bench.restart()
+    bench.pass_time(1)
+    bench.lists_rooms(seen(person("bob")))
+    assert {room.info.name: set(room.members) for room in bench.engine.rooms.values()} == {
+        "room": {"PA_bob_1"}
+    }
 
 
 def test_a_list_of_one_project_ends_nothing_of_another(bench: EngineBench) -> None:
