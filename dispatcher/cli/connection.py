@@ -6,7 +6,7 @@ Nothing is guessed beyond that: a command that would call the wrong server says 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -179,13 +179,17 @@ def ask(
     return anyio.run(run)
 
 
+def number_named(flag: str, known: Mapping[str, int], name: str) -> int:
+    """Return the number of what a person named. Raises ConfigError that names all known ones."""
+    if name.lower() not in known:
+        raise ConfigError(f"{flag}: must be one of {', '.join(known)}, not {name!r}")
+    return known[name.lower()]
+
+
 def phases_named(flag: str, phases: Iterable[tuple[str, int]], names: list[str]) -> list[Any]:
     """Return the numbers of phases that a person named. Raises ConfigError for an unknown one.
 
     `phases` are the names and numbers of a protobuf enum, whose own type is only known to mypy.
     """
     known = {name.lower(): number for name, number in phases if number}
-    for name in names:
-        if name.lower() not in known:
-            raise ConfigError(f"{flag}: must be one of {', '.join(known)}, not {name!r}")
-    return [known[name.lower()] for name in names]
+    return [number_named(flag, known, name) for name in names]

@@ -15,10 +15,10 @@ from dispatcher.cli.connection import (
     UrlOption,
     ask,
 )
-from dispatcher.cli.failures import CommandFailed
+from dispatcher.cli.failures import missing_is
 from dispatcher.cli.output import ago, as_json, print_fields, print_json, print_table
 from dispatcher.cli.token import parse_pairs
-from protocol.errors import ConfigError, TwirpCode, TwirpError
+from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from protocol import wire_pb2
@@ -140,12 +140,8 @@ def delete(
     _check_named("ID", dispatch_id)
 
     async def call(client: DispatchClient) -> wire_pb2.AgentDispatch:
-        try:
+        with missing_is(f"there is no dispatch {dispatch_id} in {room}"):
             return await client.delete_dispatch(dispatch_id, room)
-        except TwirpError as error:
-            if error.code is TwirpCode.NOT_FOUND:
-                raise CommandFailed(f"there is no dispatch {dispatch_id} in {room}") from None
-            raise
 
     gone = ask(call, url, api_key, api_secret, dev)
     if json:

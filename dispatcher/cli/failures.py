@@ -62,6 +62,17 @@ def exit_code_of_failure() -> Iterator[Outcome]:
     return
 
 
+@contextmanager
+def missing_is(text: str) -> Iterator[None]:
+    """Say `text` where the server answers that what was asked for is not there."""
+    try:
+        yield
+    except TwirpError as error:
+        if error.code is TwirpCode.NOT_FOUND:
+            raise CommandFailed(text) from None
+        raise
+
+
 def sentence(error: CallboardError) -> str:
     """Return the error for a person, with what can be done about it where that is known."""
     if not isinstance(error, TwirpError):

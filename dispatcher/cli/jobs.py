@@ -17,19 +17,19 @@ from dispatcher.cli.connection import (
     phases_named,
     some_pages,
 )
-from dispatcher.cli.failures import CommandFailed
+from dispatcher.cli.failures import missing_is
 from dispatcher.cli.output import (
     NS_PER_SECOND,
     ago,
     as_json,
     clock,
     hint_at_more,
+    job_type_name,
     print_fields,
     print_json,
     print_table,
     span,
 )
-from protocol.errors import TwirpCode, TwirpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,20 +125,14 @@ def show(
     """Show a job and its timeline: one line for each durable move."""
 
     async def call(client: DispatchClient) -> api_pb2.JobRecord:
-        try:
+        with missing_is(f"there is no job {job_id}; ended ones are kept for a time only"):
             return await client.get_job(job_id)
-        except TwirpError as error:
-            if error.code is TwirpCode.NOT_FOUND:
-                raise CommandFailed(
-                    f"there is no job {job_id}; ended ones are kept for a time only"
-                ) from None
-            raise
 
     record = ask(call, url, api_key, api_secret, dev)
     if json:
         print_json(as_json(record))
         return
-    from protocol.wire_pb2 import JobRestartPolicy, JobType
+    from protocol.wire_pb2 import JobRestartPolicy
 
     job = record.job
     print_fields(
@@ -147,7 +141,7 @@ def show(
             "dispatch": job.dispatch_id or "-",
             "room": job.room.name,
             "agent": job.agent_name or "-",
-            "type": JobType.Name(job.type).removeprefix("JT_").lower(),
+            "type": job_type_name(job.type),
             "deployment": record.deployment or "-",
             "phase": _phase(record.phase),
             "attempt": f"{record.attempt}" + _because(record.attempt_reason),

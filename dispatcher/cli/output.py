@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from protocol import wire_pb2
+
 NS_PER_SECOND = 1_000_000_000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -110,6 +112,16 @@ def ago(at_ns: int, now_ns: int | None = None) -> str:
         return "-"
     passed = ((time.time_ns() if now_ns is None else now_ns) - at_ns) / NS_PER_SECOND
     return f"{span(passed)} ago" if passed >= 0 else f"in {span(-passed)}"
+
+
+def job_type_name(number: wire_pb2.JobType) -> str:
+    """Return what a job type is called, as in files and options; its number for a new one."""
+    from protocol.wire_pb2 import JobType
+
+    try:
+        return JobType.Name(number).removeprefix("JT_").lower()
+    except ValueError:
+        return str(number)
 
 
 def span(seconds: float) -> str:

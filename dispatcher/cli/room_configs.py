@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.applying import FilesOption, apply_all, read_files
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -16,9 +15,8 @@ from dispatcher.cli.connection import (
     UrlOption,
     ask,
 )
-from dispatcher.cli.failures import CommandFailed, sentence
+from dispatcher.cli.failures import CommandFailed
 from dispatcher.cli.output import as_json, print_json, print_table
-from protocol.errors import ConfigError, TwirpCode, TwirpError
 
 if TYPE_CHECKING:
     from protocol import wire_pb2
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Room configurations: agents, timeouts and metadata that a room begins with."
 )
-
-STDIN = "-"
 
 
 @app.command("list")
@@ -65,10 +61,7 @@ def list_(
 
 @app.command("apply")
 def apply(
-    file: Annotated[
-        list[str],
-        typer.Option("--file", "-f", metavar="FILE", help="YAML; - is stdin. May be repeated."),
-    ],
+    file: FilesOption,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -85,12 +78,11 @@ def apply(
 
     async def call(client: DispatchClient) -> CommandFailed | None:
         before = {each.name: each for each in await client.list_room_configurations()}
-        for source, wanted in configurations:
-            try:
-                done.append((wanted.name, await _apply(client, before.get(wanted.name), wanted)))
-            except TwirpError as error:
-                return CommandFailed(f"{source}: {wanted.name}: {sentence(error)}")
-        return None
+
+        async def apply_one(wanted: wire_pb2.RoomConfiguration) -> tuple[str, str]:
+            return wanted.name, await _apply(client, before.get(wanted.name), wanted)
+
+        return await apply_all(configurations, apply_one, done)
 
     failure = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -114,12 +106,7 @@ def delete(
     """Delete a room configuration; rooms that were created with it stay as they are."""
 
     async def call(client: DispatchClient) -> wire_pb2.RoomConfiguration:
-        try:
-            return await client.delete_room_configuration(name)
-        except TwirpError as error:
-            if error.code in (TwirpCode.NOT_FOUND, TwirpCode.FAILED_PRECONDITION):
-                raise CommandFailed(error.msg) from None
-            raise
+        return await client.delete_room_configuration(name)
 
     gone = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -151,21 +138,13 @@ def _read_files(files: list[str]) -> list[tuple[str, wire_pb2.RoomConfiguration]
     )
     from dispatcher.room_configurations import DEFAULT_CONFIGURATION_LIMITS as LIMITS
 
-    found: dict[str, tuple[str, wire_pb2.RoomConfiguration]] = {}
-    for name in files:
-        source = "stdin" if name == STDIN else name
-        if name == STDIN:
-            raw = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-            configurations = parse_configurations(raw, source, LIMITS)
-        else:
-            configurations = load_configurations(Path(name), LIMITS)
-        for each, configuration in configurations.items():
-            if each in found:
-                raise ConfigError(
-                    f"{source}: there is a room configuration {each!r} in {found[each][0]} too"
-                )
-            found[each] = source, configuration
-    return list(found.values())
+    return read_files(
+        files,
+        "room configuration",
+        FILE_BYTES_MAX,
+        lambda raw, source: parse_configurations(raw, source, LIMITS).values(),
+        lambda path: load_configurations(path, LIMITS).values(),
+    )
 
 
 def _seconds(number: int) -> str:

@@ -15,12 +15,13 @@ from dispatcher.cli.connection import (
     UrlOption,
     all_pages,
     ask,
+    number_named,
 )
-from dispatcher.cli.failures import CommandFailed
+from dispatcher.cli.failures import missing_is
 from dispatcher.cli.output import ago, as_json, clock, print_fields, print_json, print_table
 from dispatcher.cli.token import parse_pairs
 from dispatcher.core.room_events import DisconnectReason, ParticipantKind, RoomEventKind
-from protocol.errors import ConfigError, TwirpCode, TwirpError
+from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,12 +99,8 @@ def show(
     """Show a room and who is in it, with the jobs that it has called for."""
 
     async def call(client: DispatchClient) -> api_pb2.RoomRecord:
-        try:
+        with missing_is(f"there is no room {name!r} now"):
             return await client.get_room(name)
-        except TwirpError as error:
-            if error.code is TwirpCode.NOT_FOUND:
-                raise CommandFailed(f"there is no room {name!r} now") from None
-            raise
 
     room = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -237,10 +234,10 @@ def event(
         who.sid, who.identity, who.metadata = participant_sid, identity, metadata
         who.attributes.update(attributes)
         if kind:
-            who.kind = cast("wire_pb2.ParticipantInfo.Kind", _named("--kind", _KINDS, kind))
+            who.kind = cast("wire_pb2.ParticipantInfo.Kind", number_named("--kind", _KINDS, kind))
         if reason:
             who.disconnect_reason = cast(
-                "wire_pb2.DisconnectReason", _named("--reason", _REASONS, reason)
+                "wire_pb2.DisconnectReason", number_named("--reason", _REASONS, reason)
             )
 
     async def call(client: DispatchClient) -> str:
@@ -266,9 +263,3 @@ def _check_fit(event: str, given: dict[str, object]) -> None:
         raise ConfigError(
             f"missing --identity or --participant-sid: {event} is about a participant"
         )
-
-
-def _named(flag: str, known: Mapping[str, int], name: str) -> int:
-    if name.lower() not in known:
-        raise ConfigError(f"{flag}: must be one of {', '.join(known)}, not {name!r}")
-    return known[name.lower()]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from dispatcher.cli.applying import FilesOption, apply_all, read_files
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -16,9 +15,10 @@ from dispatcher.cli.connection import (
     UrlOption,
     all_pages,
     ask,
+    number_named,
 )
-from dispatcher.cli.failures import CommandFailed, sentence
-from dispatcher.cli.output import ago, as_json, print_json, print_table
+from dispatcher.cli.failures import CommandFailed, missing_is
+from dispatcher.cli.output import ago, as_json, job_type_name, print_json, print_table
 from dispatcher.cli.token import parse_pairs
 from dispatcher.core.room_events import RoomEventKind
 from protocol.errors import ConfigError, TwirpCode, TwirpError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Rules: whom to call for which room, publisher or participant.")
 
 EVENT_PANEL = "The event"
-STDIN = "-"
 
 _EVENTS = tuple(kind.value for kind in RoomEventKind)
 _ROOM_EVENTS = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
@@ -41,10 +40,7 @@ _ROOM_EVENTS = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.va
 
 @app.command("apply")
 def apply(
-    file: Annotated[
-        list[str],
-        typer.Option("--file", "-f", metavar="FILE", help="YAML; - is stdin. May be repeated."),
-    ],
+    file: FilesOption,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -55,23 +51,21 @@ def apply(
 
     All files are checked before the first rule is sent. docs/rules.md says what is in them.
     """
-    rules = _read_files(file)
+    from dispatcher.rule_files import FILE_BYTES_MAX, load_rules, read_rules
+
+    rules = read_files(file, "rule", FILE_BYTES_MAX, read_rules, load_rules)
     done: list[tuple[str, str, int]] = []
 
     async def call(client: DispatchClient) -> CommandFailed | None:
         from dispatcher.server.wire_rules import rule_message
 
-        for source, rule in rules:
-            try:
-                answer = await client.apply_rule(rule_message(rule))
-            except TwirpError as error:
-                return CommandFailed(f"{source}: {rule.name}: {sentence(error)}")
+        async def apply_one(rule: Rule) -> tuple[str, str, int]:
+            answer = await client.apply_rule(rule_message(rule))
             now = answer.rule
-            what = (
-                "unchanged" if not answer.changed else "changed" if now.version > 1 else "created"
-            )
-            done.append((now.name, what, now.version))
-        return None
+            what = "changed" if now.version > 1 else "created"
+            return now.name, what if answer.changed else "unchanged", now.version
+
+        return await apply_all(rules, apply_one, done)
 
     failure = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -120,7 +114,7 @@ def list_(
     rows = [
         [
             rule.name,
-            _type(rule.type),
+            job_type_name(rule.type),
             rule.agent_name,
             _match(rule.match),
             str(rule.version),
@@ -145,10 +139,8 @@ def show(
     """Show a rule as a file that can be changed and applied again."""
 
     async def call(client: DispatchClient) -> api_pb2.Rule:
-        try:
+        with missing_is(f"there is no rule {name!r}"):
             return await client.get_rule(name)
-        except TwirpError as error:
-            raise _missing(error, name) from None
 
     found = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -180,10 +172,8 @@ def delete(
     """Delete a rule: what waits for it is cancelled, what runs goes on."""
 
     async def call(client: DispatchClient) -> api_pb2.Rule:
-        try:
+        with missing_is(f"there is no rule {name!r}"):
             return await client.delete_rule(name, version=version)
-        except TwirpError as error:
-            raise _missing(error, name) from None
 
     gone = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -267,16 +257,11 @@ def explain(
         told = _event(event, room, room_metadata, identity, kind, attributes, metadata)
 
     async def call(client: DispatchClient) -> list[api_pb2.RuleVerdict]:
-        try:
-            if job:
-                return await _explain_job(client, job, rule)
-            if told is not None:
-                return await client.explain_event(event=told, rule=rule)
-            return await client.explain_event(room=room, rule=rule)
-        except TwirpError as error:
-            if error.code is TwirpCode.NOT_FOUND:
-                raise CommandFailed(error.msg) from None
-            raise
+        if job:
+            return await _explain_job(client, job, rule)
+        if told is not None:
+            return await client.explain_event(event=told, rule=rule)
+        return await client.explain_event(room=room, rule=rule)
 
     verdicts = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -295,28 +280,6 @@ def explain(
     ]
     columns = ["rule", "participant", "verdict", "wanted", "found", "job"]
     print_table(columns, rows, "no rules")
-
-
-# ---- apply ----
-
-
-def _read_files(files: list[str]) -> list[tuple[str, Rule]]:
-    """Read the rules of all files, each with the file that it is from. Raises ConfigError."""
-    from dispatcher.rule_files import FILE_BYTES_MAX, load_rules, read_rules
-
-    found: list[tuple[str, Rule]] = []
-    for name in files:
-        if name == STDIN:
-            rules = read_rules(sys.stdin.buffer.read(FILE_BYTES_MAX + 1), "stdin")
-        else:
-            rules = load_rules(Path(name))
-        found += [("stdin" if name == STDIN else name, rule) for rule in rules]
-    first: dict[str, str] = {}
-    for source, rule in found:
-        if rule.name in first:
-            raise ConfigError(f"{source}: there is a rule {rule.name!r} in {first[rule.name]} too")
-        first[rule.name] = source
-    return found
 
 
 # ---- explain ----
@@ -347,10 +310,8 @@ def _event(
     told.participant.identity, told.participant.metadata = identity, metadata
     told.participant.attributes.update(attributes)
     if kind:
-        names = [known.name.lower() for known in ParticipantKind]
-        if kind.lower() not in names:
-            raise ConfigError(f"--kind: must be one of {', '.join(names)}, not {kind!r}")
-        number = int(ParticipantKind[kind.upper()])
+        kinds = {known.name.lower(): int(known) for known in ParticipantKind}
+        number = number_named("--kind", kinds, kind)
         told.participant.kind = cast("wire_pb2.ParticipantInfo.Kind", number)
     return told
 
@@ -359,12 +320,8 @@ async def _explain_job(client: DispatchClient, job_id: str, rule: str) -> list[a
     """Explain what a job was made for: its participant, or its room, live if it is there."""
     from protocol import api_pb2, wire_pb2
 
-    try:
+    with missing_is(f"there is no job {job_id}"):
         job = (await client.get_job(job_id)).job
-    except TwirpError as error:
-        if error.code is TwirpCode.NOT_FOUND:
-            raise CommandFailed(f"there is no job {job_id}") from None
-        raise
     if job.dispatch_id:
         raise CommandFailed(f"{job_id} was made for the dispatch {job.dispatch_id}, not by a rule")
     if job.type == wire_pb2.JT_ROOM:
@@ -388,13 +345,6 @@ async def _explain_job(client: DispatchClient, job_id: str, rule: str) -> list[a
 # ---- how a rule looks ----
 
 
-def _missing(error: TwirpError, name: str) -> CommandFailed | TwirpError:
-    """Return what a person reads where a rule is not there."""
-    if error.code is TwirpCode.NOT_FOUND:
-        return CommandFailed(f"there is no rule {name!r}")
-    return error
-
-
 def _match(match: api_pb2.RuleMatch) -> str:
     """Return the conditions in one line."""
     from dispatcher.core.documents import shown
@@ -410,12 +360,3 @@ def _match(match: api_pb2.RuleMatch) -> str:
             f"{field}.{path}={shown(scalar_of(path, values[path]))}" for path in sorted(values)
         ]
     return " ".join(parts) or "all"
-
-
-def _type(number: wire_pb2.JobType) -> str:
-    from protocol.wire_pb2 import JobType
-
-    try:
-        return JobType.Name(number).removeprefix("JT_").lower()
-    except ValueError:
-        return str(number)

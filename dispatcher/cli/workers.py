@@ -16,12 +16,12 @@ from dispatcher.cli.connection import (
     phases_named,
     some_pages,
 )
-from dispatcher.cli.output import ago, as_json, hint_at_more, print_json, print_table
+from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from protocol import api_pb2, wire_pb2
+    from protocol import api_pb2
     from worker_sdk.client import DispatchClient
 
 app = typer.Typer(help="List connected workers.")
@@ -76,7 +76,7 @@ def list_(
         [
             worker.id,
             worker.agent_name or "-",
-            ",".join(_type(number) for number in worker.types),
+            ",".join(job_type_name(number) for number in worker.types),
             worker.deployment or "-",
             _phase(worker.phase),
             _jobs(worker),
@@ -102,12 +102,3 @@ def _phase(number: api_pb2.WorkerPhase) -> str:
     from protocol.api_pb2 import WorkerPhase
 
     return WorkerPhase.Name(number).lower()
-
-
-def _type(number: wire_pb2.JobType) -> str:
-    from protocol.wire_pb2 import JobType
-
-    try:
-        return JobType.Name(number).removeprefix("JT_").lower()
-    except ValueError:
-        return str(number)

@@ -1,0 +1,80 @@
+"""Things by name that files describe and a command applies: rules, and room configurations.
+
+All files are read, and no name may be in two of them, before the first thing is sent. What the
+server refuses ends the command; what was applied before it stays, and is told.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Protocol, TypeVar
+
+import typer
+
+from dispatcher.cli.failures import CommandFailed, sentence
+from protocol.errors import ConfigError, TwirpError
+
+STDIN = "-"
+
+FilesOption = Annotated[
+    list[str],
+    typer.Option("--file", "-f", metavar="FILE", help="YAML; - is stdin. May be repeated."),
+]
+
+
+class Named(Protocol):
+    """What a file describes."""
+
+    @property
+    def name(self) -> str:
+        """What it is known by."""
+
+
+Thing = TypeVar("Thing", bound=Named)
+Outcome = TypeVar("Outcome")
+
+
+def read_files(
+    files: Iterable[str],
+    noun: str,
+    bytes_max: int,
+    parse: Callable[[bytes, str], Iterable[Thing]],
+    load: Callable[[Path], Iterable[Thing]],
+) -> list[tuple[str, Thing]]:
+    """Read what all files describe, each with the file that it is from. Raises ConfigError.
+
+    `parse` takes what stdin has, at most one byte more than `bytes_max`, and a name for it.
+    """
+    found: list[tuple[str, Thing]] = []
+    for name in files:
+        if name == STDIN:
+            source = "stdin"
+            things = parse(sys.stdin.buffer.read(bytes_max + 1), source)
+        else:
+            source = name
+            things = load(Path(name))
+        found += [(source, thing) for thing in things]
+    first: dict[str, str] = {}
+    for source, thing in found:
+        if thing.name in first:
+            raise ConfigError(
+                f"{source}: there is a {noun} {thing.name!r} in {first[thing.name]} too"
+            )
+        first[thing.name] = source
+    return found
+
+
+async def apply_all(
+    wanted: Iterable[tuple[str, Thing]],
+    apply: Callable[[Thing], Awaitable[Outcome]],
+    done: list[Outcome],
+) -> CommandFailed | None:
+    """Apply one after the other, noting in `done` what came of it; returns why it ended early."""
+    for source, thing in wanted:
+        try:
+            done.append(await apply(thing))
+        except TwirpError as error:
+            return CommandFailed(f"{source}: {thing.name}: {sentence(error)}")
+    return None
