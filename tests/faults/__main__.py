@@ -12,6 +12,7 @@ import anyio
 
 from tests.faults import plan as plans
 from tests.faults.fleet import remove
+from tests.faults.handoff import Measurement, measure_ours, measure_stock
 from tests.faults.run import Outcome, run
 from tests.faults.screen import Screen, report
 from tests.faults.storm import Storm, weather
@@ -24,6 +25,8 @@ def main() -> int:
     given = _parser().parse_args()
     if given.storm:
         return _storm(given)
+    if given.handoff or given.handoff_stock:
+        return _handoff(given)
     return _fault_run(given)
 
 
@@ -39,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show-plan", action="store_true", help="print each fault beforehand")
     parser.add_argument("--storm", type=int, metavar="WORKERS", help="the reconnect storm, alone")
     parser.add_argument("--jobs", type=int, default=100, help="jobs of each worker in a storm")
+    parser.add_argument("--handoff", type=int, metavar="N", help="kill a worker of ours N times")
+    parser.add_argument(
+        "--handoff-stock", action="store_true", help="kill, cut and hang stock ones"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a good run, too")
     return parser
 
@@ -86,6 +93,16 @@ def _storm(given: argparse.Namespace) -> int:
     )
     sys.stdout.write(f"{outcome}\n")
     return 0 if outcome.is_good else 1
+
+
+def _handoff(given: argparse.Namespace) -> int:
+    measured: list[Measurement] = []
+    if given.handoff:
+        measured += anyio.run(measure_ours, given.handoff, _say)
+    if given.handoff_stock:
+        measured += anyio.run(measure_stock, _say)
+    sys.stdout.write("".join(f"{one}\n" for one in measured))
+    return 0 if all(one.is_good for one in measured) else 1
 
 
 def _say(text: str) -> None:

@@ -256,7 +256,13 @@ def fleet_of(
         fleet = Fleet(folder, settings or {}, capacity)
         stack.callback(fleet.end)
         fleet.start_server()
-        yield fleet
+        try:
+            yield fleet
+        except BaseException:
+            # The folder may be gone when this is read.
+            fleet.end()
+            sys.stderr.write(f"The end of the server's log:\n{fleet.server_log_tail(20)}\n")
+            raise
 
 
 def record_files(folder: Path) -> list[Path]:

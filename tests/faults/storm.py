@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,17 @@ import anyio.to_thread
 
 from tests.faults.fleet import KEY, ROOT, SECRET, Fleet, fleet_of
 from tests.faults.judging import percentiles
+from tests.faults.seeding import seed_running
 from worker_sdk import DispatchClient
 
 __all__ = ["Storm", "StormOutcome", "weather"]
 
 AGENT = "storm"
 PROCESSES = 2
-CALLERS = 48
 # Room of each worker for the new dispatches.
 SPARE_CAPACITY = 20
 READY_SECONDS_MAX = 120.0
-FILL_SECONDS_MAX = 900.0
+CALM_SECONDS = 3.0
 # The targets.
 ANSWERED_SECONDS_MAX = 5.0
 ASSIGNED_P99_SECONDS_MAX = 0.25
@@ -139,11 +140,18 @@ async def weather(storm: Storm, show: Callable[[str], None]) -> StormOutcome:
     """Fill a server, cut all sockets, and measure. Nothing is left on the machine."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-storm-")))
+        (folder / "data").mkdir(mode=0o700)
+        await seed_running(folder / "data", AGENT, range(storm.jobs))
+        show(f"{storm.jobs:,} jobs are in the store\n")
+        started_at = time.monotonic()
         fleet = stack.enter_context(fleet_of(folder))
-        crowds = stack.enter_context(_crowds(storm, fleet))
         async with DispatchClient(fleet.url, KEY, SECRET, retry_seconds_max=60.0) as client:
-            await _until(crowds, "registered", storm.workers, READY_SECONDS_MAX, show)
-            await _fill(storm, client, crowds, show)
+            await client.list_workers(page_size=1)
+            show(f"the server serves {time.monotonic() - started_at:.1f} s after its start\n")
+            crowds = stack.enter_context(_crowds(storm, fleet))
+            await _until(crowds, "kept", storm.jobs, READY_SECONDS_MAX, show)
+            # What this left to be done is no part of the storm.
+            await anyio.sleep(CALM_SECONDS)
             cut_at_ns = time.monotonic_ns() + 200_000_000
             for crowd in crowds:
                 crowd.tell({"do": "cut", "at_ns": cut_at_ns})
@@ -159,14 +167,15 @@ async def weather(storm: Storm, show: Callable[[str], None]) -> StormOutcome:
 
 @contextmanager
 def _crowds(storm: Storm, fleet: Fleet) -> Iterator[list[_Crowd]]:
-    share, rest = divmod(storm.workers, PROCESSES)
+    bounds = [storm.workers * number // PROCESSES for number in range(PROCESSES + 1)]
     processes = []
     try:
         path = fleet.folder / "workers.log"
         with path.open("ab") as log:
-            for number in range(PROCESSES):
+            for first, end in pairwise(bounds):
                 capacity = storm.jobs_per_worker + SPARE_CAPACITY
-                arguments = (share + (number < rest), AGENT, capacity, storm.grace_seconds)
+                jobs = storm.jobs_per_worker
+                arguments = (first, end - first, jobs, AGENT, capacity, storm.grace_seconds)
                 processes.append(
                     subprocess.Popen(
                         [
@@ -204,36 +213,6 @@ async def _until(
             if found >= count:
                 return
             await anyio.sleep(1.0)
-
-
-async def _fill(
-    storm: Storm, client: DispatchClient, crowds: list[_Crowd], show: Callable[[str], None]
-) -> None:
-    """Give the workers their jobs."""
-    numbers = iter(range(storm.jobs))
-    asked = 0
-
-    async def call() -> None:
-        nonlocal asked
-        for number in numbers:
-            asked += 1
-            await client.create_dispatch(f"old-{number}", AGENT)
-
-    async def tell() -> None:
-        while True:
-            await anyio.sleep(5.0)
-            show(f"{asked:,} of {storm.jobs:,} dispatches asked for\n")
-
-    with anyio.fail_after(FILL_SECONDS_MAX):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(tell)
-            async with anyio.create_task_group() as callers:
-                for _ in range(CALLERS):
-                    callers.start_soon(call)
-            tasks.cancel_scope.cancel()
-    await _until(crowds, "held", storm.jobs, READY_SECONDS_MAX, show)
-    # What the filling left to be done (receipts, statuses) is no part of the storm.
-    await anyio.sleep(3.0)
 
 
 async def _go_on_calling(

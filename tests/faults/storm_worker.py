@@ -1,10 +1,10 @@
 """Many workers in one process: each speaks as a worker of ours does, and runs nothing.
 
 `worker_sdk`'s own planner decides what is said (claim, results, statuses), the reconnecting backoff
-when to come back; only the jobs are not there: a job that starts is held until the end. Commands
-come by stdin, one JSON object a line; answers go to stdout in the same form:
+when to come back; only the jobs are not there: a job that starts is held until the end. Each begins with
+jobs that it runs already (`seeding`), which it claims. Commands come by stdin, one JSON object a line; answers go to stdout in the same form:
 
-    {"do": "count"}                 -> {"registered": n, "held": n}
+    {"do": "count"}                 -> {"registered": n, "kept": n} (jobs, by verdict)
     {"do": "cut", "at_ns": T}       abort every socket at once, at that time of CLOCK_MONOTONIC
     {"do": "report"}                -> {"workers": [...], "assigned": {job_id: [ns, epoch]}}
 """
@@ -17,6 +17,7 @@ import random
 import sys
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import anyio
@@ -28,6 +29,7 @@ from protocol import wire_pb2
 from protocol.codec import decode_server_message
 from protocol.limits import DEFAULT_LIMITS
 from protocol.tokens import mint_api_token
+from tests.faults.seeding import job_id_of
 from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.ledger import JobLedger
 from worker_sdk.outbox import StatusOutbox
@@ -66,6 +68,13 @@ class StormWorker:
 
     def __post_init__(self) -> None:
         self.planner = Planner(JobLedger(self.capacity), StatusOutbox())
+
+    def hold(self, job_ids: Iterable[str]) -> None:
+        """Run these jobs from now on."""
+        ledger = self.planner.ledger
+        for job_id in job_ids:
+            assert ledger.reserve(job_id, 0.0) is None
+            ledger.admit(job_id)
 
     def cut(self) -> None:
         """Abort the socket, and measure from now on."""
@@ -175,10 +184,14 @@ class StormWorker:
         await websocket.send(message.SerializeToString())
 
 
-async def serve(count: int, agent_name: str, capacity: int, grace_seconds: float) -> None:
-    """Run so many workers, and obey commands until stdin ends."""
+async def serve(
+    numbers: range, jobs: int, agent_name: str, capacity: int, grace_seconds: float
+) -> None:
+    """Run the workers of these numbers, with so many jobs each; obey until stdin ends."""
     rng = random.Random(os.getpid())
-    workers = [StormWorker(agent_name, capacity, grace_seconds, rng) for _ in range(count)]
+    workers = [StormWorker(agent_name, capacity, grace_seconds, rng) for _ in numbers]
+    for number, worker in zip(numbers, workers, strict=True):
+        worker.hold(job_id_of(number * jobs + one) for one in range(jobs))
     async with anyio.create_task_group() as tasks:
         for worker in workers:
             tasks.start_soon(worker.stay_connected)
@@ -187,8 +200,8 @@ async def serve(count: int, agent_name: str, capacity: int, grace_seconds: float
             match command["do"]:
                 case "count":
                     registered = sum(worker.is_registered for worker in workers)
-                    held = sum(worker.planner.ledger.active_count for worker in workers)
-                    _say({"registered": registered, "held": held})
+                    kept = sum(worker.measured.kept for worker in workers)
+                    _say({"registered": registered, "kept": kept})
                 case "cut":
                     # The loop's clock is CLOCK_MONOTONIC, too, but need not be.
                     wait_seconds = (command["at_ns"] - time.monotonic_ns()) / 1e9
@@ -229,10 +242,11 @@ def _say(words: object) -> None:
 
 
 if __name__ == "__main__":
-    _count, _agent_name, _capacity, _grace = sys.argv[1:]
+    _first, _count, _jobs, _agent_name, _capacity, _grace = sys.argv[1:]
     anyio.run(
         serve,
-        int(_count),
+        range(int(_first), int(_first) + int(_count)),
+        int(_jobs),
         _agent_name,
         int(_capacity),
         float(_grace),
