@@ -4,7 +4,7 @@
 when to come back; only the jobs are not there: a job that starts is held until the end. Each begins with
 jobs that it runs already (`seeding`), which it claims. Commands come by stdin, one JSON object a line; answers go to stdout in the same form:
 
-    {"do": "count"}                 -> {"registered": n, "kept": n} (jobs, by verdict)
+    {"do": "count"}                 -> {"registered": n, "answered": n, "kept": n}: workers, and jobs
     {"do": "cut", "at_ns": T}       abort every socket at once, at that time of CLOCK_MONOTONIC
     {"do": "report"}                -> {"workers": [...], "assigned": {job_id: [ns, epoch]}}
 """
@@ -201,7 +201,8 @@ async def serve(
                 case "count":
                     registered = sum(worker.is_registered for worker in workers)
                     kept = sum(worker.measured.kept for worker in workers)
-                    _say({"registered": registered, "kept": kept})
+                    answered = sum(worker.measured.answered_at_ns > 0 for worker in workers)
+                    _say({"registered": registered, "kept": kept, "answered": answered})
                 case "cut":
                     # The loop's clock is CLOCK_MONOTONIC, too, but need not be.
                     wait_seconds = (command["at_ns"] - time.monotonic_ns()) / 1e9
