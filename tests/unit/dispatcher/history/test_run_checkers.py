@@ -1,0 +1,225 @@
+"""Who held and ran a job: what the log shows, and what the workers' own records show."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher.core.jobs import SECOND
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from tests.unit.dispatcher.history.builders import (
+    BEGIN,
+    STEP,
+    Log,
+    broken,
+    judge,
+    line,
+    shown,
+)
+
+MOMENT = STEP // 10
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def test_a_run_that_the_log_has_is_clean(log: Log) -> None:
+    log.created()
+    assigned = log.assigned()
+    log.started()
+    end = log.succeeded()
+    records = [line("start", assigned.at + MOMENT), line("end", end.at - MOMENT)]
+    verdict = judge(log, records, has_all_workers=True)
+    assert verdict.is_clean
+    assert verdict.records == 2
+    assert verdict.finding("durable").judged == 1
+
+
+# --- holders ---
+
+
+def test_an_epoch_that_two_processes_started_is_found(log: Log) -> None:
+    log.created()
+    at = log.assigned().at
+    one, two = line("start", at + MOMENT), line("start", at + 2 * MOMENT, instance_id="two")
+    verdict = judge(log, [one, two])
+    assert broken(verdict) == {"holders"}
+    assert shown(verdict, "holders") == [[one, two]]
+
+
+def test_an_epoch_that_one_process_started_twice_is_found(log: Log) -> None:
+    log.created()
+    at = log.assigned().at
+    verdict = judge(log, [line("start", at + MOMENT), line("start", at + 2 * MOMENT)])
+    assert broken(verdict) == {"holders"}
+
+
+def test_a_second_start_that_was_written_after_the_end_is_found(log: Log) -> None:
+    log.created()
+    at = log.assigned().at
+    log.started()
+    end = log.succeeded()
+    records = [line("start", at), line("end", end.at - MOMENT)]
+    late = line("start", end.at + SECOND, instance_id="two")
+    log.busy(3)
+    assert broken(judge(log, [*records, late])) == {"holders"}
+
+
+def test_two_epochs_on_two_processes_are_clean(log: Log) -> None:
+    log.created()
+    first = log.assigned()
+    log.orphaned()
+    log.requeued()
+    second = log.assigned(worker_id="AW_2")
+    end = log.succeeded()
+    records = [
+        line("start", first.at + MOMENT),
+        line("start", second.at + MOMENT, 2, "two"),
+        line("end", end.at - MOMENT, 2, "two"),
+    ]
+    assert judge(log, records, has_all_workers=True).is_clean
+
+
+def test_an_epoch_that_was_given_away_twice_is_found(log: Log) -> None:
+    log.created()
+    first = log.assigned()
+    log.orphaned()
+    log.requeued(epoch=1, attempt=1)
+    second = log.assigned(worker_id="AW_2")
+    assert shown(judge(log), "holders") == [[first, second]]
+
+
+def test_a_job_that_was_reserved_for_another_is_found(log: Log) -> None:
+    log.move(JobTrigger.CREATED, JobPhase.OFFERED, worker_id="AW_1")
+    log.assigned(worker_id="AW_2")
+    assert broken(judge(log)) == {"holders"}
+
+
+# --- results ---
+
+
+def test_an_end_by_who_is_not_the_holder_is_found(log: Log) -> None:
+    log.created()
+    held = log.assigned()
+    end = log.succeeded(worker_id="AW_2")
+    verdict = judge(log)
+    assert broken(verdict) == {"results"}
+    assert shown(verdict, "results") == [[held, end]]
+
+
+def test_a_result_of_an_older_epoch_that_counted_is_found(log: Log) -> None:
+    log.created()
+    first = log.assigned()
+    log.orphaned()
+    log.requeued()
+    second = log.assigned(worker_id="AW_2")
+    end = log.succeeded()
+    older = line("end", end.at - MOMENT)
+    records = [line("start", first.at), line("start", second.at, 2, "two"), older]
+    verdict = judge(log, sorted(records, key=lambda record: record.at))
+    assert broken(verdict) == {"results"}
+    assert shown(verdict, "results") == [[older, end]]
+
+
+def test_a_success_that_no_worker_wrote_down_is_found_where_all_write(log: Log) -> None:
+    log.whole_life()
+    assert broken(judge(log, has_all_workers=True)) == {"results"}
+
+
+def test_a_success_of_a_worker_without_a_log_is_not_judged(log: Log) -> None:
+    log.whole_life()
+    verdict = judge(log)
+    assert verdict.is_clean
+    assert verdict.finding("results").unjudged == {"no log of its worker": 1}
+
+
+def test_an_end_that_was_seen_in_the_room_needs_no_word_of_a_worker(log: Log) -> None:
+    log.created()
+    log.assigned()
+    log.succeeded(detail="its agent left the room")
+    assert judge(log, has_all_workers=True).is_clean
+
+
+# --- durable ---
+
+
+def test_a_run_of_a_job_that_the_log_has_not_is_found(log: Log) -> None:
+    log.busy(1)
+    start = line("start", BEGIN + SECOND // 2)
+    assert shown(judge(log, [start]), "durable") == [[start]]
+
+
+def test_a_run_before_or_after_the_log_is_not_judged(log: Log) -> None:
+    log.busy(1)
+    records = [line("start", BEGIN - SECOND), line("start", log.now + SECOND, job_id="AJ_2")]
+    verdict = judge(log, records)
+    assert verdict.is_clean
+    assert verdict.finding("durable").unjudged == {"the log does not cover its time": 2}
+
+
+def test_a_run_of_an_epoch_that_was_given_to_nobody_is_found(log: Log) -> None:
+    created = log.created()
+    start = line("start", created.at + MOMENT)
+    verdict = judge(log, [start])
+    assert broken(verdict) == {"durable"}
+    assert shown(verdict, "durable") == [[created, start]]
+
+
+def test_a_run_of_a_job_that_is_reserved_is_clean(log: Log) -> None:
+    reserved = log.move(JobTrigger.CREATED, JobPhase.OFFERED, worker_id="AW_1")
+    assert judge(log, [line("start", reserved.at + MOMENT)]).is_clean
+
+
+def test_a_run_whose_job_was_settled_long_ago_is_no_unknown_one(log: Log) -> None:
+    log.whole_life()
+    log.busy(3)
+    late = line("start", log.now - MOMENT)
+    assert judge(log, [late], ended_jobs_remembered_max=1).is_clean
+
+
+# --- stops ---
+
+
+def test_a_worker_that_runs_on_after_it_was_told_to_stop_is_found(log: Log) -> None:
+    log.created()
+    at = log.assigned().at
+    stop = line("stop", at + SECOND)
+    lives = [line("start", at + second * SECOND, job_id=f"AJ_{second}") for second in (40, 42)]
+    log.busy(60)
+    verdict = judge(log, [line("start", at), stop, *lives], has_all_projects=False)
+    assert broken(verdict) == {"stops"}
+    assert shown(verdict, "stops")[0][0] == stop
+
+
+def test_a_worker_that_stops_in_time_is_clean(log: Log) -> None:
+    log.created()
+    at = log.assigned().at
+    records = [line("start", at), line("stop", at + SECOND)]
+    records.append(line("end", at + 20 * SECOND, outcome="stopped"))
+    records.append(line("start", at + 90 * SECOND, job_id="AJ_9"))
+    verdict = judge(log, records, has_all_projects=False)
+    assert verdict.is_clean
+    assert verdict.finding("stops").judged == 1
+
+
+def test_a_worker_that_was_suspended_and_stops_when_it_wakes_is_clean(log: Log) -> None:
+    log.created()
+    at = log.assigned().at
+    records = [line("start", at), line("stop", at + SECOND)]
+    records.append(line("start", at + 90 * SECOND, job_id="AJ_9"))
+    records.append(line("end", at + 90 * SECOND + MOMENT, outcome="stopped"))
+    assert judge(log, records, has_all_projects=False).is_clean
+
+
+# --- config ---
+
+
+def test_a_job_that_ran_in_two_rooms_is_found(log: Log) -> None:
+    log.created()
+    first = log.assigned()
+    log.orphaned()
+    log.requeued()
+    second = log.assigned(worker_id="AW_2")
+    records = [line("start", first.at), line("start", second.at, 2, "two", room="elsewhere")]
+    assert broken(judge(log, records)) == {"config"}
