@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show-plan", action="store_true", help="print each fault beforehand")
     parser.add_argument("--storm", type=int, metavar="WORKERS", help="the reconnect storm, alone")
     parser.add_argument("--jobs", type=int, default=100, help="jobs of each worker in a storm")
+    parser.add_argument("--grace", type=float, default=3.0, help="of each worker in a storm")
     parser.add_argument("--handoff", type=int, metavar="N", help="kill a worker of ours N times")
     parser.add_argument(
         "--handoff-stock", action="store_true", help="kill, cut and hang stock ones"
@@ -87,7 +88,7 @@ def _fault_run(given: argparse.Namespace) -> int:
 def _storm(given: argparse.Namespace) -> int:
     outcome = anyio.run(
         weather,
-        Storm(workers=given.storm, jobs_per_worker=given.jobs),
+        Storm(given.storm, jobs_per_worker=given.jobs, grace_seconds=given.grace),
         _say,
         backend_options={"use_uvloop": True},
     )
