@@ -24,7 +24,7 @@ _ALL = 1 << 30
 
 
 class Records(Watcher):
-    """Writes down what honest processes run, as a worker of ours does."""
+    """Writes down what workers of ours run, as these do; stock ones write nothing."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -41,7 +41,7 @@ class Records(Watcher):
     def _write(
         self, event: str, process: WorkerProcess, job_id: str, epoch: int, outcome: str
     ) -> None:
-        if process.is_honest:
+        if process.is_honest and process.registration.instance_id:
             at = self._world.timeline.now
             name = process.name
             self.lines.append(WorkerRecord(event, job_id, epoch, at, name, outcome=outcome))
