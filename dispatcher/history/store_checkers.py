@@ -27,7 +27,7 @@ class Acknowledged(Checker):
     ) -> None:
         super().__init__(assumptions, store)
         # those of which the log has had nothing so far
-        self._missing = {one.dispatch_id: one for one in acknowledged}
+        self._missing = {one.dispatch_id: one.at for one in acknowledged}
         self.acknowledged = len(self._missing)
         self._first_at: Nanoseconds = 0
         self._is_pruned = False
@@ -47,15 +47,16 @@ class Acknowledged(Checker):
 
     def finish(self) -> None:
         """What is not in the log may be in the store: a dispatch that made no job yet."""
-        for one in self._missing.values():
-            if self.store is not None and self.store.has_dispatch(one.dispatch_id):
+        for dispatch_id, at in self._missing.items():
+            if self.store is not None and self.store.has_dispatch(dispatch_id):
                 self.judged += 1
-            elif self._is_pruned and one.at <= self._first_at:
+            elif self._is_pruned and at <= self._first_at:
                 self.pass_over("acknowledged before the log begins")
             else:
                 self.judged += 1
                 self.blame_nobody(
-                    f"dispatch {one.dispatch_id} was acknowledged, and there is no job of it", one
+                    f"dispatch {dispatch_id} was acknowledged, and there is no job of it",
+                    Acknowledgement(dispatch_id, at),
                 )
 
 

@@ -1,0 +1,105 @@
+"""Logs of workers and callers, and events that a server streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.history import Acknowledgement, Gone, HistoryUnreadable, WorkerRecord
+from dispatcher.history.reading import Logs, streamed_event, streamed_gone
+from dispatcher.server.event_stream import event_data
+from tests.unit.dispatcher.history.builders import Log
+from worker_sdk.records import JobRecords
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log.jsonl"
+
+
+def write(path: Path, instance_id: str, at: int) -> None:
+    """Let a worker of ours write a start and an end."""
+    records = JobRecords(path, instance_id, lambda: at)
+    records.write("start", job_id="AJ_1", epoch=2, attempt=1, room="r")
+    records.write("end", job_id="AJ_1", epoch=2, attempt=1, room="r", outcome="failed")
+    records.close()
+
+
+def test_what_a_worker_of_ours_writes_is_read(log: Path) -> None:
+    write(log, "one", 5)
+    assert list(Logs([log]).records()) == [
+        WorkerRecord("start", "AJ_1", 2, 5, "one", "r"),
+        WorkerRecord("end", "AJ_1", 2, 5, "one", "r", "failed"),
+    ]
+
+
+def test_a_worker_that_did_not_know_the_epoch_has_none(log: Path) -> None:
+    records = JobRecords(log, "one", lambda: 5)
+    records.write("start", job_id="AJ_1", epoch=None, attempt=1, room="r")
+    records.close()
+    assert [record.epoch for record in Logs([log]).records()] == [0]
+
+
+def test_records_of_several_workers_come_by_time(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    write(paths[0], "late", 9)
+    write(paths[1], "early", 3)
+    assert [one.instance_id for one in Logs(paths).records()] == ["early"] * 2 + ["late"] * 2
+
+
+def test_a_line_that_is_being_written_is_not_read(log: Path) -> None:
+    write(log, "one", 5)
+    with log.open("a") as file:
+        file.write('{"event":"sta')
+    assert len(list(Logs([log]).records())) == 2
+
+
+def test_what_is_written_later_is_for_the_next_look(log: Path) -> None:
+    write(log, "one", 5)
+    logs = Logs([log])
+    write(log, "one", 6)
+    assert len(list(logs.records())) == 2
+
+
+def test_a_line_that_is_cut_off_in_the_middle_is_named(log: Path) -> None:
+    log.write_text('{"event":"sta\n')
+    with pytest.raises(HistoryUnreadable, match="line 1: is not JSON"):
+        list(Logs([log]).records())
+
+
+@pytest.mark.parametrize("line", ['{"event": "start"}', '{"event": "danced"}', "7", '"start"'])
+def test_a_line_that_is_no_record_is_named(log: Path, line: str) -> None:
+    log.write_text(line + "\n")
+    with pytest.raises(HistoryUnreadable, match="line 1: is not a"):
+        list(Logs([log]).records())
+
+
+def test_what_callers_were_acknowledged_is_read(log: Path) -> None:
+    log.write_text('{"dispatch_id":"AD_1","at_ns":7}\n\n{"dispatch_id":"AD_2"}\n')
+    assert list(Logs([log]).acknowledgements()) == [
+        Acknowledgement("AD_1", 7),
+        Acknowledgement("AD_2", 0),
+    ]
+
+
+def test_a_line_that_is_no_acknowledgement_is_named(log: Path) -> None:
+    log.write_text('{"dispatch_id":"AD_1"}\n{"id":"AD_2"}\n')
+    with pytest.raises(HistoryUnreadable, match="line 2: is not an acknowledged dispatch"):
+        list(Logs([log]).acknowledgements())
+
+
+def test_what_a_server_streams_is_the_event_without_its_project() -> None:
+    row = Log().move(JobTrigger.WORKER_LOST, JobPhase.ORPHANED, detail="it is gone", project="")
+    assert streamed_event(row.sequence, event_data(row)) == row
+
+
+def test_an_event_of_a_newer_server_is_named() -> None:
+    data = {**event_data(Log().created()), "kind": "blessed"}
+    with pytest.raises(HistoryUnreadable, match="event 7 has 'blessed'"):
+        streamed_event(7, data)
+
+
+def test_a_gap_that_a_server_tells_is_one() -> None:
+    assert streamed_gone({"after": "0", "next": "12"}) == Gone(0, 12)
