@@ -77,7 +77,9 @@ def _fault_run(given: argparse.Namespace) -> int:
         )
     finally:
         screen.close()
-    sys.stdout.write(report(outcome) + "\n")
+    said = report(outcome) + "\n"
+    sys.stdout.write(said)
+    (folder / "report.txt").write_text(f"seed {seed}\n{said}")
     if outcome.is_good and not given.keep:
         remove(folder)
     else:

@@ -33,7 +33,8 @@ KEY, SECRET = "devkey", "secret-of-at-least-thirty-two-bytes"
 AGENT, STOCK_AGENT = "faults", "faults-stock"
 # A server that drains is given so long; one that takes longer is a finding.
 DRAIN_SECONDS_MAX = 60.0
-WORKER_DRAIN_SECONDS_MAX = 45.0
+# A reservation's 20 s, a delivery's 30 s, and a server that is away meanwhile.
+WORKER_DRAIN_SECONDS_MAX = 75.0
 _POLL_SECONDS = 0.02
 _LOG_TAIL_LINES = 60
 

@@ -76,7 +76,6 @@ class Outcome:
     inflicted: Inflicted
     calls: Calls
     unfinished: int
-    log_tail: str
 
     @property
     def is_good(self) -> bool:
@@ -119,8 +118,7 @@ async def run(
         scene.act = "judging"
         show(scene)
         judgement = await anyio.to_thread.run_sync(judge_run, scene.fleet, scene.calls, scene.tally)
-        tail = "" if judgement.is_good and not unfinished else fleet.server_log_tail()
-        return Outcome(judgement, scene.inflicted, scene.calls, unfinished, tail)
+        return Outcome(judgement, scene.inflicted, scene.calls, unfinished)
 
 
 async def _load_and_faults(

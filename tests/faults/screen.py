@@ -64,6 +64,4 @@ def report(outcome: Outcome) -> str:
     lines += [f"  {problem}" for problem in problems[:PROBLEMS_SHOWN]]
     if len(problems) > PROBLEMS_SHOWN:
         lines.append(f"  and {len(problems) - PROBLEMS_SHOWN} more")
-    if outcome.log_tail:
-        lines += ["The end of the server's log:", outcome.log_tail]
     return "\n".join(lines)
