@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from dispatcher.cli.connection import (
     credentials,
 )
 from dispatcher.cli.failures import FAILED
-from dispatcher.cli.output import print_json, print_table
+from dispatcher.cli.output import NS_PER_SECOND, print_json, print_table
 from protocol.errors import CallboardError, ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 DATA_DIR_VARIABLE = "CALLBOARD_DATA_DIR"
 # A bar is for who waits: below this many events there is none.
 BAR_EVENTS_MIN = 50_000
+# What ended so shortly before the workers' logs were read may not be in them.
+CLOCKS_DIFFER_SECONDS = 10
 STREAM_PAGE_ROWS = 500
 STREAM_PAGES_WAITING_MAX = 4
 
@@ -141,6 +144,7 @@ def check_history(
         has_all_workers=all_workers,
         has_all_projects=not is_remote,
         attempts_max=attempts_max,
+        records_until=0 if ended else time.time_ns() - CLOCKS_DIFFER_SECONDS * NS_PER_SECOND,
         grace_seconds_max=default.grace_seconds_max if grace_max is None else grace_max,
     )
     # Before the events: what these have is to be in the log by then.

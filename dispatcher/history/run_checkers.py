@@ -95,6 +95,10 @@ class Results(Checker):
         self.judged += 1
         if end.trigger is not JobTrigger.SUCCEEDED or end.detail != REPORTED:
             return
+        until = self.assumptions.records_until
+        if until and end.at > until:
+            self.pass_over("its worker's log was read before its end")
+            return
         runs = [run for run in case.runs if run.start.epoch == end.epoch]
         if any(run.end is not None and run.end.outcome == SUCCESS for run in runs):
             return

@@ -24,6 +24,9 @@ class Assumptions:
     is_over: bool = False
     # The workers' records are those of all workers: what they do not have did not run.
     has_all_workers: bool = False
+    # The run went on after the workers' logs were read: ends that come later (by the server's clock)
+    # are not in them. 0: it did not.
+    records_until: Nanoseconds = 0
     # The log has the events of all projects, so its numbers have no gap.
     has_all_projects: bool = True
     # the server's attempts_max

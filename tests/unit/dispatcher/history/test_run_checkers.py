@@ -134,6 +134,16 @@ def test_a_success_of_a_worker_without_a_log_is_not_judged(log: Log) -> None:
     assert verdict.finding("results").unjudged == {"no log of its worker": 1}
 
 
+def test_a_success_after_the_logs_were_read_is_not_judged(log: Log) -> None:
+    log.created()
+    start = line("start", log.assigned().at)
+    read_at = log.now
+    log.succeeded()
+    verdict = judge(log, [start], records_until=read_at, has_all_workers=True)
+    assert verdict.is_clean
+    assert verdict.finding("results").unjudged == {"its worker's log was read before its end": 1}
+
+
 def test_an_end_that_was_seen_in_the_room_needs_no_word_of_a_worker(log: Log) -> None:
     log.created()
     log.assigned()
