@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dispatcher.core.jobs import SECOND
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
 from dispatcher.history import (
@@ -26,17 +27,22 @@ from dispatcher.history.reading import Logs
 from dispatcher.history.report import told
 from dispatcher.store.contract import EventRow
 
-# a line of a worker's records
-Line = WorkerRecord
-
 # which invariants are counted under these heads; all others are contradictions in the log
 LOST = frozenset({"acknowledged", "kept", "endings"})
 DOUBLED = frozenset({"holders"})
 STALE = frozenset({"results"})
 
-# The run is over when it is judged, and every worker of it has written a record.
+_POLICY = Policy()
+# The run is over when it is judged, every worker of it has written a record, and its server has
+# the policy that it has by default.
 ASSUMPTIONS = Assumptions(
-    is_over=True, has_all_workers=True, attempts_max=Policy().attempts_max, grace_seconds_max=20.0
+    is_over=True,
+    has_all_workers=True,
+    attempts_max=_POLICY.attempts_max,
+    grace_seconds_max=_POLICY.grace / SECOND,
+    offer_seconds_max=_POLICY.offer_timeout / SECOND,
+    retry_seconds_max=_POLICY.retry_backoff_max / SECOND,
+    queue_seconds_max=_POLICY.queue_time / SECOND,
 )
 
 
@@ -89,15 +95,14 @@ class Verdict:
         )
 
 
-def read_log(database: Path) -> list[EventRow]:
-    """Return the event log of a data folder."""
-    with FolderHistory(database.parent) as folder:
-        return [row for row in folder.events() if isinstance(row, EventRow)]
-
-
-def read_records(paths: Iterable[Path]) -> list[WorkerRecord]:
-    """Return the workers' records, by time."""
-    return list(Logs(list(paths)).records())
+def judge_folder(
+    acknowledged: Mapping[str, str], data_dir: Path, record_paths: Iterable[Path]
+) -> Verdict:
+    """Judge the run whose log and store are in this folder. `acknowledged` as for `judge`."""
+    records = list(Logs(list(record_paths)).records())
+    with FolderHistory(data_dir) as folder:
+        rows = [row for row in folder.events() if isinstance(row, EventRow)]
+        return judge(acknowledged, rows, records, folder)
 
 
 def judge(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.crash.judge import Verdict, judge, read_log, read_records
+from tests.crash.judge import Verdict, judge_folder
 from tests.faults.callers import Calls
 from tests.faults.fleet import Fleet, record_files
 from tests.faults.tally import Tally
@@ -69,11 +69,7 @@ def judge_run(fleet: Fleet, calls: Calls, tally: Tally) -> Judgement:
     """Judge a run whose processes have all ended, and whose records are all in the tally."""
     doubled = [f"{room}: {sorted(ids)}" for room, ids in tally.jobs_of_room.items() if len(ids) > 1]
     return Judgement(
-        judge(
-            calls.acknowledged,
-            read_log(fleet.data / "callboard.db"),
-            read_records(record_files(fleet.folder)),
-        ),
+        judge_folder(calls.acknowledged, fleet.data, record_files(fleet.folder)),
         doubled_calls=[*calls.doubled, *doubled],
         refused_calls=calls.refused,
         complaints=fleet.complaints,
