@@ -63,6 +63,8 @@ def check_history(
         typer.Option(
             "--worker-log",
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help="A worker's own records (CALLBOARD_RECORD_PATH, Worker(record_path=...)). Repeat it.",
             show_default=False,
             rich_help_panel=LOGS_PANEL,
@@ -82,6 +84,8 @@ def check_history(
         typer.Option(
             "--caller-log",
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help='Dispatches that were acknowledged to a caller: {"dispatch_id": .., "at_ns": ..}'
             " a line. Repeat it.",
             show_default=False,

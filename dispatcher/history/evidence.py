@@ -66,7 +66,6 @@ class JobFacts:
     """
 
     job_id: str
-    room: str
     restart_policy: RestartPolicy
     queue_time: Nanoseconds
     phase: JobPhase

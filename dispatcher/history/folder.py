@@ -13,9 +13,9 @@ is opened depends on what is there:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sys import intern
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -42,7 +42,7 @@ BUSY_TIMEOUT_MILLISECONDS = 5_000
 FIRST_SEQUENCE = "SELECT min(sequence) FROM event"
 # of a job that is kept; the dispatch's deletion is 0 for a job of none
 JOB_FACTS = (
-    "SELECT j.id, j.room, j.restart_policy, j.queue_time, s.phase, s.epoch, s.until, s.last_event,"
+    "SELECT j.restart_policy, j.queue_time, s.phase, s.epoch, s.until, s.last_event,"
     " ifnull(d.deletion_requested_at, 0) FROM job j JOIN job_state s ON s.job = j.number"
     " LEFT JOIN dispatch d ON d.number = j.dispatch WHERE j.id = ?"
 )
@@ -133,18 +133,20 @@ class FolderHistory:
         rows = self._rows(JOB_FACTS, (job_id,))
         if not rows:
             return None
-        _, room, policy, queue_time, phase, epoch, until, last_event, deletion = rows[0]
-        return JobFacts(
-            job_id=job_id,
-            room=room,
-            restart_policy=RestartPolicy(policy),
-            queue_time=queue_time,
-            phase=phase_of(phase),
-            epoch=epoch,
-            until=until,
-            last_event=last_event,
-            deletion_requested_at=deletion,
-        )
+        policy, queue_time, phase, epoch, until, last_event, deletion_requested_at = rows[0]
+        try:
+            return JobFacts(
+                job_id=job_id,
+                restart_policy=RestartPolicy(policy),
+                queue_time=queue_time,
+                phase=phase_of(phase),
+                epoch=epoch,
+                until=until,
+                last_event=last_event,
+                deletion_requested_at=deletion_requested_at,
+            )
+        except _UNKNOWN as unknown:
+            raise _not_understood(f"job {job_id}", unknown) from None
 
     def has_dispatch(self, dispatch_id: str) -> bool:
         """Is the dispatch kept?"""
@@ -223,19 +225,22 @@ class FolderHistory:
             )
 
 
+# what a value that this version does not know raises
+_UNKNOWN = (KeyError, ValueError, TypeError)
+
+
 def _event(row: tuple[Any, ...]) -> EventRow:
     """Return the row as an event whose texts, the same in many, are there once."""
+    sequence, at, project, *middle, worker_id, reason, error, detail = row
     try:
-        return event_of(
-            (*row[:2], _one(row[2]), *row[3:9], _one(row[9]), *row[10:12], _one(row[12]))
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise HistoryUnreadable(
-            f"event {row[0]} has {error}, which this version of Callboard does not know"
-        ) from None
+        same = intern(project), intern(worker_id), intern(detail)
+        return event_of((sequence, at, same[0], *middle, same[1], reason, error, same[2]))
+    except _UNKNOWN as unknown:
+        raise _not_understood(f"event {sequence}", unknown) from None
 
 
-_one = sys.intern
+def _not_understood(what: str, unknown: Exception) -> HistoryUnreadable:
+    return HistoryUnreadable(f"{what} has {unknown}, which this version of Callboard does not know")
 
 
 def _contradiction(row: tuple[Any, ...]) -> str:

@@ -157,7 +157,6 @@ def facts(
     """What the store keeps of a job whose last row this is."""
     return JobFacts(
         job_id=last.job_id,
-        room="room",
         restart_policy=policy,
         queue_time=queue_seconds * SECOND,
         phase=last.phase,

@@ -62,7 +62,6 @@ class MemoryFacts:
         dispatch = self._dispatch(stored.job.dispatch_id)
         return JobFacts(
             job_id=job_id,
-            room=stored.job.room,
             restart_policy=stored.job.restart_policy,
             queue_time=stored.job.queue_time,
             phase=stored.state.phase,
