@@ -21,6 +21,7 @@ from dispatcher.core.jobs import (
     Lane,
     RestartPolicy,
 )
+from protocol.wire_pb2 import AgentDispatch
 from tests.simulation.scenario import PROJECT
 
 if TYPE_CHECKING:
@@ -61,14 +62,16 @@ class Callers:
         world, random = self._world, self._world.random
         agent = random.choice(world.scenario.agents)
         types = random.choice(((JobType.ROOM,),) * 4 + ((JobType.ROOM, JobType.PUBLISHER),))
+        dispatch_id = world.new_id("AD")
+        asked = AgentDispatch(id=dispatch_id, agent_name=agent, metadata=f"{random.random()}")
         dispatch = Dispatch(
-            id=world.new_id("AD"),
+            id=dispatch_id,
             project=PROJECT,
-            room=random.choice(("lobby", "attic")),
+            room=random.choice(world.rooms),
             agent_name=agent,
             deployment="",
             restart_policy=random.choice((RestartPolicy.ON_FAILURE,) * 3 + (RestartPolicy.NEVER,)),
-            config=random.randbytes(4),
+            config=asked.SerializeToString(),
             created_at=world.timeline.now,
         )
         lanes = tuple(Lane(PROJECT, agent, job_type=job_type) for job_type in types)
@@ -108,7 +111,7 @@ class Callers:
 
     def _create(self, wish: Wish) -> None:
         world = self._world
-        if not world.server.is_up:
+        if not world.server.takes_calls:
             return
         request = world.new_number()
         self._creating[request] = wish
@@ -119,7 +122,7 @@ class Callers:
         world = self._world
         if wish.is_deleted:
             return
-        if not world.server.is_up:
+        if not world.server.takes_calls:
             world.timeline.after(PATIENCE, self._delete, wish)
             return
         random = world.random

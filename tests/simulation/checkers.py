@@ -1,5 +1,7 @@
 """The eight invariants of the architecture, each judged from outside by a class of its own.
 
+(Of rooms and rules: `rule_checker`.)
+
 A checker sees what a `Watcher` sees, and `Facts`; it uses no code of the engine's. It is sound
 before it is complete: what cannot be told from outside is counted in the engine's favour, so that
 each violation is a bug. `test_planted_bugs` shows of each that it finds what it is for.
@@ -13,8 +15,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dispatcher.core.effects import (
+    DropNotes,
     Message,
     Outcome,
+    PutNote,
     Reply,
     SendAssignment,
     SendOffer,
@@ -30,12 +34,25 @@ from dispatcher.core.events import (
     Event,
     JobReported,
     JobsMigrated,
+    RoomEventReported,
+    RuleApplyRequested,
+    RuleDeletionRequested,
 )
-from dispatcher.core.jobs import MILLISECOND, SECOND, Dispatch, Lane, Nanoseconds
+from dispatcher.core.jobs import (
+    MILLISECOND,
+    SECOND,
+    Dispatch,
+    JobType,
+    Lane,
+    Nanoseconds,
+    RestartPolicy,
+)
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.notes import NoteKind
 from dispatcher.store.contract import EventRow, StoredDispatch
 from tests.simulation.facts import FINAL, GIVEN, Connection, Facts, JobFacts
 from tests.simulation.network import Link
+from tests.simulation.rule_oracle import subject_of
 from tests.simulation.scenario import PROJECT
 from tests.simulation.trace import Watcher
 
@@ -43,6 +60,14 @@ if TYPE_CHECKING:
     from tests.simulation.processes import WorkerProcess
     from tests.simulation.simulator import World
 
+# What has an answer.
+CALLS = (
+    DispatchRequested,
+    DispatchDeletionRequested,
+    RoomEventReported,
+    RuleApplyRequested,
+    RuleDeletionRequested,
+)
 # What a steady server needs for anything that waits for nobody: a few commits.
 PROMPT: Nanoseconds = 1500 * MILLISECOND
 # A free worker is found for a waiting job within this: its next status at the latest.
@@ -87,7 +112,8 @@ class AcknowledgedIsKept(Checker):
         if isinstance(message, Reply) and message.outcome in (Outcome.CREATED, Outcome.EXISTED):
             stored = self.stored_dispatch(message.dispatch_id)
             if stored is not None:  # else it was acknowledged too early: another's business
-                jobs = frozenset(job.job.id for job in stored.jobs)
+                # Those of whoever comes into the room later have an order.
+                jobs = frozenset(job.job.id for job in stored.jobs if not job.job.order)
                 self._acknowledged.setdefault(message.dispatch_id, jobs)
 
     def started(self, incarnation: int) -> None:
@@ -99,7 +125,7 @@ class AcknowledgedIsKept(Checker):
             stored = self.stored_dispatch(dispatch_id)
             if stored is None:
                 self.blame(f"the acknowledged dispatch {dispatch_id} is gone")
-            elif jobs != {job.job.id for job in stored.jobs}:
+            elif jobs != {job.job.id for job in stored.jobs if not job.job.order}:
                 self.blame(f"the dispatch {dispatch_id} has other jobs than when acknowledged")
 
     def finished(self) -> None:
@@ -143,12 +169,23 @@ class OneHolder(Checker):
             facts = self.facts.jobs.get(row.job_id)
             if facts is None:
                 continue
+            if row.trigger is JobTrigger.CLAIMED:
+                self._claimed(facts, row)
             if row.trigger is JobTrigger.CANCELLED and not (
-                facts.results or row.dispatch_id in self.facts.ever_deleted
+                facts.results
+                or row.dispatch_id in self.facts.ever_deleted
+                or self._is_over(facts, row.dispatch_id)
             ):
                 self.blame(f"{row.job_id} is cancelled, and nobody called it off")
-            by_report = row.trigger in (JobTrigger.SUCCEEDED, JobTrigger.RETRIED) or (
-                row.trigger is JobTrigger.FAILED and not row.error.startswith("its worker")
+            by_evidence = row.trigger in (JobTrigger.SUCCEEDED, JobTrigger.LEFT)
+            if by_evidence and row.epoch in facts.left_cleanly:
+                continue
+            if row.trigger is JobTrigger.LEFT:
+                self.blame(f"{row.job_id} is told to have left, and its agent did not")
+            by_report = (
+                row.trigger is JobTrigger.SUCCEEDED
+                or (row.trigger is JobTrigger.RETRIED and not self._was_lost(facts, row))
+                or (row.trigger is JobTrigger.FAILED and not row.error.startswith("its worker"))
             )
             if by_report:
                 epoch = row.epoch - (row.trigger is JobTrigger.RETRIED)
@@ -158,6 +195,51 @@ class OneHolder(Checker):
                         f"{row.job_id} is {row.trigger.value} at epoch {epoch}, and nobody who"
                         f" held it said so; heard, by epoch and worker: {heard}"
                     )
+
+    def _claimed(self, facts: JobFacts, row: EventRow) -> None:
+        """Nobody takes a job from a holder that lives and can be heard."""
+        before = facts.rows[facts.rows.index(row) - 1]
+        world = self.world
+        if before.phase not in GIVEN or before.worker_id == row.worker_id or world.scenario.stalls:
+            return
+        connection = self.facts.connections.get(before.worker_id)
+        window = world.policy.takeover_silence + SECOND
+        if (
+            connection is not None
+            and connection.link.is_whole
+            and connection.link.process.is_alive
+            and connection.link.process.hung_until < self.now - window
+            and self.now - connection.registered_at > window
+            and world.server.is_steady(window)
+        ):
+            self.blame(f"{row.job_id} is taken from {connection.link}, which lives")
+
+    def _was_lost(self, facts: JobFacts, row: EventRow) -> bool:
+        """Had its worker been away for long enough, when it was tried again?"""
+        before = facts.rows[facts.rows.index(row) - 1]
+        return before.phase is JobPhase.ORPHANED
+
+    def _is_over(self, facts: JobFacts, dispatch_id: str) -> bool:
+        """Is whatever it was made for over: its room, its participant, its rule, its agent's type?"""
+        world, job = self.world, facts.job
+        if world.sfu is None:
+            return False
+        if dispatch_id and (
+            job.room in world.sfu.names_over
+            or (job.lane.job_type is JobType.ROOM and job.lane.agent_name in self.facts.roomless)
+        ):
+            return True
+        if not job.order:
+            return False
+        subject = subject_of(job)
+        return (
+            subject.room_sid in world.sfu.over
+            or (subject.room_sid, subject.identity) in world.sfu.left
+            or (
+                world.rule_callers is not None
+                and job.order.removeprefix("rule:") in world.rule_callers.revoked
+            )
+        )
 
     def _may_count(
         self, facts: JobFacts, epoch: int, true_epoch: int, worker_id: str, honest: bool
@@ -239,7 +321,10 @@ class ConfigKept(Checker):
     def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
         """So does the store."""
         for row in rows:
-            self._look(row.job_id)
+            if row.trigger is JobTrigger.CREATED:
+                self._look(row.job_id)
+            elif row.attempt > 1:
+                self._tried_again(row)
 
     def finished(self) -> None:
         """To the end."""
@@ -249,6 +334,13 @@ class ConfigKept(Checker):
             stored = self.stored_dispatch(asked.id)
             if stored is not None and stored.dispatch.config != asked.config:
                 self.blame(f"the dispatch {asked.id} is not what was asked")
+
+    def _tried_again(self, row: EventRow) -> None:
+        facts, tries = self.facts.jobs.get(row.job_id), self.world.policy.attempts_max
+        if facts is not None and facts.job.restart_policy is RestartPolicy.NEVER:
+            self.blame(f"{row.job_id} is tried again, and was never to be")
+        if row.attempt > tries:
+            self.blame(f"{row.job_id} is at attempt {row.attempt} of {tries}")
 
     def _lanes(self, link: Link) -> frozenset[Lane]:
         connection = self.facts.connections.get(link.worker_id)
@@ -276,11 +368,18 @@ class EndedStaysEnded(Checker):
             if row.job_id in self._ended:
                 self.blame(f"{row.job_id} had ended, and is {row.trigger.value}")
             if row.phase.is_ended:
-                stored = self.world.database.get_job(PROJECT, row.job_id)
-                self._ended[row.job_id] = stored and stored.state
+                facts = self.facts.jobs.get(row.job_id)
+                self._ended[row.job_id] = facts and facts.state
+
+    def started(self, incarnation: int) -> None:
+        """Nor does a restart change it."""
+        self.finished()
+
+    def finished(self) -> None:
+        """It stays as it is to the end."""
         for job_id, state in self._ended.items():
             stored = self.world.database.get_job(PROJECT, job_id)
-            if stored is None or stored.state != state:
+            if state is not None and (stored is None or stored.state != state):
                 self.blame(f"the ended state of {job_id} has changed")
 
 
@@ -293,6 +392,8 @@ class PromisesAreDurable(Checker):
         super().__init__(world, facts)
         # final reports by (worker id, sequence), until confirmed
         self._reports: dict[tuple[str, int], JobReported] = {}
+        # names of rules
+        self._rules: set[str] = set()
 
     def heard(self, event: Event, link: Link | None, true_epoch: int) -> None:
         """Remember what a receipt will be for."""
@@ -332,7 +433,18 @@ class PromisesAreDurable(Checker):
             case _:
                 pass
 
+    def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
+        """Remember which rules are durable."""
+        for request in batch:
+            if isinstance(request, PutNote) and request.note.kind is NoteKind.RULE:
+                self._rules.add(request.note.key)
+            elif isinstance(request, DropNotes) and request.kind is NoteKind.RULE:
+                self._rules.discard(request.key or "")
+
     def _acknowledged(self, reply: Reply) -> None:
+        if not reply.dispatch_id:
+            self._acknowledged_rule(reply)
+            return
         stored = self.stored_dispatch(reply.dispatch_id)
         if reply.outcome in (Outcome.CREATED, Outcome.EXISTED):
             if stored is None or not stored.jobs:
@@ -341,6 +453,16 @@ class PromisesAreDurable(Checker):
             stored is None or not stored.dispatch.deletion_requested_at
         ):
             self.blame(f"the deletion of {reply.dispatch_id} is acknowledged before it is durable")
+
+    def _acknowledged_rule(self, reply: Reply) -> None:
+        callers = self.world.rule_callers
+        name = callers.name_of(reply.request) if callers is not None else None
+        if name is None:
+            return
+        if reply.outcome in (Outcome.CREATED, Outcome.CHANGED) and name not in self._rules:
+            self.blame(f"rule {name} is acknowledged before it is durable")
+        if reply.outcome is Outcome.DELETED and name in self._rules:
+            self.blame(f"the deletion of rule {name} is acknowledged before it is durable")
 
     def _last(self, job_id: str) -> EventRow | None:
         facts = self.facts.jobs.get(job_id)
@@ -420,9 +542,8 @@ class FreeWorkersAreAsked(Checker):
         if not free or not self.world.server.is_steady(OFFERED_WITHIN):
             return
         asked = {job_id for connection in connections.values() for job_id in connection.offers}
-        for job_id, facts in self.facts.jobs.items():
-            last = facts.last
-            if last is None or last.phase is not JobPhase.QUEUED or job_id in asked:
+        for job_id, facts in self.facts.open.items():
+            if facts.rows[-1].phase is not JobPhase.QUEUED or job_id in asked:
                 continue
             if self.now - max(facts.queued_at, facts.offered_at) < OFFERED_WITHIN:
                 continue
@@ -484,7 +605,7 @@ class DeadlinesFire(Checker):
 
     def heard(self, event: Event, link: Link | None, true_epoch: int) -> None:
         """Remember what is owed."""
-        if isinstance(event, (DispatchRequested, DispatchDeletionRequested)):
+        if isinstance(event, CALLS):
             self._calls[event.request] = self.now
         if link is None or link.worker_id not in self.facts.connections:
             return
@@ -520,7 +641,7 @@ class DeadlinesFire(Checker):
         steady = server.steady_since + PROMPT
         for hand in server.engine.jobs.values():
             if hand.phase is JobPhase.OFFERED and self._is_past(
-                max(hand.offered_at + policy.offer_timeout + PROMPT, steady)
+                max(server.local(hand.offered_at) + policy.offer_timeout + PROMPT, steady)
             ):
                 self.blame(f"the offer of {hand.id} has lasted since {hand.offered_at / 1e9:.3f}")
         self._probe_jobs(steady)
@@ -541,24 +662,22 @@ class DeadlinesFire(Checker):
         return self.now > when
 
     def _probe_jobs(self, steady: Nanoseconds) -> None:
-        policy = self.world.policy
-        for job_id, facts in self.facts.jobs.items():
-            last = facts.last
-            if last is None or last.phase.is_ended or last.phase in GIVEN:
+        policy, server = self.world.policy, self.world.server
+        for job_id, facts in self.facts.open.items():
+            phase, state = facts.rows[-1].phase, facts.state
+            if phase in GIVEN or state is None:
                 continue
-            stored = self.world.database.get_job(PROJECT, job_id)
-            assert stored is not None
-            until = stored.state.until
-            if last.phase in (JobPhase.QUEUED, JobPhase.OFFERED):
+            until = server.local(state.until)
+            if phase in (JobPhase.QUEUED, JobPhase.OFFERED):
                 # It may be in an offer, made just before its time ran out.
                 until += policy.offer_timeout
-            elif last.phase is JobPhase.ORPHANED:
+            elif phase is JobPhase.ORPHANED:
                 # After a restart the grace time begins anew.
-                until = max(until, self._started_at + stored.state.grace)
-            if not stored.state.until:
-                self.blame(f"{job_id} is {last.phase.value} without a deadline")
+                until = max(until, self._started_at + state.grace)
+            if not state.until:
+                self.blame(f"{job_id} is {phase.value} without a deadline")
             elif self._is_past(max(until + PROMPT, steady)):
-                self.blame(f"{job_id} has been {last.phase.value} past its deadline")
+                self.blame(f"{job_id} has been {phase.value} past its deadline")
 
     def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
         """Nor does a deadline fire early."""
@@ -574,8 +693,7 @@ class DeadlinesFire(Checker):
 
     def _was_queued_before(self, facts: JobFacts) -> bool:
         # The time is counted from when it was decided; it was durable up to a commit later.
-        stored = self.world.database.get_job(PROJECT, facts.job.id)
-        return stored is not None and stored.state.until <= self.now
+        return facts.state is not None and facts.state.until <= self.world.server.now
 
     def finished(self) -> None:
         """Every deletion has come to its end."""
@@ -587,7 +705,7 @@ class DeadlinesFire(Checker):
                 self.blame(f"the deletion of {dispatch_id} is not finished")
 
 
-CHECKERS: tuple[type[Checker], ...] = (
+INVARIANTS: tuple[type[Checker], ...] = (
     AcknowledgedIsKept,
     OneHolder,
     CapKept,

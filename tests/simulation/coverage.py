@@ -15,19 +15,8 @@ from typing import Any, TypeVar
 
 from dispatcher.core.board import DeadlineKind
 from dispatcher.core.engine import Engine
-from dispatcher.core.lifecycle import JOB_MOVES, WORKER_MOVES, JobTrigger
+from dispatcher.core.lifecycle import JOB_MOVES, WORKER_MOVES
 from dispatcher.core.policy import Policy
-
-# No rooms are simulated here: `room_replay` and the core's chaos test are about those.
-OF_ROOMS = frozenset(
-    {
-        JobTrigger.LEFT,
-        DeadlineKind.SWEEP,
-        DeadlineKind.SUCCESSION,
-        DeadlineKind.OVER,
-        DeadlineKind.PARTING,
-    }
-)
 
 Phase = TypeVar("Phase", bound=Enum)
 Trigger = TypeVar("Trigger", bound=Enum)
@@ -40,6 +29,17 @@ class Coverage:
     moves: set[tuple[Enum, Enum]] = field(default_factory=set)
     deadlines: set[DeadlineKind] = field(default_factory=set)
 
+    def add(self, other: Coverage) -> None:
+        """Take in what others went through."""
+        self.moves |= other.moves
+        self.deadlines |= other.deadlines
+
+    @property
+    def entries(self) -> int:
+        """How many entries there are."""
+        jobs = sum(len(moves) for moves in JOB_MOVES.values())
+        return jobs + sum(len(moves) for moves in WORKER_MOVES.values()) + len(DeadlineKind)
+
     @property
     def missed(self) -> list[str]:
         """Whatever never occurred, in words."""
@@ -50,8 +50,8 @@ class Coverage:
         return [
             f"{phase} on {trigger}"
             for phase, trigger in entries
-            if (phase, trigger) not in self.moves and trigger not in OF_ROOMS
-        ] + [str(kind) for kind in set(DeadlineKind) - OF_ROOMS - self.deadlines]
+            if (phase, trigger) not in self.moves
+        ] + [f"deadline {kind}" for kind in DeadlineKind if kind not in self.deadlines]
 
 
 class WatchedMoves(dict[Trigger, Phase]):

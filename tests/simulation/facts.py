@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dispatcher.core.effects import (
+    CreateJob,
     DropWorker,
     Message,
     Outcome,
@@ -34,14 +35,17 @@ from dispatcher.core.events import (
     JobsMigrated,
     OfferAnswered,
     Registration,
+    RoomEventReported,
     WorkerDisconnected,
     WorkerRegistered,
     WorkerReported,
 )
-from dispatcher.core.jobs import Job, JobStatus, Lane, Nanoseconds
+from dispatcher.core.jobs import Job, JobState, JobStatus, JobType, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.room_events import DisconnectReason, RoomEventKind
 from dispatcher.store.contract import EventRow
 from tests.simulation.network import Link
+from tests.simulation.scenario import PROJECT
 from tests.simulation.trace import Watcher
 
 if TYPE_CHECKING:
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
 
 FINAL = frozenset({JobStatus.SUCCESS, JobStatus.FAILED, JobStatus.CANCELLED})
 GIVEN = frozenset({JobPhase.ASSIGNED, JobPhase.RUNNING})
+# An agent that leaves so is done.
+CLEAN = frozenset({DisconnectReason.CLIENT_INITIATED, DisconnectReason.PARTICIPANT_REMOVED})
 
 
 @dataclass(slots=True, eq=False)
@@ -77,11 +83,15 @@ class JobFacts:
 
     job: Job
     rows: list[EventRow] = field(default_factory=list)
+    # its last durable state
+    state: JobState | None = None
     queued_at: Nanoseconds = 0
     # when it was last certain that somebody was being asked
     offered_at: Nanoseconds = 0
     # final reports that were heard: (epoch of the run that they are about, worker id, honest)
     results: list[tuple[int, str, bool]] = field(default_factory=list)
+    # epochs of runs whose agent was heard to have left as one that is done
+    left_cleanly: set[int] = field(default_factory=set)
     # epochs -> processes by name that were sent an assignment
     assigned: dict[int, set[str]] = field(default_factory=dict)
     # workers whose end of it, or hand-over, was heard since it was last given to one
@@ -105,6 +115,9 @@ class Facts(Watcher):
     def __init__(self, world: World) -> None:
         self._world = world
         self.jobs: dict[str, JobFacts] = {}
+        # those that are durable and have not ended, and those that a worker has of them
+        self.open: dict[str, JobFacts] = {}
+        self._given: dict[str, JobFacts] = {}
         self.connections: dict[str, Connection] = {}
         # dispatches whose deletion this server process was asked for, and any
         self.deletions_heard: set[str] = set()
@@ -115,6 +128,9 @@ class Facts(Watcher):
         # connections of workers that say nothing of who they are
         self.stock_ids: set[str] = set()
         self.running: dict[tuple[str, int], list[str]] = {}
+        # job types that workers of an agent have named, and agents that once had named none of rooms
+        self._types: dict[str, set[JobType]] = {}
+        self.roomless: set[str] = set()
 
     @property
     def now(self) -> Nanoseconds:
@@ -122,13 +138,14 @@ class Facts(Watcher):
         return self._world.timeline.now
 
     def jobs_given_to(self, worker_id: str) -> list[str]:
-        """Jobs that the worker durably holds, or has been sent, and whose end nobody has told."""
+        """Jobs that the worker durably holds, or has been sent, and whose end nobody has told.
+
+        (The end of a job that is an agent's leaving is told to all: it may count, or not.)
+        """
         return [
             job_id
-            for job_id, facts in self.jobs.items()
-            if (last := facts.last) is not None
-            and (last.phase in GIVEN or facts.is_sent_ahead)
-            and last.worker_id == worker_id
+            for job_id, facts in self._given.items()
+            if (last := facts.rows[-1]).worker_id == worker_id
             and worker_id not in facts.ended_by
             and last.dispatch_id not in self.deletions_heard
         ]
@@ -190,11 +207,29 @@ class Facts(Watcher):
         elif isinstance(event, DispatchDeletionRequested):
             self.deletions_heard.add(event.dispatch_id)
             self.ever_deleted.add(event.dispatch_id)
+        elif isinstance(event, RoomEventReported):
+            told = event.event
+            if told.kind is RoomEventKind.PARTICIPANT_LEFT and told.participant is not None:
+                self._agent_left(told.participant.identity, told.participant.sid, told.reason)
+
+    def _agent_left(self, identity: str, sid: str, reason: DisconnectReason) -> None:
+        facts = self.jobs.get(identity.removeprefix("agent-"))
+        sfu = self._world.sfu
+        if facts is None or sfu is None:
+            return
+        if reason in CLEAN:
+            facts.left_cleanly.add(sfu.epochs[sid])
+        if facts.last is not None:
+            facts.ended_by.add(facts.last.worker_id)
 
     def _registered(self, event: WorkerRegistered, link: Link) -> None:
         said = event.registration
         if not said.instance_id:
             self.stock_ids.add(event.worker_id)
+        types = self._types.setdefault(said.agent_name, set())
+        types.update(said.types)
+        if JobType.ROOM not in types:
+            self.roomless.add(said.agent_name)
         capacities = [said.capacity, self._world.policy.agent(said.agent_name).capacity]
         self.connections[event.worker_id] = Connection(
             link=link,
@@ -236,6 +271,8 @@ class Facts(Watcher):
                         self.lapse(other, message.job.id)
                 connection.offers[message.job.id] = self.now
                 facts = self.jobs.get(message.job.id)
+                if facts is None and message.job.order:  # of a rule: nobody asked for it by its id
+                    facts = self.jobs[message.job.id] = JobFacts(message.job)
                 if facts is not None:
                     facts.offered_at = self.now
             case SendAssignment():
@@ -243,6 +280,7 @@ class Facts(Watcher):
                 if facts is not None:
                     holders = facts.assigned.setdefault(message.state.epoch, set())
                     holders.add(link.process.name)
+                    self._sort(facts)
             case DropWorker():
                 self._gone(connection)
             case SendTermination():
@@ -277,6 +315,9 @@ class Facts(Watcher):
 
     def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
         """Remember what is durable."""
+        for request in batch:
+            if isinstance(request, CreateJob) and request.job.order:
+                self.jobs.setdefault(request.job.id, JobFacts(request.job))
         for row in rows:
             facts = self.jobs.get(row.job_id)
             if facts is not None:
@@ -289,6 +330,23 @@ class Facts(Watcher):
                 facts.rows.append(row)
                 if row.phase is JobPhase.QUEUED:
                     facts.queued_at = self.now
+                self._sort(facts)
+        for job_id in dict.fromkeys(row.job_id for row in rows):
+            facts = self.jobs.get(job_id)
+            stored = self._world.database.get_job(PROJECT, job_id)
+            if facts is not None and stored is not None:
+                facts.state = stored.state
+
+    def _sort(self, facts: JobFacts) -> None:
+        last, job_id = facts.last, facts.job.id
+        if last is None or last.phase.is_ended:
+            self.open.pop(job_id, None)
+        else:
+            self.open[job_id] = facts
+        if last is not None and (last.phase in GIVEN or facts.is_sent_ahead):
+            self._given[job_id] = facts
+        else:
+            self._given.pop(job_id, None)
 
     def probe(self) -> None:
         """Offers that were not answered in time are over."""

@@ -2,7 +2,8 @@
 
 A connection keeps the order of each direction; nothing is ordered between two connections. When it
 breaks, what is on its way is lost, each side notices at a time of its own, and what is written
-until then is lost as well.
+until then is lost as well. One direction alone may break: nobody is told before somebody misses
+an answer.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Link:
         "_last_to_worker",
         "_world",
         "is_cut",
+        "is_deaf_at_server",
+        "is_deaf_at_worker",
         "is_open_at_server",
         "is_open_at_worker",
         "process",
@@ -42,6 +45,9 @@ class Link:
         self.worker_id = worker_id
         # nothing passes any more, whatever the two sides believe
         self.is_cut = False
+        # nothing passes any more in this direction
+        self.is_deaf_at_server = False
+        self.is_deaf_at_worker = False
         # what each side believes
         self.is_open_at_server = True
         self.is_open_at_worker = True
@@ -55,7 +61,11 @@ class Link:
     @property
     def is_whole(self) -> bool:
         """Do both sides believe in it, and are they right?"""
-        return self.is_open_at_server and self.is_open_at_worker and not self.is_cut
+        return (
+            self.is_open_at_server
+            and self.is_open_at_worker
+            and not (self.is_cut or self.is_deaf_at_server or self.is_deaf_at_worker)
+        )
 
     # --- frames ---
 
@@ -76,11 +86,11 @@ class Link:
             timeline.at(arrives, self._worker_hears, message)
 
     def _server_hears(self, frame: Frame, true_epoch: int) -> None:
-        if self.is_open_at_server and not self.is_cut:
+        if self.is_open_at_server and not (self.is_cut or self.is_deaf_at_server):
             self._world.server.hear(self, frame, true_epoch)
 
     def _worker_hears(self, message: Message) -> None:
-        if self.is_open_at_worker and not self.is_cut:
+        if self.is_open_at_worker and not (self.is_cut or self.is_deaf_at_worker):
             self.process.wake(self.process.receive, self, message)
 
     # --- its end ---
@@ -90,6 +100,14 @@ class Link:
         self.is_cut = True
         self._world.timeline.after(server_notices, self.server_notices)
         self._world.timeline.after(worker_notices, self.worker_notices)
+
+    def break_one_way(self, *, to_server: bool, noticed: Nanoseconds) -> None:
+        """Break one direction; whoever misses an answer first gives it up after this time."""
+        if to_server:
+            self.is_deaf_at_server = True
+        else:
+            self.is_deaf_at_worker = True
+        self._world.timeline.after(noticed, self.cut, 0, 0)
 
     def close_by_worker(self) -> None:
         """The worker closes it in good order: what it wrote before arrives before."""
@@ -108,7 +126,6 @@ class Link:
     def server_notices(self) -> None:
         """The server learns that it is over."""
         if self.is_open_at_server:
-            self.is_open_at_server = False
             self._world.server.lost(self)
 
     def worker_notices(self) -> None:

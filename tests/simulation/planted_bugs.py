@@ -1,7 +1,8 @@
 """Bugs on purpose, each of which breaks one invariant: they prove the checkers.
 
-A bug is a subclass of the real engine, group commit or store in memory, or alters what goes into
-it or comes out of it. Nothing of the source is patched.
+A bug is a subclass of the real engine, of one of its parts, of group commit or of the store in
+memory, or alters what goes into it or comes out of it. Nothing of the source is patched. Those inside
+the engine's parts are in `planted_parts`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,22 @@ from dispatcher.core.events import (
 from dispatcher.core.jobs import JobState, JobStatus, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.policy import Policy
+from tests.simulation.facts import GIVEN
+from tests.simulation.planted_parts import (
+    BelievesReplacedAgents,
+    ForgetsDeletions,
+    ForgetsLimits,
+    HearsOfNoLoss,
+    IgnoresWhatIsFull,
+    JudgesNobodyUnknown,
+    KeepsTheEpoch,
+    LetsPongsLose,
+    LosesHandedOver,
+    MakesAnotherEachTime,
+    TriesForEver,
+    WaitsForWhoLeft,
+    with_part,
+)
 from tests.simulation.simulator import Parts
 from tests.support.memory_store import MemoryDatabase
 
@@ -69,7 +86,7 @@ class ForgetsAHeldJob(AlteredEngine):
     def heard(self, event: Event) -> Event:
         """Leave the first one out."""
         if isinstance(event, StoreRecovered):
-            given = [job for job in event.held if job.state.phase is not JobPhase.ORPHANED]
+            given = [job for job in event.held if job.state.phase in GIVEN]
             return replace(event, held=tuple(job for job in event.held if job not in given[:1]))
         return event
 
@@ -204,8 +221,8 @@ class EagerCommit(GroupCommit):
 
     __slots__ = ("_kind",)
 
-    def __init__(self, batch_max: int, kind: type[Message]) -> None:
-        super().__init__(batch_max)
+    def __init__(self, batch_max: int, unhurried_max: int, kind: type[Message]) -> None:
+        super().__init__(batch_max, unhurried_max)
         self._kind = kind
 
     def add(self, effects: Iterable[Effect]) -> list[Message]:
@@ -228,6 +245,26 @@ class ForgetfulCommit(GroupCommit):
             if self._released % 5 or not isinstance(message, SendStatusReceipt):
                 kept.append(message)
         return kept
+
+
+class SplittingCommit(GroupCommit):
+    """What belongs together is committed one by one."""
+
+    def add(self, effects: Iterable[Effect]) -> list[Message]:
+        """Take each effect for a turn of its own."""
+        messages: list[Message] = []
+        for effect in effects:
+            messages += super().add([effect])
+        return messages
+
+
+class DroppingCommit(GroupCommit):
+    """A batch that could not be committed is taken for one that was."""
+
+    def failed(self) -> None:
+        """Forget it."""
+        self._underway.clear()
+        super().failed()
 
 
 class CredulousCommit(GroupCommit):
@@ -268,16 +305,19 @@ class _DeafEngine(Engine):
 
 def eager(kind: type[Message]) -> Parts:
     """Release this kind of message too early."""
-    return Parts(commits=lambda batch_max: EagerCommit(batch_max, kind))
+    return Parts(
+        commits=lambda batch_max, unhurried_max: EagerCommit(batch_max, unhurried_max, kind)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PlantedBug:
-    """A bug, and the checker that has to find it."""
+    """A bug, and the checker that has to find it. `others` may be first to."""
 
     name: str
     checker: str
     parts: Parts
+    others: frozenset[str] = frozenset()
 
 
 PLANTED: Sequence[PlantedBug] = (
@@ -315,4 +355,60 @@ PLANTED: Sequence[PlantedBug] = (
         "deadlines fire",
         Parts(engine=deaf_to(DeadlineKind.TAKEOVER)),
     ),
+    PlantedBug("hears no sweep", "rules are kept", Parts(engine=deaf_to(DeadlineKind.SWEEP))),
+    PlantedBug(
+        "splits turns",
+        "rules are kept",
+        Parts(commits=SplittingCommit),
+        others=frozenset({"one holder"}),
+    ),
+    PlantedBug("drops what failed", "promises are durable", Parts(commits=DroppingCommit)),
+    PlantedBug("keeps the epoch", "one holder", Parts(engine=with_part(KeepsTheEpoch))),
+    PlantedBug("tries for ever", "config kept", Parts(engine=with_part(TriesForEver))),
+    PlantedBug(
+        "loses what is handed over",
+        "free workers are asked",
+        Parts(engine=with_part(LosesHandedOver)),
+    ),
+    PlantedBug("ignores what is full", "cap kept", Parts(engine=with_part(IgnoresWhatIsFull))),
+    PlantedBug("lets pongs lose", "one holder", Parts(engine=with_part(LetsPongsLose))),
+    PlantedBug(
+        "judges nobody unknown", "deadlines fire", Parts(engine=with_part(JudgesNobodyUnknown))
+    ),
+    PlantedBug(
+        "hears of no loss",
+        "acknowledged is kept",
+        Parts(engine=with_part(HearsOfNoLoss)),
+        others=frozenset({"free workers are asked", "deadlines fire"}),
+    ),
+    PlantedBug("forgets deletions", "deadlines fire", Parts(engine=ForgetsDeletions)),
+    PlantedBug(
+        "believes replaced agents", "one holder", Parts(engine=with_part(BelievesReplacedAgents))
+    ),
+    PlantedBug("forgets its limits", "rules are kept", Parts(engine=with_part(ForgetsLimits))),
+    PlantedBug(
+        "makes another each time",
+        "rules are kept",
+        Parts(engine=with_part(MakesAnotherEachTime)),
+    ),
+    PlantedBug("waits for who left", "rules are kept", Parts(engine=with_part(WaitsForWhoLeft))),
+)
+
+# Those that are inside a part of the engine or of its commits, not in what it is told or says.
+IN_PARTS = frozenset(
+    {
+        "splits turns",
+        "drops what failed",
+        "keeps the epoch",
+        "tries for ever",
+        "loses what is handed over",
+        "ignores what is full",
+        "lets pongs lose",
+        "judges nobody unknown",
+        "hears of no loss",
+        "believes replaced agents",
+        "forgets its limits",
+        "makes another each time",
+        "waits for who left",
+    }
 )

@@ -1,12 +1,13 @@
 """What every simulated worker process does: it lives, connects, hangs, loses its connection, dies.
 
-A process runs `Execution`s: what really runs there, whatever anybody believes. What it says and
-when is left to its kind: `stock_worker`, `sdk_worker`, `hostile_worker`.
+A process runs `Execution`s: what really runs there, whatever anybody believes. Each has an agent,
+which is seen in its room if there is one. What the process says and when is left to its kind: `stock_worker`, `node_worker`, `sdk_worker`, `hostile_worker`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dispatcher.core.effects import (
@@ -29,6 +30,7 @@ from dispatcher.core.events import (
     WorkerRegistered,
 )
 from dispatcher.core.jobs import MILLISECOND, SECOND, Job, JobStatus, Nanoseconds
+from dispatcher.core.room_events import DisconnectReason
 from tests.simulation.network import Frame, Link
 from tests.simulation.scenario import Temper
 from tests.simulation.timeline import Action
@@ -49,6 +51,8 @@ class Execution:
     is_launched: bool = False
     is_over: bool = False
     is_stopping: bool = False
+    # goes on until it is told to stop
+    is_endless: bool = False
 
 
 class WorkerProcess:
@@ -56,6 +60,8 @@ class WorkerProcess:
 
     # may a checker count on it?
     is_honest = True
+    # does it say again on a new connection what it said on the one before?
+    doubles = False
 
     def __init__(self, world: World, name: str, registration: Registration, temper: Temper) -> None:
         self.world = world
@@ -69,6 +75,9 @@ class WorkerProcess:
         self.is_registered = False
         # tries to connect since the last registration
         self.failures = 0
+        # frames of this connection, and of the last one, that may have been lost with it
+        self.said_lately: deque[tuple[Frame, int]] = deque(maxlen=3)
+        self._in_doubt: list[tuple[Frame, int]] = []
         # what runs here, by job id; a stock worker may run one job twice
         self.executions: dict[str, list[Execution]] = {}
 
@@ -106,6 +115,7 @@ class WorkerProcess:
             return
         self.link = link = Link(self.world, self, self.world.new_id("AW"))
         self.is_registered = False
+        self.said_lately.clear()
         self.world.server.accept(link)
         registration = self.registration
         link.say(lambda worker_id: WorkerRegistered(worker_id, registration))
@@ -120,6 +130,7 @@ class WorkerProcess:
             self.link = None
             self.is_registered = False
             self.failures = 0
+            self._in_doubt = list(self.said_lately)
             if not self.is_draining or self.executions:
                 self.after(self.think(0, 5 * MILLISECOND), self.connect)
 
@@ -127,12 +138,21 @@ class WorkerProcess:
         """Write a frame, if there is a connection to write it on."""
         if self.link is not None and self.is_registered:
             self.link.say(frame, true_epoch)
+            if self.doubles:
+                self.said_lately.append((frame, true_epoch))
+
+    def say_again(self) -> None:
+        """On a new connection, say what was said last on the one before: it may have been lost."""
+        in_doubt, self._in_doubt = self._in_doubt, []
+        for frame, true_epoch in in_doubt:
+            if self.world.random.random() < self.world.scenario.doubles:
+                self.say(frame, true_epoch)
 
     def die(self, server_notices: Nanoseconds) -> None:
         """The whole process is killed, and all that runs in it."""
         for executions in list(self.executions.values()):
             for execution in list(executions):
-                self.end(execution)
+                self.end(execution, DisconnectReason.CONNECTION_TIMEOUT)
         self.is_alive = False
         if self.link is not None:
             self.link.cut(server_notices, 0)
@@ -194,8 +214,9 @@ class WorkerProcess:
         self.say(lambda worker_id: OfferAnswered(worker_id, job_id, answer, Acceptance()))
 
     def simulate_job(self, job: Job) -> None:
-        """Ask for a job for itself."""
-        self.say(lambda worker_id: JobSimulated(worker_id, job))
+        """Ask for a job for itself; the server names it when it hears of it."""
+        world = self.world
+        self.say(lambda id_: JobSimulated(id_, replace(job, id=world.new_id("AJ"))))
 
     # --- running ---
 
@@ -207,37 +228,53 @@ class WorkerProcess:
     def begin(self, assignment: SendAssignment) -> Execution:
         """Start to run a job, for a random time."""
         execution = Execution(assignment.job, assignment.state.epoch)
+        execution.is_endless = self.world.is_endless(execution.job)
         self.executions.setdefault(execution.job.id, []).append(execution)
         self.world.trace.began(self, execution.job.id, execution.epoch)
         temper, random = self.temper, self.world.random
         launch = self.think(0, temper.launch_max)
-        self.after(launch, self.launched, execution)
+        identity = assignment.state.participant_identity
+        self.after(launch, self.launched, execution, identity)
         status = JobStatus.SUCCESS
         if random.random() < temper.fails:
             status = JobStatus.FAILED
         lasts = launch + self.think(0, temper.run_max)
         if status is JobStatus.FAILED and random.random() < 0.3:
             lasts = launch // 2  # it dies before it is up
-        self.after(lasts, self.finished, execution, status)
+        if not execution.is_endless or status is JobStatus.FAILED:
+            self.after(lasts, self.finished, execution, status)
         return execution
 
-    def launched(self, execution: Execution) -> None:
-        """The job is up."""
+    def launched(self, execution: Execution, identity: str) -> None:
+        """The job is up, and its agent goes into its room."""
         if not execution.is_over:
             execution.is_launched = True
             self.report(execution, JobStatus.RUNNING)
+            sfu = self.world.sfu
+            if sfu is None or not sfu.agent_joins(execution, identity):
+                self.unseen(execution)
+
+    def unseen(self, execution: Execution) -> None:
+        """Nobody will see its agent go."""
 
     def finished(self, execution: Execution, status: JobStatus) -> None:
         """The job is over by itself."""
         if not execution.is_over and not execution.is_stopping:
-            self.end(execution)
+            reason = DisconnectReason.CLIENT_INITIATED
+            if status is JobStatus.FAILED:
+                reason = DisconnectReason.SIGNAL_CLOSE
+            self.end(execution, reason)
             self.report(execution, status)
             if status is JobStatus.FAILED:
                 self.world.callers.job_failed(execution.job)
             self.after_end()
 
-    def end(self, execution: Execution) -> None:
-        """It runs no longer."""
+    def end(
+        self,
+        execution: Execution,
+        reason: DisconnectReason = DisconnectReason.CLIENT_INITIATED,
+    ) -> None:
+        """It runs no longer, and its agent leaves its room for this reason."""
         execution.is_over = True
         job_id = execution.job.id
         executions = self.executions[job_id]
@@ -245,6 +282,14 @@ class WorkerProcess:
         if not executions:
             del self.executions[job_id]
         self.world.trace.ended(self, job_id, execution.epoch)
+        sfu = self.world.sfu
+        if not execution.is_launched:
+            self.unseen(execution)
+        elif sfu is not None:
+            delay = 0
+            if reason is DisconnectReason.CONNECTION_TIMEOUT:  # which the SFU notices in a while
+                delay = int(self.world.random.random() * 5 * SECOND)
+            self.world.timeline.after(delay, sfu.agent_leaves, execution, reason)
 
     def report(self, execution: Execution, status: JobStatus) -> None:
         """Tell what became of a job."""

@@ -1,12 +1,14 @@
 """What a seed stands for: how fast and how bad the network, the store, the workers and callers are.
 
-Everything is drawn from the seed's random numbers. Each scenario is bad in a few ways and good in
-the others, so that every fault is met alone as well as among others. After `active_time` all
-faults heal: what then does not end well was not the world's fault.
+Everything is drawn from the seed's random numbers. It is swarm testing (Groce and others, 2012): a
+seed has a few kinds of faults and none of the others, so that every kind is met alone as well as
+among others, and often. `Scenario.mix` is what it drew, in words. After `active_time` all faults
+heal: what then does not end well was not the world's fault.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -14,14 +16,18 @@ from random import Random
 from dispatcher.core.events import Registration
 from dispatcher.core.jobs import MILLISECOND, SECOND, JobType, Lane, Nanoseconds, seconds
 from dispatcher.core.policy import AgentPolicy, Policy
+from tests.simulation.sfu_plan import SfuPlan, draw_sfu
 
 PROJECT = "p"
+# How many of all schedules are played on the SQLite store itself: it costs ten times as much.
+ON_SQLITE = 0.01
 
 
 class WorkerKind(Enum):
     """How a worker behaves."""
 
     STOCK = "stock"
+    NODE = "node"
     SDK = "sdk"
     HOSTILE = "hostile"
 
@@ -61,12 +67,20 @@ class FaultKind(Enum):
 
     CRASH = "crash"  # the server process is killed
     RESTART = "restart"  # the server drains, and is stopped
+    ROLLING = "rolling restarts"  # several of those, one soon after the other
+    PAUSE = "server pause"  # the server process is stopped for a while, and goes on (SIGSTOP)
+    SUSPEND = "suspend"  # so is its whole machine, and its steady clock with it
+    CLOCK = "clock"  # the wall clock of the server is set back or ahead by minutes
     CUT = "cut"  # a connection breaks
+    STORM = "storm"  # all connections break at once
     HALF_OPEN = "half open"  # one breaks, the worker knows, and the server does not for long
-    HANG = "hang"  # a worker process does nothing for a while
+    ONE_WAY = "one way"  # one direction of one is dead, and nobody is told for long
+    HANG = "hang"  # a worker process does nothing for a while (SIGSTOP)
     KILL = "kill"  # a worker process is killed
     DRAIN = "drain"  # a worker process drains
-    OUTAGE = "outage"  # the store cannot write for a while
+    FULL = "disk full"  # the store has no space left for a while
+    OUTAGE = "outage"  # the store cannot write for a while, and what it tried may be on the disk
+    LOST_ANSWER = "lost answer"  # a commit fails for good: it was carried out, or it was not
     SIMULATE = "simulate"  # a worker asks for a job for itself
 
 
@@ -93,9 +107,51 @@ class Scenario:
     slow_commits: float
     commit_failures: float
     batch_max: int
+    unhurried_max: int
+    # is it the real SQLite store?
+    on_sqlite: bool
+    # may a worker of ours say again, on its next connection, what it said last on the broken one?
+    doubles: float
     # how long a loss goes unnoticed by those who do not notice it at once
     unnoticed: float
     notice_max: Nanoseconds
+    # rooms and rules; None: there is no SFU
+    sfu: SfuPlan | None
+
+    @property
+    def sets_the_clock(self) -> bool:
+        """Is the wall clock set?"""
+        return any(kind is FaultKind.CLOCK for _, kind in self.faults)
+
+    @property
+    def mix(self) -> str:
+        """What was drawn, in words: what is not named is not there, or as good as it can be."""
+        kinds = Counter(plan.kind.value for plan in self.workers)
+        faults = Counter(kind.value for _, kind in self.faults)
+        stepped = {
+            "repeats": self.repeats,
+            "deletes": self.deletes,
+            "stalls": self.stalls,
+            "slow commits": self.slow_commits,
+            "commit failures": self.commit_failures,
+            "doubles": self.doubles,
+            "unnoticed": self.unnoticed,
+        }
+        policy = self.policy
+        words = [
+            f"agents {', '.join(self.agents)}",
+            "workers " + ", ".join(f"{kind} x{n}" for kind, n in kinds.items()),
+            f"dispatches {len(self.dispatches_at)} in {self.active_time / SECOND:g} s",
+            "faults " + (", ".join(f"{kind} x{n}" for kind, n in faults.items()) or "none"),
+            ", ".join(f"{what} {chance:.2f}" for what, chance in stepped.items() if chance),
+            f"latency {self.latency_max / MILLISECOND:g} ms",
+            f"commit {self.commit_max / MILLISECOND:g} ms, batch {self.batch_max}",
+            f"offer {policy.offer_timeout / SECOND:g} s, grace {policy.grace / SECOND:g} s",
+            f"attempts {policy.attempts_max}, in flight {policy.offers_in_flight_max}",
+            self.sfu.mix if self.sfu is not None else "no rooms",
+            "on SQLite" if self.on_sqlite else "",
+        ]
+        return "; ".join(word for word in words if word)
 
     def commit_time(self, random: Random) -> Nanoseconds:
         """How long one commit takes."""
@@ -156,9 +212,13 @@ def draw_temper(random: Random) -> Temper:
     )
 
 
-def draw_worker(random: Random, kind: WorkerKind, agent: str, number: int) -> Registration:
+def draw_worker(
+    random: Random, kind: WorkerKind, agent: str, number: int, has_rooms: bool
+) -> Registration:
     """What a worker registers."""
-    both = (JobType.ROOM, JobType.PUBLISHER)
+    both: tuple[JobType, ...] = (JobType.ROOM, JobType.PUBLISHER)
+    if has_rooms and random.random() < 0.7:
+        both += (JobType.PARTICIPANT,)
     if kind is WorkerKind.SDK:
         return Registration(
             PROJECT,
@@ -170,50 +230,73 @@ def draw_worker(random: Random, kind: WorkerKind, agent: str, number: int) -> Re
             grace=random.choice((None, 1 * SECOND, 3 * SECOND, 7200 * SECOND)),
             instance_id=f"instance-{number}",
         )
-    type_ = JobType.ROOM if random.random() < 0.8 else JobType.PUBLISHER
+    type_ = JobType.ROOM if random.random() < 0.7 else random.choice(both[1:])
     return Registration(PROJECT, agent, "", "", (type_,))
+
+
+# How often each kind of fault is part of a seed, and how many of it there are at most then.
+FAULTS: dict[FaultKind, tuple[float, int]] = {
+    FaultKind.CRASH: (0.4, 2),
+    FaultKind.RESTART: (0.15, 1),
+    FaultKind.ROLLING: (0.08, 1),
+    FaultKind.PAUSE: (0.12, 2),
+    FaultKind.SUSPEND: (0.06, 1),
+    FaultKind.CLOCK: (0.12, 2),
+    FaultKind.CUT: (0.5, 6),
+    FaultKind.STORM: (0.2, 2),
+    FaultKind.HALF_OPEN: (0.3, 3),
+    FaultKind.ONE_WAY: (0.2, 3),
+    FaultKind.HANG: (0.3, 2),
+    FaultKind.KILL: (0.3, 2),
+    FaultKind.DRAIN: (0.25, 2),
+    FaultKind.FULL: (0.1, 1),
+    FaultKind.OUTAGE: (0.12, 1),
+    FaultKind.LOST_ANSWER: (0.08, 1),
+    FaultKind.SIMULATE: (0.25, 3),
+}
 
 
 def _draw_faults(
     random: Random, active_time: Nanoseconds, times: int
 ) -> tuple[tuple[Nanoseconds, FaultKind], ...]:
-    most = {
-        FaultKind.CRASH: random.choice((0, 0, 1, 2)),
-        FaultKind.RESTART: random.choice((0, 0, 0, 0, 1)),
-        FaultKind.CUT: random.choice((0, 1, 3, 6)),
-        FaultKind.HALF_OPEN: random.choice((0, 0, 1, 3)),
-        FaultKind.HANG: random.choice((0, 0, 1, 2)),
-        FaultKind.KILL: random.choice((0, 0, 1, 2)),
-        FaultKind.DRAIN: random.choice((0, 0, 1)),
-        FaultKind.OUTAGE: random.choice((0, 0, 0, 1)),
-        FaultKind.SIMULATE: random.choice((0, 0, 1, 3)),
-    }
     faults = [
         (int(random.random() * active_time), kind)
-        for kind, n in most.items()
-        for _ in range(n * times)
+        for kind, (chance, most) in FAULTS.items()
+        if random.random() < chance
+        for _ in range(random.randint(1, most) * times)
     ]
     return tuple(sorted(faults, key=lambda fault: fault[0]))
 
 
-def draw_scenario(random: Random) -> Scenario:
-    """Draw one schedule's conditions."""
-    is_big = random.random() < 0.25
-    active_time = random.choice((15, 30) if is_big else (4, 8, 16)) * SECOND
-    agents = ("a",) if random.random() < 0.6 else ("a", "b")
+def _draw_workers(
+    random: Random, agents: tuple[str, ...], active_time: Nanoseconds, most: int, has_rooms: bool
+) -> tuple[WorkerPlan, ...]:
     kinds = [random.choice((WorkerKind.STOCK, WorkerKind.SDK))] * 3
     if random.random() < 0.4:
         kinds = [WorkerKind.STOCK, WorkerKind.SDK]
+    if has_rooms and random.random() < 0.35:  # who never reports is seen in rooms alone
+        kinds.append(WorkerKind.NODE)
     workers: list[WorkerPlan] = []
-    for number in range(random.randint(1, 7 if is_big else 4)):
+    for number in range(random.randint(1, most)):
         kind = random.choice(kinds)
         starts_at = int(random.random() * active_time / 4)
-        registration = draw_worker(random, kind, random.choice(agents), number)
+        registration = draw_worker(random, kind, random.choice(agents), number, has_rooms)
         workers.append(WorkerPlan(kind, registration, draw_temper(random), starts_at))
-    if random.random() < 0.25:
-        registration = draw_worker(random, WorkerKind.HOSTILE, "a", 100)
+    if random.random() < 0.2:
+        registration = draw_worker(random, WorkerKind.HOSTILE, agents[0], 100, has_rooms)
         workers.append(WorkerPlan(WorkerKind.HOSTILE, registration, draw_temper(random), 0))
+    return tuple(workers)
+
+
+def draw_scenario(random: Random) -> Scenario:
+    """Draw one schedule's conditions."""
+    is_big = random.random() < 0.12
+    active_time = random.choice((15, 30) if is_big else (4, 8, 16)) * SECOND
+    agents = ("a",) if random.random() < 0.6 else ("a", "b")
+    sfu = draw_sfu(random, agents, active_time) if random.random() < 0.35 else None
     count = random.randint(10, 40) if is_big else random.randint(1, 10)
+    if sfu is not None:
+        count = random.randint(0, 4)
     if random.random() < 0.3:  # all at once
         burst = random.random() * active_time / 2
         dispatches_at = tuple(int(burst + random.random() * SECOND / 20) for _ in range(count))
@@ -223,7 +306,7 @@ def draw_scenario(random: Random) -> Scenario:
         policy=_draw_policy(random),
         active_time=active_time,
         agents=agents,
-        workers=tuple(workers),
+        workers=_draw_workers(random, agents, active_time, 7 if is_big else 4, sfu is not None),
         faults=_draw_faults(random, active_time, 2 if is_big else 1),
         dispatches_at=tuple(sorted(dispatches_at)),
         repeats=_sometimes(random, 0.5, 0.6),
@@ -234,17 +317,19 @@ def draw_scenario(random: Random) -> Scenario:
         stall_max=3 * SECOND,
         commit_max=random.choice((1, 5, 100)) * MILLISECOND,
         slow_commits=_sometimes(random, 0.2, 0.1),
-        commit_failures=_sometimes(random, 0.15, 0.2),
+        commit_failures=_sometimes(random, 0.1, 0.2),
         batch_max=random.choice((3, 4096)),
+        unhurried_max=random.choice((1, 4, 512)),
+        on_sqlite=random.random() < ON_SQLITE,
+        doubles=_sometimes(random, 0.3, 0.5),
         unnoticed=_sometimes(random, 0.5, 1.0),
         notice_max=20 * SECOND,
+        sfu=sfu,
     )
 
 
 def lanes_of(agents: tuple[str, ...]) -> tuple[Lane, ...]:
     """Every lane that a dispatch for these agents may need."""
     return tuple(
-        Lane(PROJECT, agent, job_type=job_type)
-        for agent in agents
-        for job_type in (JobType.ROOM, JobType.PUBLISHER)
+        Lane(PROJECT, agent, job_type=job_type) for agent in agents for job_type in JobType
     )

@@ -44,6 +44,8 @@ class Unconfirmed:
 class SdkWorker(WorkerProcess):
     """One process of a worker of ours."""
 
+    doubles = True
+
     def __init__(self, world: World, name: str, registration: Registration, temper: Temper) -> None:
         super().__init__(world, name, registration, temper)
         assert registration.capacity is not None
@@ -83,6 +85,7 @@ class SdkWorker(WorkerProcess):
             self.say(lambda worker_id: JobsMigrated(worker_id, job_ids))
         for report in self._outbox.values():
             self._write(report)
+        self.say_again()
         assert self.link is not None
         self._tell_status(self.link)
 

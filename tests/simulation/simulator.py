@@ -1,8 +1,7 @@
 """One schedule from one seed: the world put together, its faults, its healing, its end.
 
 `simulate(seed)` plays it and returns what was found. The same seed plays the same schedule, in any
-process. `make_engine`, `make_commits` and `database` can be other than the real ones, which is how
-the planted bugs get in.
+process. `Parts` can be other than the real ones, which is how the planted bugs get in.
 """
 
 from __future__ import annotations
@@ -14,14 +13,17 @@ from random import Random
 from dispatcher.core.commit import GroupCommit
 from dispatcher.core.engine import Engine
 from dispatcher.core.events import Registration
-from dispatcher.core.jobs import MILLISECOND, SECOND, Job, Nanoseconds
+from dispatcher.core.jobs import MILLISECOND, SECOND, Job, JobType, Nanoseconds
 from dispatcher.core.policy import Policy
 from dispatcher.store.contract import JobFilter, StoredJob
 from tests.simulation.callers import Callers
-from tests.simulation.checkers import CHECKERS
+from tests.simulation.checkers import INVARIANTS, Checker
 from tests.simulation.facts import GIVEN, Facts
 from tests.simulation.hostile_worker import HostileWorker
+from tests.simulation.node_worker import NodeWorker
 from tests.simulation.processes import WorkerProcess
+from tests.simulation.rule_callers import RuleCallers
+from tests.simulation.rule_checker import RulesAreKept
 from tests.simulation.scenario import (
     PROJECT,
     FaultKind,
@@ -34,17 +36,34 @@ from tests.simulation.scenario import (
 )
 from tests.simulation.sdk_worker import SdkWorker
 from tests.simulation.server import Server
+from tests.simulation.sfu import Sfu, hash_of
 from tests.simulation.stock_worker import StockWorker
+from tests.simulation.store import CommitFault, SimulatedStore, SqliteUnderSimulation
 from tests.simulation.timeline import START, Timeline
 from tests.simulation.trace import Trace, Violation
 from tests.support.memory_store import MemoryDatabase
 
+CHECKERS: tuple[type[Checker], ...] = (*INVARIANTS, RulesAreKept)
 PROBE_INTERVAL: Nanoseconds = 500 * MILLISECOND
 # After everything healed, no job may take longer than this to its end.
 HEALED_TIME_MAX: Nanoseconds = 400 * SECOND
+# How far the wall clock is set back or ahead.
+CLOCK_JUMP_MAX: Nanoseconds = 180 * SECOND
+_OF_ONE_WORKER = frozenset(
+    {
+        FaultKind.CUT,
+        FaultKind.HALF_OPEN,
+        FaultKind.ONE_WAY,
+        FaultKind.HANG,
+        FaultKind.KILL,
+        FaultKind.DRAIN,
+        FaultKind.SIMULATE,
+    }
+)
 
 _PROCESSES: dict[WorkerKind, type[WorkerProcess]] = {
     WorkerKind.STOCK: StockWorker,
+    WorkerKind.NODE: NodeWorker,
     WorkerKind.SDK: SdkWorker,
     WorkerKind.HOSTILE: HostileWorker,
 }
@@ -55,8 +74,9 @@ class Parts:
     """What a schedule is played with: the real things, or ones with a planted bug."""
 
     engine: Callable[[Policy, Random], Engine] = Engine
-    commits: Callable[[int], GroupCommit] = GroupCommit
-    database: Callable[[], MemoryDatabase] = MemoryDatabase
+    commits: Callable[[int, int], GroupCommit] = GroupCommit
+    # None: the store in memory, and for one schedule in a hundred that of SQLite
+    database: Callable[[], SimulatedStore] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,8 @@ class Report:
     """What a schedule showed."""
 
     seed: int
+    # what it drew, in words
+    mix: str
     violation: Violation | None
     lines: tuple[str, ...]
     jobs: int
@@ -79,15 +101,20 @@ class World:
         self.scenario: Scenario = draw_scenario(self.random)
         self.policy = self.scenario.policy
         self.timeline = Timeline()
-        self.database = parts.database()
         self._parts = parts
+        self.database = self._make_database()
         self.trace = Trace(self, keeps_text=keeps_text)
         self.facts = Facts(self)
         self.trace.watch(self.facts)
         for checker in CHECKERS:
             self.trace.watch(checker(self, self.facts))
         self.is_healed = False
+        # until when the store has no space, and cannot sync; how its next commit fails
+        self._full_until: Nanoseconds = 0
         self._outage_until: Nanoseconds = 0
+        self._next_fault: CommitFault | None = None
+        # how far the wall clock of the server is set ahead
+        self.wall_offset: Nanoseconds = 0
         self._numbers = 0
         # every job id that a caller's request was given
         self.job_ids: list[str] = []
@@ -99,6 +126,11 @@ class World:
         self.unclaimed: set[tuple[str, str]] = set()
         self.server = Server(self)
         self.callers = Callers(self)
+        plan = self.scenario.sfu
+        self.sfu = Sfu(self, plan) if plan is not None else None
+        self.rule_callers = RuleCallers(self, plan) if plan is not None else None
+        # where callers want agents
+        self.rooms = ("lobby", "attic") if plan is None else ("lobby", *plan.rooms)
         self.workers: list[tuple[WorkerPlan, WorkerProcess]] = []
 
     # --- handed in ---
@@ -109,7 +141,19 @@ class World:
 
     def make_commits(self) -> GroupCommit:
         """Make the group commit of a new server process."""
-        return self._parts.commits(self.scenario.batch_max)
+        return self._parts.commits(self.scenario.batch_max, self.scenario.unhurried_max)
+
+    def _make_database(self) -> SimulatedStore:
+        if self._parts.database is not None:
+            return self._parts.database()
+        return SqliteUnderSimulation() if self.scenario.on_sqlite else MemoryDatabase()
+
+    def is_endless(self, job: Job) -> bool:
+        """Does the job go on until it is told to stop?"""
+        plan = self.scenario.sfu
+        if plan is None or not job.order.startswith("rule:"):
+            return False
+        return hash_of(job.id, job.order) % 100 < plan.endless * 100
 
     def new_number(self) -> int:
         """Return a number that was not there before."""
@@ -127,13 +171,24 @@ class World:
             latency += int(self.random.random() * self.scenario.stall_max)
         return latency
 
-    def commit_fails(self) -> bool:
-        """Does the store fail to write now?"""
-        if self.is_healed:
-            return False
-        if self.timeline.now < self._outage_until:
-            return True
-        return self.random.random() < self.scenario.commit_failures
+    def commit_fault(self, *, is_writing: bool) -> CommitFault | None:
+        """How does the store fail now?"""
+        if self.is_healed or not is_writing:
+            return None
+        now, chance = self.timeline.now, self.scenario.commit_failures
+        if now < self._full_until:
+            return CommitFault.FULL
+        if now < self._outage_until:
+            return CommitFault.OUTAGE
+        if chance and self.random.random() < chance:
+            return self.random.choice((CommitFault.FULL, CommitFault.OUTAGE))
+        fault, self._next_fault = self._next_fault, None
+        return fault
+
+    def server_ends(self, why: str) -> None:
+        """The server ends itself, and is started again."""
+        self.trace.fault(f"the server ends: {why}")
+        self._crash()
 
     # --- workers ---
 
@@ -175,33 +230,52 @@ class World:
     # --- faults ---
 
     def _fault(self, kind: FaultKind) -> None:
-        random, scenario = self.random, self.scenario
-        if kind is FaultKind.CRASH:
-            self._crash()
+        if kind in _OF_ONE_WORKER:
+            victim = self._victim()
+            if victim is not None:
+                self.trace.fault(f"{kind.value} {victim}")
+                self._fault_of(kind, victim)
             return
-        if kind is FaultKind.RESTART:
-            if self.server.accepts:
-                self.trace.fault("the server drains")
-                self.server.drain()
-                self.timeline.after(
-                    int(random.random() * 3 * SECOND), self._stop, self.server.incarnation
-                )
-            return
-        if kind is FaultKind.OUTAGE:
-            self.trace.fault("the store cannot write")
-            self._outage_until = self.timeline.now + int(random.random() * 15 * SECOND)
-            return
-        victim = self._victim()
-        if victim is None:
-            return
-        self.trace.fault(f"{kind.value} {victim}")
+        self.trace.fault(kind.value)
+        random, now = self.random, self.timeline.now
         match kind:
-            case FaultKind.CUT:
-                if victim.link is not None:
-                    victim.link.cut(scenario.notice_delay(random), scenario.notice_delay(random))
-            case FaultKind.HALF_OPEN:
-                if victim.link is not None:
-                    victim.link.cut(int((0.2 + random.random()) * scenario.notice_max), 0)
+            case FaultKind.CRASH:
+                self._crash()
+            case FaultKind.RESTART:
+                self._drain()
+            case FaultKind.ROLLING:
+                for number in range(random.randint(2, 4)):
+                    self.timeline.after(number * 3 * SECOND, self._drain)
+            case FaultKind.PAUSE | FaultKind.SUSPEND if self.server.is_up:
+                lasts = int(random.random() * random.choice((1, 5, 20)) * SECOND)
+                self.server.pause(lasts, with_its_clock=kind is FaultKind.SUSPEND)
+                if kind is FaultKind.SUSPEND:  # a server that starts later knows what time it is
+                    self.trace.fault(f"for {lasts / 1e9:.3f} s")
+            case FaultKind.CLOCK:
+                self.wall_offset += int((random.random() - 0.5) * 2 * CLOCK_JUMP_MAX)
+            case FaultKind.STORM:
+                for _, process in list(self.workers):
+                    self._fault_of(FaultKind.CUT, process)
+            case FaultKind.FULL:
+                self._full_until = now + int(random.random() * 15 * SECOND)
+            case FaultKind.OUTAGE:
+                self._outage_until = now + int(random.random() * 15 * SECOND)
+            case FaultKind.LOST_ANSWER:
+                self._next_fault = random.choice((CommitFault.LOST, CommitFault.LOST_ANSWER))
+            case _:
+                pass
+
+    def _fault_of(self, kind: FaultKind, victim: WorkerProcess) -> None:
+        random, scenario = self.random, self.scenario
+        link = victim.link
+        match kind:
+            case FaultKind.CUT if link is not None:
+                link.cut(scenario.notice_delay(random), scenario.notice_delay(random))
+            case FaultKind.HALF_OPEN if link is not None:
+                link.cut(int((0.2 + random.random()) * scenario.notice_max), 0)
+            case FaultKind.ONE_WAY if link is not None:
+                noticed = int((0.1 + random.random()) * scenario.notice_max)
+                link.break_one_way(to_server=random.random() < 0.5, noticed=noticed)
             case FaultKind.HANG:
                 self._hang(victim)
             case FaultKind.KILL:
@@ -215,13 +289,23 @@ class World:
                     self.new_id("AJ"),
                     "",
                     random.choice(lanes_of((said.agent_name,))),
-                    "lobby",
+                    random.choice(self.rooms),
                     random.randbytes(4),
                     self.timeline.now,
                     queue_time=random.choice(scenario.queue_times),
                 )
                 if any(job.lane.job_type is type_ for type_ in said.types):
                     victim.wake(victim.simulate_job, job)
+            case _:
+                pass
+
+    def _drain(self) -> None:
+        if self.server.accepts:
+            self.trace.fault("the server drains")
+            self.server.drain()
+            self.timeline.after(
+                int(self.random.random() * 3 * SECOND), self._stop, self.server.incarnation
+            )
 
     def _crash(self) -> None:
         if self.server.is_up:
@@ -256,6 +340,9 @@ class World:
             timeline.after(at, self.callers.wish)
         for at, kind in scenario.faults:
             timeline.after(at, self._fault, kind)
+        if self.sfu is not None and self.rule_callers is not None:
+            self.rule_callers.begin()
+            self.sfu.begin()
         timeline.after(PROBE_INTERVAL, self._probe)
         timeline.after(scenario.active_time, self._heal)
 
@@ -263,28 +350,37 @@ class World:
         """From now on nothing goes wrong, and every lane has a good worker."""
         self.trace.fault("everything heals")
         self.is_healed = True
-        for plan, process in list(self.workers):
+        for _, process in list(self.workers):
             process.temper.heal()
             process.hung_until = min(process.hung_until, self.timeline.now)
             if not process.is_honest:
                 process.die(0)
                 self.gone(process)
-            elif plan.kind is WorkerKind.HOSTILE:
-                raise AssertionError("a hostile worker is not honest")
         for plan in self.scenario.workers:
             plan.temper.heal()
+        if self.sfu is not None:
+            self.sfu.heal()
         for lane in lanes_of(self.scenario.agents):
+            if lane.job_type is JobType.PARTICIPANT and self.sfu is None:
+                continue
             good = Registration(PROJECT, lane.agent_name, "", "", (lane.job_type,))
             self.spawn(WorkerPlan(WorkerKind.STOCK, good, Temper(), 0))
 
     def _probe(self) -> None:
         self.trace.probe()
-        self.timeline.after(PROBE_INTERVAL, self._probe)
+        healed_for = self.timeline.now - START - self.scenario.active_time
+        seldom = healed_for > 60 * SECOND  # waits for one far deadline
+        self.timeline.after(10 * PROBE_INTERVAL if seldom else PROBE_INTERVAL, self._probe)
 
     @property
     def is_quiet(self) -> bool:
         """Has everything come to its end?"""
-        if not (self.is_healed and self.server.is_up and self.callers.are_content):
+        server, sfu, rule_callers = self.server, self.sfu, self.rule_callers
+        if not (self.is_healed and server.is_up and server.is_idle and self.callers.are_content):
+            return False
+        if sfu is not None and not sfu.is_settled:
+            return False
+        if rule_callers is not None and not rule_callers.are_content:
             return False
         database = self.database
         if any(
@@ -299,10 +395,12 @@ class World:
         )
 
     def has_come_to_its_end(self, stored: StoredJob) -> bool:
-        """Has the job ended, or is it at a worker that dropped it without a word?"""
+        """Has the job ended, or does it run without end, or is it where nobody will tell of it?"""
         state = stored.state
-        return state.phase.is_ended or (
-            state.phase in GIVEN and (stored.job.id, state.epoch) in self.dropped
+        return (
+            state.phase.is_ended
+            or (state.phase in GIVEN and (stored.job.id, state.epoch) in self.dropped)
+            or (state.phase in GIVEN and self.is_endless(stored.job))
         )
 
     def play(self) -> int:
@@ -310,6 +408,8 @@ class World:
         self.prepare()
         timeline, trace = self.timeline, self.trace
         deadline = START + self.scenario.active_time + HEALED_TIME_MAX
+        if self.scenario.sets_the_clock:
+            deadline += 4 * CLOCK_JUMP_MAX
         look_at = START + self.scenario.active_time
         steps = 0
         while trace.violation is None and timeline.now < deadline:
@@ -327,9 +427,14 @@ class World:
 def simulate(seed: int, parts: Parts | None = None, *, keeps_text: bool = False) -> Report:
     """Play the schedule of this seed."""
     world = World(seed, parts or Parts(), keeps_text=keeps_text)
-    steps = world.play()
+    try:
+        steps = world.play()
+    finally:
+        if isinstance(world.database, SqliteUnderSimulation):
+            world.database.remove()
     return Report(
         seed=seed,
+        mix=world.scenario.mix,
         violation=world.trace.violation,
         lines=tuple(world.trace.lines),
         jobs=len(world.job_ids),
