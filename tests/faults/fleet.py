@@ -158,7 +158,7 @@ class Fleet:
         if not await _ended(self.server, DRAIN_SECONDS_MAX):
             self.complaints.append(f"the server had not drained in {DRAIN_SECONDS_MAX:g} s")
             await self.kill_server()
-        elif self.server.returncode != 0:
+        elif self.server.returncode not in (0, -signal.SIGTERM):  # the latter: it was starting
             self.complaints.append(f"the server drained with exit code {self.server.returncode}")
 
     async def drain_worker(self, name: str, worker: subprocess.Popen[bytes]) -> None:

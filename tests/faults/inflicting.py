@@ -69,9 +69,11 @@ async def _inflict(
 async def _until_connected(fault: Fault, lines: Mapping[str, Line]) -> None:
     """Wait, within a bound, until the sockets are there that a cut is meant for.
 
-    A disk gets full under a server that serves, too: one that starts with a full disk only says so.
+    A drain, and a disk that gets full, are for a server that serves, too.
     """
     target = NATURES[fault.kind].target
+    if fault.kind is FaultKind.SERVER_RESTARTED:
+        target = Target.NETWORK
     if target is Target.LINE:
         struck = [lines[fault.victim]]
     elif target in (Target.NETWORK, Target.DISK):

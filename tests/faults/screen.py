@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 
+from dispatcher.history.report import finding_cells
 from tests.faults.run import Outcome, Scene
 
 __all__ = ["Screen", "report"]
@@ -57,6 +58,9 @@ def report(outcome: Outcome) -> str:
     lines.append(
         f"{outcome.inflicted.total:6,}  faults; {outcome.inflicted.sockets:,} sockets struck"
     )
+    for finding in outcome.judgement.verdict.history.findings:
+        cells = finding_cells(finding)
+        lines.append(f"{cells[2]:>6}  violations: {cells[0]}, of {cells[1]}: {finding.promise}")
     lines.append(str(outcome.judgement))
     if outcome.unfinished:
         lines.append(f"{outcome.unfinished} jobs had not ended in the end")
