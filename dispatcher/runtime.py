@@ -123,8 +123,9 @@ class RuntimeLimits:
     # larger commits cost a tenth less CPU a job, and under such a load even the wait is shorter.
     crowded_batch: int = 8
     rest_seconds: float = 0.002
-    # how long a drain waits for offers in flight and for commits, and how often it looks
-    drain_seconds: float = 15.0
+    # How long a drain waits for offers in flight, for commits and for running jobs, and how often it
+    # looks. Jobs outlive a restart, but none is given out meanwhile: so it is short.
+    drain_seconds: float = 5.0
     drain_poll_seconds: float = 0.02
     # how often the store is pruned, and how many rows at once
     prune_interval_seconds: float = 5.0
@@ -257,12 +258,19 @@ class Runtime:
                 await self.store.close()
 
     async def drain(self) -> None:
-        """Make no more offers; return when those in flight are settled and all is durable."""
+        """Make no more offers; return when those in flight are settled, all is durable, and no
+        worker that is connected has a job, or when the time is over.
+        """
         self.submit(DrainStarted())
         limits = self._limits
         with anyio.move_on_after(limits.drain_seconds):
-            while len(self._commits) or self.engine.has_offers:  # noqa: ASYNC110
+            while self._is_busy:  # noqa: ASYNC110
                 await anyio.sleep(limits.drain_poll_seconds)
+
+    @property
+    def _is_busy(self) -> bool:
+        engine = self.engine
+        return bool(len(self._commits)) or engine.has_offers or engine.has_held_jobs
 
     def _begin_commit(self) -> None:
         """Hand the store what waits, if it is neither at work nor at rest."""

@@ -32,6 +32,7 @@ class WorkerPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DRAINING: _ClassVar[WorkerPhase]
     STALE: _ClassVar[WorkerPhase]
     GONE: _ClassVar[WorkerPhase]
+    OUT_OF_SERVICE: _ClassVar[WorkerPhase]
 JOB_PHASE_UNSPECIFIED: JobPhase
 DELAYED: JobPhase
 QUEUED: JobPhase
@@ -50,6 +51,7 @@ BACKED_OFF: WorkerPhase
 DRAINING: WorkerPhase
 STALE: WorkerPhase
 GONE: WorkerPhase
+OUT_OF_SERVICE: WorkerPhase
 
 class JobEvent(_message.Message):
     __slots__ = ("seq", "at", "kind", "phase", "epoch", "attempt", "worker_id", "reason", "error", "detail")
@@ -224,6 +226,20 @@ class GetWorkerRequest(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ...) -> None: ...
 
 class GetWorkerResponse(_message.Message):
+    __slots__ = ("worker",)
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    worker: WorkerRecord
+    def __init__(self, worker: _Optional[_Union[WorkerRecord, _Mapping]] = ...) -> None: ...
+
+class DrainWorkerRequest(_message.Message):
+    __slots__ = ("worker_id", "hand_over_after_seconds")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    HAND_OVER_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    hand_over_after_seconds: int
+    def __init__(self, worker_id: _Optional[str] = ..., hand_over_after_seconds: _Optional[int] = ...) -> None: ...
+
+class DrainWorkerResponse(_message.Message):
     __slots__ = ("worker",)
     WORKER_FIELD_NUMBER: _ClassVar[int]
     worker: WorkerRecord

@@ -225,6 +225,21 @@ class DispatchClient:
         answer = await self._call(_WORKER_SERVICE, "GetWorker", request, api_pb2.GetWorkerResponse)
         return answer.worker
 
+    async def drain_worker(
+        self, worker_id: str, hand_over_after_seconds: int = 0
+    ) -> api_pb2.WorkerRecord:
+        """Take a worker out of service: it gets no more jobs. TwirpError `not_found`.
+
+        The jobs that it still has after so many seconds are given to others; 0: it keeps them.
+        """
+        request = api_pb2.DrainWorkerRequest(
+            worker_id=worker_id, hand_over_after_seconds=hand_over_after_seconds
+        )
+        answer = await self._call(
+            _WORKER_SERVICE, "DrainWorker", request, api_pb2.DrainWorkerResponse
+        )
+        return answer.worker
+
     # ---- rooms ----
 
     async def list_rooms(

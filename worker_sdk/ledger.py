@@ -75,6 +75,11 @@ class JobLedger:
         return len(self._reserved) + len(self._active)
 
     @property
+    def has_reservations(self) -> bool:
+        """Is an assignment awaited?"""
+        return bool(self._reserved)
+
+    @property
     def active_count(self) -> int:
         """Jobs that run, or still run although told to stop; reservations excluded."""
         return len(self._active)

@@ -44,6 +44,9 @@ REQUEST_HANDLER_SECONDS_MAX = 9.0
 LOAD_SAMPLE_INTERVAL_SECONDS = 0.5
 # A connection that ended sooner after registering does not count as a success.
 STABLE_CONNECTION_SECONDS = 1.0
+# How long who was told to go elsewhere stays to answer what it was asked, and how often it looks.
+LEAVE_SECONDS_MAX = 2.0
+LEAVE_POLL_SECONDS = 0.1
 # Messages that wait to be written; a server that reads none of so many is dead.
 UNWRITTEN_MESSAGES_MAX = 20_000
 
@@ -153,6 +156,9 @@ class ServerLink:
     async def _read(self, connection: ServerConnection, tasks: TaskGroup) -> None:
         while True:
             message = await connection.receive()
+            if message.WhichOneof("message") == "go_away":
+                tasks.start_soon(self._leave, message.go_away.reason)
+                continue
             orders = []
             for order in self._planner.received(message, anyio.current_time()):
                 if not isinstance(order, Consider):
@@ -163,6 +169,14 @@ class ServerLink:
                 else:
                     tasks.start_soon(self._decide, self._request_handler, order.request)
             self.carry_out(orders)
+
+    async def _leave(self, reason: str) -> None:
+        """The server is going: end this connection, with what is to be written here first."""
+        self._log.info(LogEvent.SERVER_GOES_AWAY, reason=reason)
+        with anyio.move_on_after(LEAVE_SECONDS_MAX):
+            while self._unwritten or self._planner.ledger.has_reservations:
+                await self._wakeup.wait(LEAVE_POLL_SECONDS)
+        raise ConnectionEnded(f"the server goes away: {reason}")
 
     async def _decide(self, handler: RequestHandler, request: JobRequest) -> None:
         is_answered = False

@@ -18,6 +18,7 @@ class LogEvent(StrEnum):
     CONNECTION_LOST = "connection_lost"
     CONNECTION_FAILED = "connection_failed"
     CONNECTION_REFUSED = "connection_refused"  # an HTTP status at the upgrade; has a remedy
+    SERVER_GOES_AWAY = "server_goes_away"
     SERVER_FRAME_UNREADABLE = "server_frame_unreadable"
     # offers and jobs
     OFFER_REFUSED = "offer_refused"

@@ -16,6 +16,7 @@ from dispatcher.cli.connection import (
     phases_named,
     some_pages,
 )
+from dispatcher.cli.failures import missing_is
 from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from protocol import api_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(help="List connected workers.")
+app = typer.Typer(help="List connected workers, and take one out of service.")
 
-PHASES = "connecting, available, full, backed_off, draining, stale, gone"
+PHASES = "connecting, available, full, backed_off, draining, stale, gone, out_of_service"
 
 
 @app.callback()
 def _group() -> None:
-    """List connected workers."""
+    """List connected workers, and take one out of service."""
 
 
 @app.command("list")
@@ -91,6 +92,41 @@ def list_(
     columns = ["id", "agent", "types", "deployment", "phase", "jobs", "load", "estimated"]
     columns += ["address", "connected", "last status"]
     print_table(columns, rows, "no workers are connected", phase="phase")
+
+
+@app.command("drain")
+def drain(
+    worker_id: Annotated[str, typer.Argument(metavar="ID", help="The worker, AW_...")],
+    hand_over_after: Annotated[
+        int,
+        typer.Option(
+            "--hand-over-after",
+            metavar="SECONDS",
+            min=0,
+            help="Give the jobs that it still has by then to other workers. 0: it keeps them.",
+        ),
+    ] = 0,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take a worker out of service: it keeps its jobs and gets no more, until it is started anew."""
+
+    async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
+        with missing_is(
+            f"there is no worker {worker_id}: `callboard worker list` shows who is here"
+        ):
+            return await client.drain_worker(worker_id, hand_over_after)
+
+    worker = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(worker))
+        return
+    jobs = "1 job" if worker.jobs_held == 1 else f"{worker.jobs_held} jobs"
+    then = f", which go to others after {hand_over_after} s" if hand_over_after else ""
+    typer.echo(f"{worker.id} gets no more jobs; it has {jobs}{then if worker.jobs_held else ''}")
 
 
 def _jobs(worker: api_pb2.WorkerRecord) -> str:

@@ -292,6 +292,24 @@ OPTIONS: tuple[Option, ...] = (
         field="automatic_dispatch",
     ),
     _duration("parting_time", "How long an agent that left its room may take to come back."),
+    _duration("status_stale_time", "A worker that told no status for so long is offered nothing."),
+    _duration("status_timeout", "One that told none for so long hangs, and is disconnected."),
+    _duration(
+        "uncounted_time", "A worker that counts no job for so long has lost those it was given."
+    ),
+    _duration(
+        "start_timeout",
+        "A job that was assigned and did not start by then is lost, if there is evidence.",
+    ),
+    _duration("silence_time", "A job of which nothing at all was heard for so long fails."),
+    _policy(
+        "out_of_service_max",
+        "Drained worker processes that are known when they come back.",
+        _COUNT_MAX,
+    ),
+    _policy(
+        "cut_offers_max", "Offers of lost connections that may be accepted on new ones.", _COUNT_MAX
+    ),
     _duration("takeover_silence", "How long the older of two claimants must be silent to lose."),
     _policy("target_load", "Workers at or above this load are chosen last.", 1.0, 0.0),
     _policy(
@@ -395,7 +413,7 @@ OPTIONS: tuple[Option, ...] = (
     _runtime("rest_seconds", "For so long, so that the next commit has as many."),
     _runtime("commit_retry_seconds", "First pause before a failed commit is tried again; doubles."),
     _runtime("commit_retry_seconds_max", "The longest such pause."),
-    _runtime("drain_seconds", "How long a drain waits for offers in flight and for commits."),
+    _runtime("drain_seconds", "How long a drain waits for offers in flight and for running jobs."),
     _runtime("drain_poll_seconds", "How often a drain looks."),
     _runtime("prune_interval_seconds", "How often what is past retention is deleted."),
     _runtime("prune_rows_max", "Rows deleted at once.", _COUNT_MAX),

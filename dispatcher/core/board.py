@@ -55,6 +55,10 @@ class DeadlineKind(StrEnum):
     OVER = "over"
     PARTING = "parting"  # job
     TAKEOVER = "takeover"  # older worker, claimant
+    STATUS = "status"  # worker
+    UNCOUNTED = "uncounted"  # worker
+    UNSTARTED = "unstarted"  # the job that was assigned first of those that have not started
+    HAND_OVER = "hand_over"  # worker
     DUE = "due"  # the earliest waiting job in the store
 
 
@@ -91,6 +95,15 @@ class LaneQueue:
         self.enqueued_meanwhile = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CutOffer:
+    """An offer whose connection was lost: until when its worker may accept it on another."""
+
+    lanes: tuple[Lane, ...]
+    instance_id: str
+    until: Nanoseconds
+
+
 # project, room and id: a caller who names another room means another dispatch
 DispatchKey = tuple[str, str, str]
 
@@ -122,6 +135,9 @@ class Board:
         self.workers: dict[str, Worker] = {}
         # (project, instance id) of those that said it
         self.instances: dict[tuple[str, str], Worker] = {}
+        # (project, instance id) of those that were taken out of service, and when their jobs are
+        # to be handed over; it is remembered of so many, the latest
+        self.out_of_service: dict[tuple[str, str], Nanoseconds] = {}
         self.pools = Pools(policy)
         self.lanes: dict[Lane, LaneQueue] = {}
         self.jobs: dict[str, JobInHand] = {}
@@ -134,6 +150,10 @@ class Board:
         self.ended: list[str] = []
         # jobs that are held, by project, room and the identity that their agent has there
         self.identities: dict[tuple[str, str, str], str] = {}
+        # offers of connections that were cut, by job, oldest first
+        self.cut_offers: dict[str, CutOffer] = {}
+        # jobs that were assigned and have not started, since when; oldest first
+        self.unstarted: dict[str, Nanoseconds] = {}
         # acceptances that came after their offer had lapsed, and when, by job
         self.late_answers: dict[str, tuple[OfferAnswered, Nanoseconds]] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
@@ -213,9 +233,16 @@ class Board:
         key = hand.lane.project, hand.held.room, hand.state.participant_identity
         self.identities[key] = hand.id
 
+    def expect_start(self, hand: JobInHand) -> None:
+        """A worker was given the job: it is to say that it started."""
+        if not self.unstarted:
+            self.schedule(DeadlineKind.UNSTARTED, self.now + self.policy.start_timeout, "")
+        self.unstarted[hand.id] = self.now
+
     def let_go(self, hand: JobInHand) -> None:
         """Have it in hand no longer: it has ended, or the store has it."""
         del self.jobs[hand.id]
+        self.unstarted.pop(hand.id, None)
         key = hand.lane.project, hand.held.room, hand.state.participant_identity
         if self.identities.get(key) == hand.id:
             del self.identities[key]
@@ -252,6 +279,7 @@ class Board:
         hand.state = changed(before, phase=hand.phase, updated_at=self.now, **change)
         if hand.phase is JobPhase.ASSIGNED:
             self.expect_agent(hand)
+            self.expect_start(hand)
         return RecordMove(hand.id, before.epoch, trigger, hand.state, detail)
 
     def move(

@@ -16,6 +16,7 @@ from dispatcher.core.effects import (
     Ignored,
     Outcome,
     Reply,
+    SendGoAway,
 )
 from dispatcher.core.events import (
     DispatchCreated,
@@ -186,5 +187,8 @@ class Dispatching:
             board.emit(FinishDeletion(dispatch_id, board.now))
 
     def drain_started(self, _event: object) -> None:
-        """Make no more offers; those in flight are still answered."""
-        self._board.is_draining = True
+        """Make no more offers; those in flight are still answered. Workers are sent elsewhere."""
+        board = self._board
+        board.is_draining = True
+        for worker_id in board.workers:
+            board.emit(SendGoAway(worker_id))

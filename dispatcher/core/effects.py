@@ -259,10 +259,19 @@ class PingWorker:
     worker_id: str
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class SendGoAway:
+    """Tell the worker to connect elsewhere, with its jobs (GoAway). Stock workers ignore it."""
+
+    worker_id: str
+
+
 class DropReason(Enum):
     """Why the dispatcher ends a worker's connection."""
 
     TAKEN_OVER = "taken_over"  # another connection of the same worker is here
+    STATUS_STALE = "status_stale"  # it hangs: its status comes no more
 
 
 @quick
@@ -335,12 +344,13 @@ Message = (
     | SendVerdicts
     | SendStatusReceipt
     | PingWorker
+    | SendGoAway
     | DropWorker
     | Reply
     | NoteIgnored
 )
 
 # They promise nothing. (A Reply says of itself whether what it tells is durable already.)
-SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, DropWorker, NoteIgnored)
+SENT_AT_ONCE = (SendRegistered, SendOffer, PingWorker, SendGoAway, DropWorker, NoteIgnored)
 
 Effect = StoreRequest | Message

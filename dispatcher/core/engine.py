@@ -7,8 +7,8 @@ that are told the same events at the same times with the same randomness do the 
 Its parts, each on the shoulders of those before: `board` (memory), `offering` (from the queue to a
 worker), `holding` (from the assignment to the end), `claiming` (who may speak for a job), `presence`
 (who is here), `dispatching` (calls); `rooms` (who is where), `ordering` (what rules make of it),
-`standing_dispatches` (what dispatches make of it), `calling_off`, `sightings` (what is seen of agents) and
-`observing`, which tells them; `configurations` (how rooms are made). A peer's word
+`standing_dispatches` (what dispatches make of it), `calling_off`, `sightings` (what is seen of
+agents), `silences` (what is not said) and `observing`, which tells them; `configurations` (how rooms are made). A peer's word
 is checked against the board; a move is checked against `lifecycle`.
 
 Cost: each event and each deadline is O(log n) in workers and jobs, or that for each job it names.
@@ -64,6 +64,7 @@ from dispatcher.core.events import (
     RuleDeletionRequested,
     StoreRecovered,
     WorkerDisconnected,
+    WorkerDrainRequested,
     WorkerPonged,
     WorkerRegistered,
     WorkerReported,
@@ -79,6 +80,7 @@ from dispatcher.core.room_states import RoomKey, RoomLimits, RoomState
 from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
 from dispatcher.core.sightings import Sightings
+from dispatcher.core.silences import Silences
 from dispatcher.core.standing_dispatches import StandingDispatches
 from dispatcher.core.workers import JobInHand, Worker
 
@@ -102,6 +104,7 @@ class Engine:
             board, rooms, offering, dispatching, calling_off
         )
         sightings = Sightings(board, holding)
+        silences = Silences(board, holding, presence, rooms.rooms, sightings)
         self._observing = observing = Observing(board, rooms, ordering, standing, sightings)
         self._configurations = configurations = RoomConfigurations(board)
         self._bridging = bridging = Bridging(board, rooms, ordering, offering, calling_off)
@@ -120,11 +123,12 @@ class Engine:
 
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             WorkerRegistered: worker_registered,
-            WorkerReported: presence.reported,
+            WorkerReported: _in_turn(presence.reported, silences.status_heard),
+            WorkerDrainRequested: presence.drain_requested,
             WorkerPonged: claiming.ponged,
             WorkerDisconnected: presence.disconnected,
             OfferAnswered: offering.answered,
-            JobReported: claiming.job_reported,
+            JobReported: _in_turn(claiming.job_reported, silences.job_reported),
             JobsMigrated: claiming.migrated,
             JobsHandedOver: holding.handed_over,
             AssignmentExpired: holding.assignment_expired,
@@ -168,8 +172,12 @@ class Engine:
             DeadlineKind.BACKOFF: lambda worker_id, _: offering.backoff_ended(worker_id),
             DeadlineKind.OFFER: lambda job_id, _: offering.lapsed(job_id),
             DeadlineKind.LATE_ANSWER: lambda job_id, _: offering.late_answer_expired(job_id),
-            DeadlineKind.GRACE: lambda job_id, _: holding.grace_expired(job_id),
+            DeadlineKind.GRACE: lambda job_id, _: holding.grace_due(job_id),
             DeadlineKind.STOP: holding.stop_timed_out,
+            DeadlineKind.STATUS: lambda worker_id, _: silences.status_due(worker_id),
+            DeadlineKind.UNCOUNTED: lambda worker_id, _: silences.count_due(worker_id),
+            DeadlineKind.UNSTARTED: lambda _, __: silences.starts_due(),
+            DeadlineKind.HAND_OVER: lambda worker_id, _: holding.hand_over_due(worker_id),
             DeadlineKind.TAKEOVER: claiming.takeover_due,
             DeadlineKind.DUE: lambda _, __: dispatching.due(),
             DeadlineKind.SWEEP: lambda _, __: ordering.sweep_due(),
@@ -269,6 +277,11 @@ class Engine:
     def has_offers(self) -> bool:
         """Is an offer waiting for its answer?"""
         return any(worker.offers for worker in self._board.workers.values())
+
+    @property
+    def has_held_jobs(self) -> bool:
+        """Is there a job with a worker that is connected?"""
+        return any(worker.jobs for worker in self._board.workers.values())
 
     @property
     def is_draining(self) -> bool:

@@ -292,6 +292,21 @@ class RuleDeletionRequested:
     version: int = 0
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class WorkerDrainRequested:
+    """An operator takes a worker out of service: it gets no more jobs.
+
+    Those that it still has at `hand_over_at` are given to others to resume; 0: it keeps them.
+    Reply: DONE, or NOT_FOUND.
+    """
+
+    request: int
+    project: str
+    worker_id: str
+    hand_over_at: Nanoseconds = 0
+
+
 @dataclass(frozen=True, slots=True)
 class DrainStarted:
     """This server is about to stop: it makes no more offers."""
@@ -472,6 +487,7 @@ Event = (
     | RuleApplyRequested
     | RuleDeletionRequested
     | BridgeEvent
+    | WorkerDrainRequested
     | DrainStarted
     | StoreRecovered
     | StoreResult

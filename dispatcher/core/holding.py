@@ -71,13 +71,18 @@ class Holding:
         if event.status is JobStatus.RUNNING:
             if hand.phase is JobPhase.ASSIGNED:
                 board.move(hand, JobTrigger.STARTED)
+                board.unstarted.pop(hand.id, None)
         elif event.status is JobStatus.FAILED and self._may_retry(hand):
-            self._retry(hand, event.error)
+            detail = f"failed on {hand.state.worker_id}"
+            self._retry(hand, AttemptReason.FAILED, detail, event.error)
         elif event.status in ENDS:
+            detail = "reported by its worker"
+            if event.status is JobStatus.FAILED and self._is_last_attempt(hand):
+                detail += self._attempts_told(hand)
             board.move(
                 hand,
                 ENDS[event.status],
-                "reported by its worker",
+                detail,
                 error=event.error,
                 ended_at=board.now,
             )
@@ -123,9 +128,18 @@ class Holding:
         if hand.phase is not JobPhase.ORPHANED:
             board.move(hand, JobTrigger.WORKER_LOST, evidence, until=board.now)
         board.cancel(DeadlineKind.GRACE, hand.id)
-        self.grace_expired(hand.id)
+        self._lost_for_good(hand)
         if worker is not None and hand.id in worker.jobs:
             self.give_up(hand, worker)
+
+    def end_unheard(self, hand: JobInHand, error: str) -> None:
+        """Nobody ever said anything of a job that a worker was given: it ends."""
+        board = self._board
+        worker = hand.worker
+        board.move(hand, JobTrigger.FAILED, error=error, ended_at=board.now)
+        if worker is not None:
+            self.give_up(hand, worker)
+        board.let_go(hand)
 
     def cancel(self, hand: JobInHand, reason: JobStateReason, detail: str) -> None:
         """Cancel a job that is held; its worker, if it has one, is told to stop."""
@@ -172,20 +186,22 @@ class Holding:
     def _may_retry(self, hand: JobInHand) -> bool:
         return (
             hand.held.restart_policy is RestartPolicy.ON_FAILURE
-            and hand.state.attempt < self._board.policy.attempts_max
+            and not self._is_last_attempt(hand)
             and not self._board.is_called_off(hand)
         )
 
-    def _retry(self, hand: JobInHand, error: str) -> None:
-        """The job failed and is tried again, after a pause."""
+    def _is_last_attempt(self, hand: JobInHand) -> bool:
+        return hand.state.attempt >= self._board.policy.attempts_max
+
+    def _attempts_told(self, hand: JobInHand) -> str:
+        return f"; attempt {hand.state.attempt} of {self._board.policy.attempts_max}, the last"
+
+    def _retry(self, hand: JobInHand, reason: AttemptReason, detail: str, error: str = "") -> None:
+        """The job is tried again, after a pause."""
         board = self._board
         until = board.now + self._retry_pause(hand.state.attempt)
-        board.move(
-            hand,
-            JobTrigger.RETRIED,
-            f"failed on {hand.state.worker_id}",
-            **self._next_attempt(hand, AttemptReason.FAILED, until, error),
-        )
+        change = self._next_attempt(hand, reason, until, error)
+        board.move(hand, JobTrigger.RETRIED, detail, **change)
         self._release_slot(hand)
         board.let_go(hand)
         board.note_due(until)
@@ -221,24 +237,29 @@ class Holding:
         self._offering.enqueued(hand.lane, hand.state)
         self._offering.pull(hand.lane)
 
-    def grace_expired(self, job_id: str) -> None:
+    def grace_due(self, job_id: str) -> None:
         """An orphan's worker did not come back in time."""
+        # A server that drains sends its workers away: where they come back is asked there.
+        if not self._board.is_draining:
+            self._lost_for_good(self._board.jobs[job_id])
+
+    def _lost_for_good(self, hand: JobInHand) -> None:
         board = self._board
-        hand = board.jobs[job_id]
         if not hand.state.participant_identity:
             # It was on offer when the server ended, and nobody says that it got it.
             self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.NOT_DELIVERED)
             return
         if self._may_retry(hand):
-            self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.WORKER_LOST)
+            if hand.state.attempt == 1:
+                self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.WORKER_LOST)
+            else:  # a job that kills its workers shall not have them all at once
+                detail = f"was lost with {hand.state.worker_id}"
+                self._retry(hand, AttemptReason.WORKER_LOST, detail)
             return
-        board.move(
-            hand,
-            JobTrigger.GAVE_UP_LOST,
-            error=f"its worker {hand.state.worker_id} was lost and did not come back within"
-            f" {hand.state.grace / 1e9:g} s",
-            ended_at=board.now,
-        )
+        error = f"its worker {hand.state.worker_id} was lost"
+        if hand.held.restart_policy is RestartPolicy.ON_FAILURE and self._is_last_attempt(hand):
+            error += self._attempts_told(hand)
+        board.move(hand, JobTrigger.GAVE_UP_LOST, error=error, ended_at=board.now)
         board.let_go(hand)
 
     def assignment_expired(self, event: AssignmentExpired) -> None:
@@ -251,6 +272,11 @@ class Holding:
         if worker is not None:
             del worker.jobs[hand.id]
             self._offering.refresh(worker)
+
+    def hand_over_due(self, worker_id: str) -> None:
+        """A worker that was taken out of service still has jobs: others are to resume them."""
+        worker = self._board.workers[worker_id]
+        self.handed_over(JobsHandedOver(worker.id, tuple(worker.jobs)))
 
     def handed_over(self, event: JobsHandedOver) -> None:
         """A worker gives jobs up for another to resume."""

@@ -76,7 +76,7 @@ class JobTrigger(StrEnum):
     GAVE_UP_LOST = "gave_up_lost"  # lost for good, and the restart policy says no more
     SUCCEEDED = "succeeded"
     LEFT = "left"  # its agent left the room as one that is done, and nobody is there to say so
-    RETRIED = "retried"  # failed, to be tried again
+    RETRIED = "retried"  # failed, or lost again, to be tried again after a pause
     FAILED = "failed"
     HANDED_OVER = "handed_over"
     QUEUE_DEADLINE_PASSED = "no_capacity"
@@ -124,6 +124,7 @@ JOB_MOVES: dict[JobPhase, dict[JobTrigger, JobPhase]] = {
         JobTrigger.CLAIMED: JobPhase.RUNNING,
         JobTrigger.LEFT: JobPhase.SUCCEEDED,
         JobTrigger.GRACE_EXPIRED: JobPhase.QUEUED,
+        JobTrigger.RETRIED: JobPhase.DELAYED,  # lost again: not at once, for it may be to blame
         JobTrigger.GAVE_UP_LOST: JobPhase.FAILED,
         JobTrigger.CANCELLED: JobPhase.CANCELLED,
     },
@@ -149,6 +150,8 @@ class WorkerPhase(StrEnum):
     FULL = "full"  # it said WS_FULL
     BACKED_OFF = "backed_off"  # it declined or kept silent a moment ago
     DRAINING = "draining"  # it said that it takes no more jobs
+    STALE = "stale"  # its status has not come for too long
+    OUT_OF_SERVICE = "out_of_service"  # an operator said that it gets no more jobs
     GONE = "gone"
 
 
@@ -159,6 +162,8 @@ class WorkerTrigger(StrEnum):
     REPORTED_AVAILABLE = "reported_available"
     REPORTED_FULL = "reported_full"
     REPORTED_DRAINING = "reported_draining"
+    FELL_SILENT = "fell_silent"
+    TAKEN_OUT = "taken_out"
     DECLINED = "declined"
     BACKOFF_ENDED = "backoff_ended"
     DISCONNECTED = "disconnected"
@@ -168,6 +173,8 @@ _REPORTS = {
     WorkerTrigger.REPORTED_AVAILABLE: WorkerPhase.AVAILABLE,
     WorkerTrigger.REPORTED_FULL: WorkerPhase.FULL,
     WorkerTrigger.REPORTED_DRAINING: WorkerPhase.DRAINING,
+    WorkerTrigger.FELL_SILENT: WorkerPhase.STALE,
+    WorkerTrigger.TAKEN_OUT: WorkerPhase.OUT_OF_SERVICE,
     WorkerTrigger.DISCONNECTED: WorkerPhase.GONE,
 }
 
@@ -183,6 +190,13 @@ WORKER_MOVES: dict[WorkerPhase, dict[WorkerTrigger, WorkerPhase]] = {
         WorkerTrigger.REPORTED_AVAILABLE: WorkerPhase.BACKED_OFF,
         WorkerTrigger.DECLINED: WorkerPhase.BACKED_OFF,
         WorkerTrigger.BACKOFF_ENDED: WorkerPhase.AVAILABLE,
+    },
+    WorkerPhase.STALE: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.STALE},
+    # Whatever it says of itself.
+    WorkerPhase.OUT_OF_SERVICE: {
+        **dict.fromkeys(_REPORTS, WorkerPhase.OUT_OF_SERVICE),
+        WorkerTrigger.DECLINED: WorkerPhase.OUT_OF_SERVICE,
+        WorkerTrigger.DISCONNECTED: WorkerPhase.GONE,
     },
     WorkerPhase.GONE: {},
 }

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dispatcher.core.board import Board, DeadlineKind
+from dispatcher.core.board import Board, CutOffer, DeadlineKind
 from dispatcher.core.effects import (
     ClaimJobs,
     CreateJob,
@@ -205,7 +205,7 @@ class Offering:
             return
         hand = worker.offers.get(event.job_id)
         if hand is None:
-            if event.answer is Answer.ACCEPTED and worker.lapsed.pop(event.job_id, False):
+            if event.answer is Answer.ACCEPTED and self._may_answer_late(worker, event.job_id):
                 self._accepted_late(worker, event)
             else:
                 board.ignore(event.worker_id, event.job_id, Ignored.NOT_OFFERED)
@@ -223,6 +223,32 @@ class Offering:
             self._back_off(worker, hand, policy.decline_backoff_min, policy.decline_backoff_max)
             self.withdraw(hand, worker)
         self.refresh(worker)
+
+    def _may_answer_late(self, worker: Worker, job_id: str) -> bool:
+        """Was the worker offered the job, here or on a connection that was cut meanwhile?"""
+        board = self._board
+        if worker.lapsed.pop(job_id, False):
+            return True
+        cut = board.cut_offers.get(job_id)
+        if cut is None or worker.lanes != cut.lanes or cut.until <= board.now:
+            return False
+        return cut.instance_id in ("", worker.registration.instance_id)
+
+    def cut(self, worker: Worker) -> None:
+        """The worker's connection was lost: its offers go to others; it may come back and accept."""
+        board = self._board
+        cuts = board.cut_offers
+        while cuts and (
+            next(iter(cuts.values())).until <= board.now
+            or len(cuts) + len(worker.offers) > board.policy.cut_offers_max
+        ):
+            del cuts[next(iter(cuts))]
+        until = board.now + board.policy.late_answer_time
+        cut = CutOffer(worker.lanes, worker.registration.instance_id, until)
+        for hand in list(worker.offers.values()):
+            cuts.pop(hand.id, None)
+            cuts[hand.id] = cut
+            self.withdraw(hand, worker)
 
     def _accepted_late(self, worker: Worker, event: OfferAnswered) -> None:
         """A slow worker accepts a job after its offer lapsed: it gets it, if it still waits.

@@ -50,6 +50,9 @@ class Policy:
     # Who accepts after its offer has lapsed gets the job, if it still waits and can be assigned
     # within this (the Python SDK waits for 7.5 s for what it accepted).
     late_answer_time: Nanoseconds = 5 * SECOND
+    # Likewise who accepts on a new connection what was offered on one that was cut; of so many
+    # offers it is remembered.
+    cut_offers_max: int = 10_000
     # Tries of one job, first one included, before it is given up.
     attempts_max: int = 5
     # Wait before a failed job is tried again: doubled each time, with half of it at random.
@@ -72,6 +75,18 @@ class Policy:
     # An agent that left its room, and whose worker is connected, has so long to come back, or its
     # worker to say what became of the job.
     parting_time: Nanoseconds = 10 * SECOND
+    # Worker processes of which it is remembered that they were taken out of service.
+    out_of_service_max: int = 1_000
+    # A worker whose status has come (every 2.5 s from stock workers) and does so no more is offered
+    # nothing after the shorter time, and hangs after the longer.
+    status_stale_time: Nanoseconds = 10 * SECOND
+    status_timeout: Nanoseconds = 30 * SECOND
+    # A worker that counts its jobs and says for so long that it has none has lost those it had.
+    uncounted_time: Nanoseconds = 30 * SECOND
+    # A job that was assigned is looked at when nobody said for so long that it started, and ended
+    # when for so long there was neither a word of it nor evidence.
+    start_timeout: Nanoseconds = 60 * SECOND
+    silence_time: Nanoseconds = 24 * 3600 * SECOND
     # Are workers without an agent name called for every room or participant, as LiveKit does, unless
     # the room named its agents?
     automatic_dispatch: bool = True

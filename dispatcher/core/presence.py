@@ -12,9 +12,21 @@ from __future__ import annotations
 
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.claiming import Claiming
-from dispatcher.core.effects import DropReason, DropWorker, Ignored, SendRegistered
-from dispatcher.core.events import WorkerDisconnected, WorkerRegistered, WorkerReported
-from dispatcher.core.jobs import Lane
+from dispatcher.core.effects import (
+    DropReason,
+    DropWorker,
+    Ignored,
+    Outcome,
+    Reply,
+    SendRegistered,
+)
+from dispatcher.core.events import (
+    WorkerDisconnected,
+    WorkerDrainRequested,
+    WorkerRegistered,
+    WorkerReported,
+)
+from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
 from dispatcher.core.offering import Offering
 from dispatcher.core.workers import Worker
@@ -39,7 +51,7 @@ class Presence:
             older = board.instances.get((said.project, said.instance_id))
             if older is not None:
                 # The same process on a new connection: the old one is dead, whatever it looks like.
-                self._lose(older, "the same worker process is back on a new connection")
+                self.lose(older, "the same worker process is back on a new connection")
                 board.emit(DropWorker(older.id, DropReason.TAKEN_OVER))
         agent = board.policy.agent(said.agent_name)
         capacities = [n for n in (said.capacity, agent.capacity) if n is not None]
@@ -60,6 +72,35 @@ class Presence:
             board.instances[said.project, said.instance_id] = worker
         board.schedule(DeadlineKind.SETTLE, board.now + board.policy.settle_time, worker.id)
         board.emit(SendRegistered(worker.id))
+        hand_over_at = board.out_of_service.get((said.project, said.instance_id))
+        if hand_over_at is not None:
+            self._take_out(worker, hand_over_at)
+
+    def drain_requested(self, event: WorkerDrainRequested) -> None:
+        """An operator takes a worker out of service."""
+        board = self._board
+        worker = board.workers.get(event.worker_id)
+        if worker is None or worker.registration.project != event.project:
+            board.emit(Reply(event.request, Outcome.NOT_FOUND))
+            return
+        said = worker.registration
+        if said.instance_id:  # else it is another worker when it comes back
+            board.out_of_service.pop((said.project, said.instance_id), None)
+            while len(board.out_of_service) >= board.policy.out_of_service_max:
+                del board.out_of_service[next(iter(board.out_of_service))]
+            board.out_of_service[said.project, said.instance_id] = event.hand_over_at
+        self._take_out(worker, event.hand_over_at)
+        board.emit(Reply(event.request, Outcome.DONE, is_durable=True))
+
+    def _take_out(self, worker: Worker, hand_over_at: Nanoseconds) -> None:
+        board = self._board
+        if worker.phase is not WorkerPhase.OUT_OF_SERVICE:
+            worker.advance(WorkerTrigger.TAKEN_OUT)
+        board.pools.place(worker)
+        if hand_over_at:
+            board.schedule(DeadlineKind.HAND_OVER, hand_over_at, worker.id)
+        else:
+            board.cancel(DeadlineKind.HAND_OVER, worker.id)
 
     def settled(self, worker_id: str) -> None:
         """A new worker has had its time to claim."""
@@ -91,9 +132,10 @@ class Presence:
         """A worker's connection ended."""
         worker = self._board.workers.get(event.worker_id)
         if worker is not None:
-            self._lose(worker, "its worker's connection was lost")
+            self.lose(worker, "its worker's connection was lost")
 
-    def _lose(self, worker: Worker, detail: str) -> None:
+    def lose(self, worker: Worker, detail: str) -> None:
+        """A worker is gone; `detail` says for people how."""
         board = self._board
         worker.advance(WorkerTrigger.DISCONNECTED)
         board.pools.remove(worker)
@@ -103,11 +145,13 @@ class Presence:
             del board.instances[said.project, said.instance_id]
         board.cancel(DeadlineKind.SETTLE, worker.id)
         board.cancel(DeadlineKind.BACKOFF, worker.id)
+        board.cancel(DeadlineKind.STATUS, worker.id)
+        board.cancel(DeadlineKind.UNCOUNTED, worker.id)
+        board.cancel(DeadlineKind.HAND_OVER, worker.id)
         for job_id in worker.stopping:
             board.cancel(DeadlineKind.STOP, worker.id, job_id)
         worker.stopping.clear()
-        for hand in list(worker.offers.values()):
-            self._offering.withdraw(hand, worker)
+        self._offering.cut(worker)
         for hand in worker.jobs.values():
             until = board.now + hand.state.grace
             board.move(hand, JobTrigger.WORKER_LOST, detail, until=until)

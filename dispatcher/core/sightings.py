@@ -33,12 +33,22 @@ NO_EVIDENCE = frozenset(
 )
 
 
+# Agents of which it is remembered how they make themselves known; of more it is not learned.
+AGENTS_MAX = 10_000
+
+
 class Sightings:
     """The part of the engine that watches for agents."""
 
     def __init__(self, board: Board, holding: Holding) -> None:
         self._board = board
         self._holding = holding
+        # agents that were seen in a room at all, by project and name
+        self._seen: set[tuple[str, str]] = set()
+
+    def has_seen(self, project: str, agent_name: str) -> bool:
+        """Was an agent of this name ever seen in a room? Then others of it will be."""
+        return (project, agent_name) in self._seen
 
     def changed(self, change: Change) -> None:
         """Note an agent that came or went."""
@@ -47,7 +57,11 @@ class Sightings:
             hand = self._job(
                 change.room.project, change.room.info.name, change.member.participant.identity
             )
-            if hand is not None and hand.parting is not None:
+            if hand is None:
+                return
+            if len(self._seen) < AGENTS_MAX:
+                self._seen.add((hand.lane.project, hand.lane.agent_name))
+            if hand.parting is not None:
                 hand.parting = None
                 board.cancel(DeadlineKind.PARTING, hand.id)
         elif isinstance(change, MemberLeft):

@@ -71,6 +71,11 @@ class Worker:
     reported_load: float = 0.0
     reported_jobs: int = 0
     reported_at: Nanoseconds = 0
+    # is there a deadline for its next status; has it ever counted a job on this connection, and
+    # since when does it count none, though it was given some (0: it does not)
+    is_watched: bool = False
+    counts_jobs: bool = False
+    uncounted_since: Nanoseconds = 0
     # jobs that it was given or offered since it last reported; fades with each report
     unreported_jobs: float = 0.0
     # refusals and silences in a row

@@ -19,6 +19,7 @@ from dispatcher.core.effects import (
     PingWorker,
     Reply,
     SendAssignment,
+    SendGoAway,
     SendOffer,
     SendRegistered,
     SendStatusReceipt,
@@ -92,6 +93,9 @@ class Sessions:
                 worker_messages.receipt_message(message.sequence)
             ),
             PingWorker: lambda session, _message: session.ping(),
+            SendGoAway: lambda session, _message: session.send(
+                worker_messages.go_away_message("the server stops")
+            ),
             DropWorker: self._drop,
         }
 

@@ -113,6 +113,11 @@ def receipt_message(sequence: int) -> wire_pb2.ServerMessage:
     return wire_pb2.ServerMessage(status_receipt=wire_pb2.StatusReceipt(sequence=sequence))
 
 
+def go_away_message(reason: str) -> wire_pb2.ServerMessage:
+    """Tell a worker to connect elsewhere."""
+    return wire_pb2.ServerMessage(go_away=wire_pb2.AgentHttp.GoAway(reason=reason))
+
+
 def pong_message(ping: wire_pb2.WorkerPing, now: Nanoseconds) -> wire_pb2.ServerMessage:
     """Answer a worker's ping."""
     return wire_pb2.ServerMessage(

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+from dispatcher.core.effects import Outcome
+from dispatcher.core.events import WorkerDrainRequested
+from dispatcher.core.jobs import seconds
 from dispatcher.core.lifecycle import WorkerPhase
 from dispatcher.core.workers import JobInHand, Worker
 from dispatcher.runtime import Runtime
@@ -22,12 +25,17 @@ from protocol.limits import check_text
 
 SERVICE = "callboard.WorkerService"
 
+# The latest that a worker's jobs may be handed over.
+HAND_OVER_SECONDS_MAX = 7 * 24 * 3600
+
 _PHASE_NUMBERS = {
     WorkerPhase.SETTLING: api_pb2.CONNECTING,
     WorkerPhase.AVAILABLE: api_pb2.AVAILABLE,
     WorkerPhase.FULL: api_pb2.FULL,
     WorkerPhase.BACKED_OFF: api_pb2.BACKED_OFF,
     WorkerPhase.DRAINING: api_pb2.DRAINING,
+    WorkerPhase.STALE: api_pb2.STALE,
+    WorkerPhase.OUT_OF_SERVICE: api_pb2.OUT_OF_SERVICE,
     WorkerPhase.GONE: api_pb2.GONE,
 }
 
@@ -46,6 +54,7 @@ class WorkerService:
             SERVICE: {
                 "ListWorkers": Method(api_pb2.ListWorkersRequest, may_read, self.list),
                 "GetWorker": Method(api_pb2.GetWorkerRequest, may_read, self.get),
+                "DrainWorker": Method(api_pb2.DrainWorkerRequest, may_read, self.drain),
             }
         }
 
@@ -71,14 +80,39 @@ class WorkerService:
 
     async def get(self, call: Call, request: api_pb2.GetWorkerRequest) -> api_pb2.GetWorkerResponse:
         """Tell all of one worker, with the ids of its jobs."""
-        check_text("worker_id", request.worker_id, self._limits.id_bytes_max)
-        worker = self._runtime.engine.workers.get(request.worker_id)
-        if worker is None or worker.registration.project != call.project:
-            raise TwirpError(TwirpCode.NOT_FOUND, "the worker is not connected")
+        worker = self._worker(call, request.worker_id)
         response = api_pb2.GetWorkerResponse()
         self._fill(response.worker, worker)
         response.worker.job_ids.extend(sorted(worker.jobs))
         return response
+
+    async def drain(
+        self, call: Call, request: api_pb2.DrainWorkerRequest
+    ) -> api_pb2.DrainWorkerResponse:
+        """Take a worker out of service; hand its jobs over after a while, if that is asked for."""
+        worker = self._worker(call, request.worker_id)
+        after_seconds = request.hand_over_after_seconds
+        if after_seconds > HAND_OVER_SECONDS_MAX:
+            raise InvalidField(
+                "hand_over_after_seconds", f"is over the limit of {HAND_OVER_SECONDS_MAX} s"
+            )
+        at = self._runtime.now() + seconds(after_seconds) if after_seconds else 0
+        reply = await self._runtime.ask(
+            lambda number: WorkerDrainRequested(number, call.project, worker.id, at)
+        )
+        if reply.outcome is Outcome.NOT_FOUND:
+            raise _not_connected()
+        response = api_pb2.DrainWorkerResponse()
+        self._fill(response.worker, worker)
+        response.worker.job_ids.extend(sorted(worker.jobs))
+        return response
+
+    def _worker(self, call: Call, worker_id: str) -> Worker:
+        check_text("worker_id", worker_id, self._limits.id_bytes_max)
+        worker = self._runtime.engine.workers.get(worker_id)
+        if worker is None or worker.registration.project != call.project:
+            raise _not_connected()
+        return worker
 
     def _project(self, call: Call) -> Iterator[Worker]:
         for worker in self._runtime.engine.workers.values():
@@ -109,6 +143,10 @@ class WorkerService:
         if session is not None:
             record.version = session.version
             record.address = session.address
+
+
+def _not_connected() -> TwirpError:
+    return TwirpError(TwirpCode.NOT_FOUND, "the worker is not connected")
 
 
 def _fits(worker: Worker, request: api_pb2.ListWorkersRequest) -> bool:

@@ -46,6 +46,7 @@ from dispatcher.core.events import (
     OfferAnswered,
     Registration,
     WorkerDisconnected,
+    WorkerDrainRequested,
     WorkerPonged,
     WorkerRegistered,
     WorkerReported,
@@ -57,6 +58,7 @@ from dispatcher.core.jobs import (
     JobStatus,
     JobType,
     Lane,
+    Nanoseconds,
     RestartPolicy,
     seconds,
 )
@@ -94,6 +96,10 @@ class EngineBench(RoomWords):
         # every message that went out, and every batch that was committed, in order
         self.sent: list[Message] = []
         self.batches: list[list[StoreRequest]] = []
+        # the last status of each worker, and those that tell it no more
+        self._statuses: dict[str, WorkerReported] = {}
+        self._statuses_told_at = START
+        self.hung: set[str] = set()
         self._numbers = 0
         self._requests = 0
         self._starts = 0
@@ -159,8 +165,21 @@ class EngineBench(RoomWords):
         self.settle()
 
     def pass_time(self, time_seconds: float) -> None:
-        """Move the clock on, and let each deadline pass at its time."""
+        """Move the clock on, and let each deadline pass at its time.
+
+        Workers that told their status do so again before it is missed, as it was; but `hung` ones.
+        """
         until = self.now + seconds(time_seconds)
+        pause = self.policy.status_stale_time * 3 // 4
+        while self._statuses_told_at + pause < until:
+            self._pass_time_until(max(self.now, self._statuses_told_at + pause))
+            self._statuses_told_at = self.now
+            for status in list(self._statuses.values()):
+                if status.worker_id in self.engine.workers and status.worker_id not in self.hung:
+                    self.tell(status)
+        self._pass_time_until(until)
+
+    def _pass_time_until(self, until: Nanoseconds) -> None:
         for _ in range(100_000):
             at = self.engine.next_deadline()
             if at is None or at > until:
@@ -179,6 +198,13 @@ class EngineBench(RoomWords):
     def drain(self) -> None:
         """Let the server make no more offers."""
         self.tell(DrainStarted())
+
+    def drain_worker(self, worker: str, hand_over_seconds: float = 0) -> Outcome | None:
+        """Let an operator take the worker out of service."""
+        self._requests += 1
+        at = self.now + seconds(hand_over_seconds) if hand_over_seconds else 0
+        self.tell(WorkerDrainRequested(self._requests, PROJECT, worker, at))
+        return self.outcome(self._requests)
 
     # --- workers --------------------------------------------------------------------------
 
@@ -240,7 +266,8 @@ class EngineBench(RoomWords):
         draining: bool = False,
     ) -> None:
         """Let the worker tell its status."""
-        self.tell(WorkerReported(worker, load, jobs, full, draining))
+        self._statuses[worker] = WorkerReported(worker, load, jobs, full, draining)
+        self.tell(self._statuses[worker])
 
     def lose(self, worker: str) -> None:
         """Let the worker's connection end."""

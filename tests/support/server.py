@@ -22,6 +22,7 @@ from dispatcher.core.policy import Policy
 from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.rule_checks import RuleLimits
+from dispatcher.runtime import RuntimeLimits
 from dispatcher.server.limits import ServerLimits
 from dispatcher.sfu.limits import SfuLimits
 from protocol import wire_pb2
@@ -76,8 +77,9 @@ async def running_server(
     rules: RuleLimits | None = None,
     room_configurations: Mapping[str, wire_pb2.RoomConfiguration] | None = None,
     room_configuration_limits: RoomConfigurationLimits | None = None,
+    drain_seconds: float = 0.2,
 ) -> AsyncIterator[RunningServer]:
-    """Run a server while the context lasts, then drain it."""
+    """Run a server while the context lasts, then drain it, for at most so long."""
     config = Config(
         keys=KEYS,
         port=0,
@@ -96,6 +98,7 @@ async def running_server(
         rules=rules or RuleLimits(),
         room_configurations=room_configurations or {},
         room_configuration_limits=room_configuration_limits or RoomConfigurationLimits(),
+        runtime=RuntimeLimits(drain_seconds=drain_seconds),
     )
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:

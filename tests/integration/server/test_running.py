@@ -19,6 +19,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dispatcher.app import open_listener
+from protocol import wire_pb2
 from protocol.errors import ConfigError, StoreInUse
 from tests.integration.server.peers import (
     WAIT_SECONDS,
@@ -52,7 +53,7 @@ async def test_other_paths_are_not_found(server: RunningServer, path: str) -> No
 
 async def test_a_draining_server_is_not_ready_and_lets_nobody_in(data_dir: Path) -> None:
     async with (
-        running_server(data_dir) as server,
+        running_server(data_dir, drain_seconds=20) as server,
         httpx2.AsyncClient(timeout=20) as client,
         connected(server) as worker,
     ):
@@ -70,9 +71,29 @@ async def test_a_draining_server_is_not_ready_and_lets_nobody_in(data_dir: Path)
         assert (ready.status_code, ready.text) == (503, "draining\n")
         assert (await client.get(f"{server.http_url}/healthz")).status_code == 200
         assert await refused_status(server, worker_token()) == 503
+        assert (await worker.hear()).go_away.reason == "the server stops"
         await worker.answer(offer.job.id)
         assert (await worker.assigned()).job.id == offer.job.id
+        # Now it waits for the end of the job.
+        await worker.tell(offer.job.id, wire_pb2.JS_SUCCESS)
         assert await worker.closed_with() == 1012
+
+
+async def test_a_drain_waits_for_running_jobs_no_longer_than_it_may(data_dir: Path) -> None:
+    async with (
+        running_server(data_dir, drain_seconds=0.5) as server,
+        httpx2.AsyncClient(timeout=20) as client,
+        registered(server, "agent") as worker,
+    ):
+        job_id = (await Caller(server, client).dispatch("agent"))["state"]["jobs"][0]["id"]
+        await worker.take_job()
+        server.stop.set()
+        assert await worker.closed_with() == 1012
+    async with running_server(data_dir) as server, registered(server, "agent") as worker:
+        await worker.say(migrate_job=wire_pb2.MigrateJobRequest(job_ids=[job_id]))
+        async with httpx2.AsyncClient(timeout=20) as client:
+            record = await Caller(server, client).job_becomes(job_id, "RUNNING")
+        assert record["epoch"] == "1"
 
 
 # --- as a process ---

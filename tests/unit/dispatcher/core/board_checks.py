@@ -114,12 +114,20 @@ def check_deadlines(board: Board) -> None:
         if hand.phase is JobPhase.OFFERED:
             expected[DeadlineKind.OFFER, hand.id, ""] += 1
         elif hand.phase is JobPhase.ORPHANED:
-            expected[DeadlineKind.GRACE, hand.id, ""] += 1
+            if not board.is_draining:  # where it comes back is asked elsewhere
+                expected[DeadlineKind.GRACE, hand.id, ""] += 1
+        elif hand.phase is JobPhase.ASSIGNED:
+            assert hand.id in board.unstarted
+            expected[DeadlineKind.UNSTARTED, "", ""] = 1
         if hand.parting is not None:
             expected[DeadlineKind.PARTING, hand.id, ""] += 1
     for worker in board.workers.values():
         for job_id in worker.stopping:
             expected[DeadlineKind.STOP, worker.id, job_id] += 1
+        if worker.is_watched:
+            expected[DeadlineKind.STATUS, worker.id, ""] += 1
+        if worker.uncounted_since:
+            expected[DeadlineKind.UNCOUNTED, worker.id, ""] += 1
         if worker.phase is WorkerPhase.SETTLING:
             expected[DeadlineKind.SETTLE, worker.id, ""] += 1
         if worker.phase is WorkerPhase.BACKED_OFF:
@@ -132,12 +140,24 @@ def check_deadlines(board: Board) -> None:
         expected[DeadlineKind.DUE, "", ""] += 1
     keys = set(board.deadlines._live)
     assert expected.keys() <= keys, f"without a deadline: {expected.keys() - keys}"
-    ours = {DeadlineKind.SWEEP, DeadlineKind.SUCCESSION, DeadlineKind.OVER}  # of no job or worker
+    # of no job or worker; the last finds nothing to look at when all started
+    ours = {
+        DeadlineKind.SWEEP,
+        DeadlineKind.SUCCESSION,
+        DeadlineKind.OVER,
+        DeadlineKind.UNSTARTED,
+    }
+    outliving = {
+        DeadlineKind.SETTLE,
+        DeadlineKind.BACKOFF,
+        DeadlineKind.UNCOUNTED,
+        DeadlineKind.HAND_OVER,
+    }
     for kind, one, _two in keys - expected.keys():
-        if kind in ours:
+        if kind in ours or (kind is DeadlineKind.GRACE and board.is_draining):
             continue
-        # these two may outlive the phase that they were set for, but not their worker
-        assert kind in (DeadlineKind.SETTLE, DeadlineKind.BACKOFF), f"{kind} is for nothing"
+        # these may outlive what they were set for, but not their worker
+        assert kind in outliving, f"{kind} is for nothing"
         assert one in board.workers
 
 

@@ -12,6 +12,7 @@ from dispatcher.core.effects import (
 )
 from dispatcher.core.events import MoveRefused
 from dispatcher.core.jobs import (
+    SECOND,
     AttemptReason,
     JobStateReason,
     JobStatus,
@@ -247,10 +248,49 @@ def test_a_job_that_loses_every_worker_ends_at_the_limit_of_attempts(
     job = bench.dispatch()
     for n in range(5):
         bench.worker(f"w{n}")
+        while bench.offered(job) is None:
+            bench.pass_time(1)
         bench.accept(job)
         bench.lose(f"w{n}")
         bench.pass_time(20)
     assert bench.phase(job) is JobPhase.FAILED
+    assert bench.state(job).error == "its worker w4 was lost; attempt 5 of 5, the last"
+
+
+def test_a_job_that_was_lost_again_waits_longer_each_time_before_it_has_another_worker(
+    bench: EngineBench,
+) -> None:
+    job = bench.dispatch()
+    pauses = []
+    for n in range(4):
+        bench.worker(f"w{n}")
+        bench.accept(job)
+        bench.lose(f"w{n}")
+        lost_at = bench.now
+        bench.worker(f"other{n}")
+        bench.pass_time(20)
+        while bench.offered(job) is None:
+            bench.pass_time(0.05)
+        pauses.append((bench.now - lost_at) / SECOND - 20)
+        bench.lose(f"other{n}")
+    assert pauses[0] == 0
+    assert 1 <= pauses[1] <= 2.1
+    assert 2 <= pauses[2] <= 4.1
+    assert 4 <= pauses[3] <= 8.1
+
+
+def test_a_server_that_drains_leaves_orphans_to_where_their_workers_come_back(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.drain()
+    bench.lose("a")
+    bench.pass_time(60)
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.restart()
+    bench.connect("b")
+    assert bench.claim("b", job) == {job: Verdict.KEEP}
 
 
 @pytest.mark.parametrize(

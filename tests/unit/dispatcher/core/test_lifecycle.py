@@ -45,9 +45,10 @@ JOB = {
     *((phase, T.HANDED_OVER, J.QUEUED) for phase in (J.ASSIGNED, J.RUNNING)),
     *((phase, T.CANCELLED, J.CANCELLED) for phase in HELD),
     (J.ORPHANED, T.GRACE_EXPIRED, J.QUEUED),
+    (J.ORPHANED, T.RETRIED, J.DELAYED),
     (J.ORPHANED, T.GAVE_UP_LOST, J.FAILED),
 }
-LIVE = [W.SETTLING, W.AVAILABLE, W.FULL, W.BACKED_OFF, W.DRAINING]
+LIVE = [W.SETTLING, W.AVAILABLE, W.FULL, W.BACKED_OFF, W.DRAINING, W.STALE]
 WORKER = {
     *((phase, U.DISCONNECTED, W.GONE) for phase in LIVE),
     *((phase, U.REPORTED_FULL, W.FULL) for phase in LIVE),
@@ -60,6 +61,21 @@ WORKER = {
     (W.FULL, U.DECLINED, W.FULL),
     (W.DRAINING, U.DECLINED, W.DRAINING),
     (W.BACKED_OFF, U.BACKOFF_ENDED, W.AVAILABLE),
+    (W.STALE, U.DECLINED, W.STALE),
+    *((phase, U.FELL_SILENT, W.STALE) for phase in LIVE),
+    *((phase, U.TAKEN_OUT, W.OUT_OF_SERVICE) for phase in LIVE),
+    *(
+        (W.OUT_OF_SERVICE, said, W.OUT_OF_SERVICE)
+        for said in (
+            U.REPORTED_AVAILABLE,
+            U.REPORTED_FULL,
+            U.REPORTED_DRAINING,
+            U.FELL_SILENT,
+            U.TAKEN_OUT,
+            U.DECLINED,
+        )
+    ),
+    (W.OUT_OF_SERVICE, U.DISCONNECTED, W.GONE),
 }
 
 

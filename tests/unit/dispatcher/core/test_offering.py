@@ -9,7 +9,7 @@ from dispatcher.core.jobs import JobStateReason, JobStatus, JobType, seconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.policy import Policy
 from tests.support.engine_bench import START, EngineBench
-from tests.unit.dispatcher.core.board_checks import watched
+from tests.unit.dispatcher.core.board_checks import board_of, watched
 
 POLICY = Policy()
 
@@ -565,3 +565,71 @@ def test_an_assignment_that_its_worker_waits_for_no_longer_is_offered_again_inst
     state = bench.state(job)
     assert (state.epoch, state.attempt) == (2, 1)
     assert len(bench.assignments(job)) == 1
+
+
+# --- answers that cross to another connection ---
+
+
+def test_an_offer_of_a_connection_that_was_cut_may_be_accepted_on_the_next(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one")
+    job = bench.dispatch()
+    bench.lose("a")
+    bench.worker("b", instance="one")
+    bench.decline(job)  # it is asked anew, and at the moment it has no slot but the reserved one
+    bench.accept(job, worker="b")
+    assert bench.holder(job) == "b"
+
+
+def test_who_was_asked_meanwhile_has_the_job_before_who_was_cut(bench: EngineBench) -> None:
+    bench.worker("a", instance="one")
+    job = bench.dispatch()
+    bench.lose("a")
+    bench.worker("other")
+    bench.connect("b", instance="one")
+    bench.accept(job, worker="b")
+    assert bench.offered(job) == "other"
+    bench.accept(job, worker="other")
+    assert bench.holder(job) == "other"
+    assert len(bench.assignments(job)) == 1
+
+
+@pytest.mark.parametrize(("instance", "agent"), [("two", "greeter"), ("one", "other agent")])
+def test_nobody_else_may_accept_the_offer_of_a_connection_that_was_cut(
+    bench: EngineBench, instance: str, agent: str
+) -> None:
+    bench.worker("a", instance="one")
+    job = bench.dispatch()
+    bench.lose("a")
+    bench.worker("b", instance=instance, agent=agent)
+    if bench.offered(job):
+        bench.decline(job)
+    bench.accept(job, worker="b")
+    assert bench.holder(job) is None
+    assert bench.ignored() == [Ignored.NOT_OFFERED]
+
+
+def test_an_offer_that_was_cut_is_not_remembered_for_longer_than_a_worker_waits(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one")
+    job = bench.dispatch()
+    bench.lose("a")
+    bench.pass_time(5.1)
+    bench.connect("b", instance="one")
+    bench.accept(job, worker="b")
+    assert bench.holder(job) is None
+
+
+def test_of_only_so_many_cut_offers_it_is_remembered() -> None:
+    bench = EngineBench(Policy(cut_offers_max=1))
+    bench.worker("a")
+    bench.dispatch(room="first")
+    bench.dispatch(room="second")
+    bench.lose("a")
+    bench.worker("b")
+    assert len(board_of(bench.engine).cut_offers) <= 2
+    bench.dispatch(room="third")
+    bench.lose("b")
+    assert list(board_of(bench.engine).cut_offers)[-1] == "AJ_3"

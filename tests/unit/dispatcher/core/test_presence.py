@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dispatcher.core.effects import (
-    Ignored,
-)
+from dispatcher.core.effects import Ignored, Outcome, SendGoAway
+from dispatcher.core.jobs import AttemptReason
+from dispatcher.core.lifecycle import JobPhase, WorkerPhase
+from dispatcher.core.policy import Policy
 from tests.support.engine_bench import EngineBench
-from tests.unit.dispatcher.core.board_checks import board_of
+from tests.unit.dispatcher.core.board_checks import board_of, watched
 
 BIG_EPOCH = 2**64 - 1
 
@@ -27,7 +28,79 @@ def test_nothing_is_remembered_of_a_worker_that_went(bench: EngineBench) -> None
     bench.claim("a", "AJ_none")
     bench.succeed(job)
     bench.lose("a")
+    bench.pass_time(60)  # then starts are looked at, of which there was one
     board = board_of(bench.engine)
     assert not board.workers
     assert not board.instances
+    assert not board.unstarted
     assert not len(board.deadlines)
+
+
+# --- taken out of service ----------------------------------------------------------------------
+
+
+def test_a_worker_that_was_taken_out_of_service_keeps_its_jobs_and_gets_no_more(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    assert bench.drain_worker("a") is Outcome.DONE
+    bench.report("a")
+    waiting = bench.dispatch()
+    bench.pass_time(60)
+    assert bench.offered(waiting) is None
+    assert bench.holder(job) == "a"
+    bench.succeed(job)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_the_jobs_of_a_worker_that_was_taken_out_are_handed_over_at_the_deadline(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.drain_worker("a", hand_over_seconds=30)
+    bench.worker("b")
+    bench.pass_time(29)
+    assert bench.holder(job) == "a"
+    bench.pass_time(2)
+    assert bench.offered(job) == "b"
+    assert bench.state(job).attempt_reason is AttemptReason.HANDED_OVER
+    assert bench.stops("a") == [job]
+
+
+def test_a_process_that_was_taken_out_of_service_stays_out_when_it_connects_again(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one")
+    bench.running()
+    bench.drain_worker("a", hand_over_seconds=30)
+    bench.lose("a")
+    bench.worker("b", instance="one")
+    assert bench.engine.workers["b"].phase is WorkerPhase.OUT_OF_SERVICE
+    assert bench.offered(bench.dispatch()) is None
+
+
+def test_a_worker_that_is_not_there_cannot_be_taken_out_of_service(bench: EngineBench) -> None:
+    bench.worker("a", project="other")
+    assert bench.drain_worker("nobody") is Outcome.NOT_FOUND
+    assert bench.drain_worker("a") is Outcome.NOT_FOUND
+
+
+def test_only_so_many_processes_are_remembered_as_out_of_service() -> None:
+    bench = EngineBench(Policy(out_of_service_max=2), watch=watched)
+    for name in ("a", "b", "c"):
+        bench.worker(name, instance=name)
+        bench.drain_worker(name)
+        bench.lose(name)
+    assert [instance for _, instance in board_of(bench.engine).out_of_service] == ["b", "c"]
+
+
+# --- a server that stops -----------------------------------------------------------------------
+
+
+def test_a_server_that_drains_sends_its_workers_elsewhere(bench: EngineBench) -> None:
+    bench.worker("a")
+    bench.worker("b")
+    bench.drain()
+    assert bench.of(SendGoAway) == [SendGoAway("a"), SendGoAway("b")]
