@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dispatcher.core.board import Board, DeadlineKind, StateChange
-from dispatcher.core.effects import Ignored
+from dispatcher.core.effects import Ignored, SendTermination
 from dispatcher.core.events import AssignmentExpired, JobReported, JobsHandedOver, MoveRefused
 from dispatcher.core.jobs import (
     AttemptReason,
@@ -113,12 +113,18 @@ class Holding:
 
     def left_cleanly(self, hand: JobInHand, evidence: str) -> None:
         """The agent of a held job left its room as one that is done: the job succeeded."""
-        board = self._board
+        board, worker = self._board, hand.worker
+        is_reported = hand.phase is JobPhase.RUNNING
         if hand.phase is JobPhase.ORPHANED:
             board.move(hand, JobTrigger.LEFT, evidence, ended_at=board.now)
         else:
             board.move(hand, JobTrigger.SUCCEEDED, evidence, ended_at=board.now)
-        self._release_slot(hand)
+        if worker is not None and is_reported:
+            self.give_up(hand, worker)  # which will say when it is over there, too
+        else:
+            self._release_slot(hand)
+            if worker is not None:
+                board.emit(SendTermination(worker.id, hand.id))
         board.let_go(hand)
 
     def left_uncleanly(self, hand: JobInHand, evidence: str) -> None:

@@ -74,6 +74,25 @@ def test_the_worker_whose_job_ended_by_what_was_seen_has_room_again(bench: Engin
     assert bench.offered(other) == "one"
 
 
+def test_a_worker_that_goes_on_with_a_job_that_is_over_is_told_and_keeps_its_place(
+    bench: EngineBench,
+) -> None:
+    bench.worker("one", capacity=1)
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.start(job)
+    joins(bench, job)
+    other = bench.dispatch("other")
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.pass_time(PARTING_SECONDS)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    assert bench.stops("one") == [job]
+    assert bench.offered(other) is None
+    bench.job_status(job, JobStatus.SUCCESS, worker="one")
+    assert bench.offered(other) == "one"
+
+
 def test_a_worker_that_reports_has_time_to_say_how_its_job_ended(bench: EngineBench) -> None:
     job = running(bench, RestartPolicy.NEVER)
     leaves(bench, job, Reason.CLIENT_INITIATED)
