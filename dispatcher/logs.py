@@ -39,7 +39,8 @@ EVENTS: Mapping[str, str] = {
     "webhook_failed": "A webhook was answered with an internal error. A bug: please report it.",
     "webhook_ignored": "A webhook was about something else than who is in a room.",
     "room_event_taken": "What follows from a room event is durable; `again`: it came before.",
-    "room_event_refused": "A room event is over a bound, which `reason` names; nothing changed.",
+    "room_event_refused": "A room event is over a bound, which `reason` names; nothing changed."
+    " Said the 1st, 2nd, 4th ... time of a room, with `times`.",
     "worker_registered": "A worker is connected and may be offered jobs soon.",
     "worker_refused": "A connection was refused at its upgrade, with HTTP `status`; of what a flood"
     " repeats the 1st, 2nd, 4th ... time in a few seconds, with `count`.",
@@ -58,7 +59,8 @@ EVENTS: Mapping[str, str] = {
     "worker_disconnected": "A worker's connection is gone; its jobs are kept for its grace time.",
     "sfu_unreachable": "The SFU's rooms cannot be listed; nothing is changed until they can.",
     "sfu_reachable_again": "The SFU's rooms are listed again.",
-    "sfu_call_failed": "A call could not be passed on to the SFU; the first one of an outage.",
+    "sfu_call_failed": "A call could not be passed on to the SFU (the first one of an outage), or the"
+    " SFU refused what we asked it for a call at `path`.",
     "bridge_registered": "The SFU offers us jobs for this name, type and deployment, on one socket.",
     "bridge_disconnected": "A socket to the SFU's /agent at `url` is lost, or cannot be made.",
     "bridge_connected_again": "The sockets to the SFU's /agent at `url` are registered again.",

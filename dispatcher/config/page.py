@@ -82,7 +82,7 @@ def _row(option: Option) -> str:
 
 def _default(option: Option) -> str:
     if option.kind is Kind.SWITCH:
-        return "false"
+        return "true" if option.default else "false"
     if isinstance(option.default, str):
         return f"`{option.default}`" if option.default else ""
     shown = f"{option.default:,}" if isinstance(option.default, int) else f"{option.default:,g}"

@@ -32,7 +32,7 @@ from dispatcher.server.create_room import RoomMaking, without_agents
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.twirp import send_answer, send_error
 from dispatcher.sfu.access import SfuAccess, claimed_key
-from dispatcher.sfu.client import http_pool, one_line
+from dispatcher.sfu.client import SfuError, http_pool, one_line
 from dispatcher.sfu.limits import SfuLimits
 from protocol import wire_pb2
 from protocol.codec import body_format, parse_body
@@ -133,7 +133,9 @@ class Passthrough:
             await send_error(send, error.as_twirp())
         except CallboardError as error:
             code = TwirpCode.UNAVAILABLE if error.retryable else TwirpCode.INTERNAL
-            if not error.retryable:
+            if isinstance(error, SfuError) and not error.retryable:  # its answer, no bug of ours
+                log.warning("sfu_call_failed", path=scope["path"], reason=str(error))
+            elif not error.retryable:
                 log.exception("api_call_failed", path=scope["path"])
             await send_error(send, TwirpError(code, error.for_caller))
         except Exception:  # the edge: a bug of ours must not reach the caller

@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.room_events import RoomEvent
 from dispatcher.server.access import Access, Bearer
 from dispatcher.server.bodies import read_body
 from dispatcher.server.limits import ServerLimits
@@ -44,6 +45,9 @@ PATH = "/webhooks/livekit"
 CONTENT_TYPES = frozenset({"application/webhook+json", "application/json"})
 
 RETRY_AFTER_SECONDS = 1
+
+# Rooms with refused events whose number is known; of the others counting begins anew.
+_REFUSED_ROOMS_MAX = 1000
 
 # What `read_body` says, as HTTP without Twirp says it.
 _BODY_STATUSES = {
@@ -78,6 +82,8 @@ class Webhooks:
         self._clock = clock
         # how often each status was answered
         self._refused: Counter[int] = Counter()
+        # how often the core refused an event of a room, by project and room; the latest rooms
+        self._refused_of_room: dict[tuple[str, str], int] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes of this door."""
@@ -119,13 +125,7 @@ class Webhooks:
         # The hash stands for an id where there is none: the same body is the same event.
         answer = await self._reports.report(event, webhook.id or bearer.grants.sha256)
         if answer.taken is Taken.REFUSED:
-            log.warning(
-                "room_event_refused",
-                kind=event.kind.value,
-                project=event.project,
-                room=event.room.name,
-                reason=answer.detail,
-            )
+            self._note_refused(event, answer.detail)
         else:
             log.debug(
                 "room_event_taken",
@@ -133,6 +133,23 @@ class Webhooks:
                 project=event.project,
                 room=event.room.name,
                 again=answer.taken is Taken.BEFORE,
+            )
+
+    def _note_refused(self, event: RoomEvent, reason: str) -> None:
+        """Log the 1st, 2nd, 4th ... event of a room that is over a bound: a full one has any number."""
+        key = event.project, event.room.name
+        times = self._refused_of_room.pop(key, 0) + 1
+        self._refused_of_room[key] = times
+        if len(self._refused_of_room) > _REFUSED_ROOMS_MAX:
+            del self._refused_of_room[next(iter(self._refused_of_room))]
+        if times & (times - 1) == 0:
+            log.warning(
+                "room_event_refused",
+                kind=event.kind.value,
+                project=event.project,
+                room=event.room.name,
+                reason=reason,
+                times=times,
             )
 
     def _bearer(self, request: Request) -> Bearer:

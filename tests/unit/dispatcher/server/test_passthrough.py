@@ -12,6 +12,7 @@ import anyio
 import httpx2
 import pytest
 from google.protobuf import json_format
+from structlog.testing import capture_logs
 
 from dispatcher.config import ApiKey
 from dispatcher.runtime import Overloaded
@@ -19,6 +20,7 @@ from dispatcher.server.create_room import NOBODY, RoomMaking, mark_of
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.passthrough import Passthrough, is_of_media
 from dispatcher.sfu.access import sfu_access
+from dispatcher.sfu.client import SfuError
 from dispatcher.sfu.limits import SfuLimits
 from protocol import wire_pb2
 from protocol.errors import TwirpCode, TwirpError
@@ -557,6 +559,21 @@ async def test_a_caller_whose_agents_could_not_be_taken_is_told_to_try_again(
         answer = await caller.post(CREATE, json=GREETED)
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+async def test_an_sfu_that_refuses_what_we_ask_of_a_new_room_is_one_line_of_the_log(
+    sfu: FakeSfu, board: Board
+) -> None:
+    board.failure = SfuError(SFU_URL, "ListDispatch: permissions denied", TwirpCode.UNAUTHENTICATED)
+    with capture_logs() as entries:
+        async with caller_of(passthrough_to(sfu, board)) as caller:
+            answer = await caller.post(CREATE, json=GREETED)
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    (entry,) = entries
+    assert (entry["event"], entry["log_level"]) == ("sfu_call_failed", "warning")
+    assert "ListDispatch: permissions denied" in entry["reason"]
+    assert "exc_info" not in entry
 
 
 async def test_a_body_that_cannot_be_read_asks_for_nothing(sfu: FakeSfu, board: Board) -> None:

@@ -277,8 +277,22 @@ async def test_what_is_over_a_bound_of_the_core_is_not_sent_again_and_is_logged(
             "project": "default",
             "room": "call-1",
             "reason": "why",
+            "times": 1,
         }
     ]
+
+
+async def test_a_room_that_refuses_any_number_is_logged_now_and_then(door: Door) -> None:
+    door.engine.outcome = Outcome.REFUSED
+    of_two_rooms = [contents()[0] | {"id": "", "room": {"name": name}} for name in ("full", "too")]
+    with capture_logs() as entries:
+        for number in range(100):
+            body = encoded(of_two_rooms[0] | {"createdAt": 1_000_000 + number})
+            assert (await door.post(body)).status_code == 200
+        await door.post(encoded(of_two_rooms[1]))
+    refused = [entry for entry in entries if entry["event"] == "room_event_refused"]
+    assert [entry["times"] for entry in refused] == [1, 2, 4, 8, 16, 32, 64, 1]
+    assert [entry["room"] for entry in refused] == ["full"] * 7 + ["too"]
 
 
 @pytest.mark.parametrize(
