@@ -45,11 +45,11 @@ class _Connection:
     def reset(self) -> None:
         """End it for both peers at once, as a router does that has forgotten it."""
         for stream in (self.client, self.server):
-            raw = stream.extra(SocketAttribute.raw_socket)
             try:
+                raw = stream.extra(SocketAttribute.raw_socket)
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            except OSError:
-                pass  # it is closed already
+            except (OSError, AttributeError):
+                pass  # it is closed already: a transport that is has no socket
         self.scope.cancel()
 
     async def run(self, line: Line) -> None:
