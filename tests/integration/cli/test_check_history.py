@@ -205,6 +205,11 @@ def test_a_folder_and_a_server_at_once_are_wrong_usage(tmp_path: Path) -> None:
     assert failed.failed_with(2) == "--data-dir and --url: give one of them"
 
 
+def test_a_log_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    failed = callboard("check-history", "--worker-log", str(tmp_path / "none"))
+    assert "--worker-log" in failed.failed_with(2)
+
+
 def test_a_log_that_is_none_is_named_with_its_line(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "worker.jsonl"
     log.write_text(run.worker_log.read_text().splitlines()[0] + "\nnothing\n")
