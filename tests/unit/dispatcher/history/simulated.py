@@ -34,7 +34,7 @@ class Records(Watcher):
         """A start."""
         self._write("start", process, job_id, epoch, "")
 
-    def ended(self, process: WorkerProcess, job_id: str, epoch: int) -> None:
+    def ended(self, process: WorkerProcess, job_id: str, epoch: int, *_: object) -> None:
         """An end; how it ended is not known here, and a success accuses nobody."""
         self._write("end", process, job_id, epoch, "success")
 
