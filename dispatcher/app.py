@@ -48,6 +48,7 @@ from dispatcher.server.room_reports import RoomReports
 from dispatcher.server.room_service import RoomService
 from dispatcher.server.rule_service import RuleService
 from dispatcher.server.sessions import Sessions
+from dispatcher.server.sfu_dispatches import SfuDispatches
 from dispatcher.server.twirp import Twirp
 from dispatcher.server.webhooks import Webhooks
 from dispatcher.server.worker_messages import RoomAccess
@@ -121,9 +122,16 @@ def compose(config: Config) -> Parts:
     sessions.connect(runtime)
     presets = Presets(config.room_configurations, lambda: runtime.engine.room_configurations)
     reports = RoomReports(runtime, limits.room_event_ids_max)
+    sfu = sfu_access(config.room_url, config.room_key, config.room_secret, config.keys)
+    client = SfuClient(sfu, config.sfu) if sfu is not None else None
+    of_sfu = None
+    if client is not None and config.bridge:
+        of_sfu = SfuDispatches(
+            client, config.room_project, runtime.engine, runtime.store, runtime.submit
+        )
     twirp = Twirp(
         {
-            **DispatchService(runtime, limits).methods(),
+            **DispatchService(runtime, limits, of_sfu).methods(),
             **JobService(runtime, limits).methods(),
             **WorkerService(runtime, sessions, limits).methods(),
             **RuleService(runtime, limits, config.rules).methods(),
@@ -140,8 +148,6 @@ def compose(config: Config) -> Parts:
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
     webhooks = Webhooks(_webhook_signers(config, access), reports, limits, time.time_ns)
     routes = [events_route(EventStreams(feed, access, limits)), *webhooks.routes()]
-    sfu = sfu_access(config.room_url, config.room_key, config.room_secret, config.keys)
-    client = SfuClient(sfu, config.sfu) if sfu is not None else None
     rooms = None
     if client is not None and not config.bridge:
         rooms = RoomCreation(

@@ -1,7 +1,7 @@
 """livekit.AgentDispatchService: create, list and delete dispatches (A2, A11, A15).
 
 Requests become events of the core, which answers when what it says is durable. Reads go to the
-store.
+store. With the bridge, what stands at the SFU is listed and deleted here too (`sfu_dispatches`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dispatcher.core.standing_dispatches import ROOM_ALONE
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Bearer
 from dispatcher.server.limits import ServerLimits
+from dispatcher.server.sfu_dispatches import SfuDispatches
 from dispatcher.server.twirp import Call, Method, MethodTable
 from dispatcher.server.wire_jobs import dispatch_message, new_dispatch
 from dispatcher.store.contract import StoredDispatch, StoredJob
@@ -36,11 +37,14 @@ DispatchRequest = (
 
 
 class DispatchService:
-    """Answers the dispatch calls of API clients."""
+    """Answers the dispatch calls of API clients. `sfu` None: there are no dispatches but ours."""
 
-    def __init__(self, runtime: Runtime, limits: ServerLimits) -> None:
+    def __init__(
+        self, runtime: Runtime, limits: ServerLimits, sfu: SfuDispatches | None = None
+    ) -> None:
         self._runtime = runtime
         self._limits = limits
+        self._sfu = sfu
         # Seeded by the system. Ids are no secrets, and a system call for each is dear.
         self._random = Random()
 
@@ -102,17 +106,20 @@ class DispatchService:
     ) -> wire_pb2.ListAgentDispatchResponse:
         """List a room's dispatches that nobody deleted, or one of them, deleted or not, by id."""
         check_list_dispatch(request, self._limits.wire)
-        store = self._runtime.store
-        if request.dispatch_id:
-            one = await store.get_dispatch(call.project, request.dispatch_id)
-            found = [one] if one is not None and one.dispatch.room == request.room else []
+        store, sfu = self._runtime.store, self._sfu
+        room, dispatch_id = request.room, request.dispatch_id
+        listed_max = self._limits.list_dispatches_max
+        if dispatch_id:
+            one = await store.get_dispatch(call.project, dispatch_id)
+            found = [one] if one is not None and one.dispatch.room == room else []
         else:
-            found = await store.list_dispatches(
-                call.project, request.room, self._limits.list_dispatches_max
-            )
-        return wire_pb2.ListAgentDispatchResponse(
-            agent_dispatches=[dispatch_message(stored) for stored in found]
-        )
+            found = await store.list_dispatches(call.project, room, listed_max)
+        listed = [dispatch_message(stored) for stored in found]
+        if sfu is not None and not dispatch_id and len(listed) < listed_max:
+            listed += await sfu.of_room(call.project, room)
+        elif sfu is not None and not listed:
+            listed = await sfu.one(call.project, room, dispatch_id)
+        return wire_pb2.ListAgentDispatchResponse(agent_dispatches=listed[:listed_max])
 
     async def delete(
         self, call: Call, request: wire_pb2.DeleteAgentDispatchRequest
@@ -128,6 +135,10 @@ class DispatchService:
             )
             if reply.outcome is Outcome.DELETED:
                 return await self._read(call, dispatch_id)
+            if self._sfu is not None:
+                gone = await self._sfu.delete(call.project, request.room, dispatch_id)
+                if gone is not None:
+                    return gone
         raise TwirpError(TwirpCode.NOT_FOUND, "the dispatch does not exist in this room")
 
     async def _read(self, call: Call, dispatch_id: str) -> wire_pb2.AgentDispatch:

@@ -127,10 +127,10 @@ class SfuClient:
             raise
         return list(answer.agent_dispatches)
 
-    async def delete_dispatch(self, room: str, dispatch_id: str) -> None:
+    async def delete_dispatch(self, room: str, dispatch_id: str) -> wire_pb2.AgentDispatch:
         """Delete one of the SFU's own dispatches. SfuError `not_found` where there is none."""
         request = wire_pb2.DeleteAgentDispatchRequest(dispatch_id=dispatch_id, room=room)
-        await self._post_to_room(room, "DeleteDispatch", request, wire_pb2.AgentDispatch)
+        return await self._post_to_room(room, "DeleteDispatch", request, wire_pb2.AgentDispatch)
 
     async def _post_to_room(
         self, room: str, method: str, request: Message, answer_type: type[M]
