@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 __all__ = ["CallBackoff", "ReconnectBackoff"]
 
 
+# The longest delay, as a share of the grace time: the rest is for the connection and the claim.
+GRACE_SHARE_MAX = 0.6
+
+
 @dataclass(frozen=True, slots=True)
 class ReconnectBackoff:
     """Delays before a worker connects again.
 
     At once; then within a second each, for as long as the grace time in which the server holds the
-    worker's jobs; then with full jitter, up to a bound that grows with the time away. It never
-    gives up.
+    worker's jobs; then with full jitter, up to a bound that grows with the time away, but stays
+    below the grace time: a server that was down for longer holds the jobs anew when it is back,
+    for that time from its start. It never gives up.
     """
 
     grace_seconds: float
@@ -36,7 +41,10 @@ class ReconnectBackoff:
         if away_seconds < self.grace_seconds:
             return rng.uniform(self.quick_delay_seconds_min, self.quick_delay_seconds_max)
         # Full jitter spreads the workers of a server that was down for long over the whole bound.
-        bound = min(self.delay_seconds_max, max(away_seconds, self.quick_delay_seconds_max))
+        longest = max(self.grace_seconds * GRACE_SHARE_MAX, self.quick_delay_seconds_max)
+        bound = min(
+            self.delay_seconds_max, max(away_seconds, self.quick_delay_seconds_max), longest
+        )
         return rng.uniform(self.quick_delay_seconds_min, bound)
 
 

@@ -146,10 +146,14 @@ class Board:
         self.deletions: dict[DispatchKey, Deletion] = {}
         # jobs that wait or are on offer and are to be cancelled: why, and the evidence for people
         self.called_off: dict[str, tuple[JobStateReason, str]] = {}
-        # jobs of orders that ended in this turn
+        # jobs of orders that ended in this turn, and those of them that no worker took in time
         self.ended: list[str] = []
+        self.unserved: set[str] = set()
         # jobs that are held, by project, room and the identity that their agent has there
         self.identities: dict[tuple[str, str, str], str] = {}
+        # jobs that were assigned on a connection which was cut before their worker said that it got
+        # them, by its project and instance id
+        self.undelivered: dict[tuple[str, str], dict[str, JobInHand]] = {}
         # offers of connections that were cut, by job, oldest first
         self.cut_offers: dict[str, CutOffer] = {}
         # jobs that were assigned and have not started, since when; oldest first
@@ -233,6 +237,18 @@ class Board:
         key = hand.lane.project, hand.held.room, hand.state.participant_identity
         self.identities[key] = hand.id
 
+    def delivered(self, hand: JobInHand) -> None:
+        """The job's worker has its assignment, or is not to get it any more."""
+        if hand.assignment is None:
+            return
+        hand.assignment = None
+        key = hand.lane.project, hand.instance_id or ""
+        undelivered = self.undelivered.get(key)
+        if undelivered is not None:
+            undelivered.pop(hand.id, None)
+            if not undelivered:
+                del self.undelivered[key]
+
     def expect_start(self, hand: JobInHand) -> None:
         """A worker was given the job: it is to say that it started."""
         if not self.unstarted:
@@ -243,6 +259,7 @@ class Board:
         """Have it in hand no longer: it has ended, or the store has it."""
         del self.jobs[hand.id]
         self.unstarted.pop(hand.id, None)
+        self.delivered(hand)
         key = hand.lane.project, hand.held.room, hand.state.participant_identity
         if self.identities.get(key) == hand.id:
             del self.identities[key]
@@ -251,6 +268,8 @@ class Board:
             self.called_off.pop(hand.id, None)
             if hand.held.order:
                 self.ended.append(hand.id)
+                if hand.state.reason is JobStateReason.NO_CAPACITY:
+                    self.unserved.add(hand.id)
         if hand.held.dispatch_id:
             key = _dispatch_of(hand)
             siblings = self.dispatches[key]

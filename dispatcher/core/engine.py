@@ -95,7 +95,7 @@ class Engine:
         offering = Offering(board)
         holding = Holding(board, offering)
         claiming = Claiming(board, offering, holding)
-        presence = Presence(board, offering, claiming)
+        presence = Presence(board, offering, holding, claiming)
         dispatching = Dispatching(board, offering, holding)
         calling_off = CallingOff(board, holding)
         self._rooms = rooms = Rooms(room_limits)

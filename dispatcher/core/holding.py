@@ -59,11 +59,39 @@ class Holding:
             participant_identity=state.participant_identity or f"agent-{hand.id}",
             started_at=state.started_at or board.now,
         )
+        board.delivered(hand)
+        self._take_back(hand, worker)
+
+    def _take_back(self, hand: JobInHand, worker: Worker) -> None:
+        board = self._board
         board.cancel(DeadlineKind.GRACE, hand.id)
         board.expect_agent(hand)
         hand.worker = worker
         worker.jobs[hand.id] = hand
         board.pools.place(worker)
+
+    def redeliver(self, worker: Worker) -> None:
+        """A process that was away has claimed: assign it anew what it may never have got.
+
+        It ignores what it has.
+        """
+        board = self._board
+        said = worker.registration
+        undelivered = board.undelivered.get((said.project, said.instance_id), {})
+        for hand in list(undelivered.values()):
+            assignment = hand.assignment
+            if assignment is None or hand.lane not in worker.lanes or worker.may_run(hand.id):
+                continue
+            detail = "its worker is back, and may not have got it"
+            change: StateChange = {"worker_id": worker.id, "grace": worker.grace, "until": 0}
+            board.move(hand, JobTrigger.REDELIVERED, detail, **change)
+            board.delivered(hand)
+            self._take_back(hand, worker)
+            expires_at = board.now + board.policy.assignment_time
+            hand.assignment = replace(
+                assignment, worker_id=worker.id, state=hand.state, expires_at=expires_at
+            )
+            board.emit(hand.assignment)
 
     def follow(self, hand: JobInHand, worker: Worker, event: JobReported) -> None:
         """The worker that holds the job told its status."""
@@ -72,6 +100,7 @@ class Holding:
             if hand.phase is JobPhase.ASSIGNED:
                 board.move(hand, JobTrigger.STARTED)
                 board.unstarted.pop(hand.id, None)
+                board.delivered(hand)
         elif event.status is JobStatus.FAILED and self._may_retry(hand):
             detail = f"failed on {hand.state.worker_id}"
             self._retry(hand, AttemptReason.FAILED, detail, event.error)

@@ -72,6 +72,7 @@ class JobTrigger(StrEnum):
     STARTED = "started"
     WORKER_LOST = "orphaned"
     CLAIMED = "claimed"
+    REDELIVERED = "redelivered"  # its worker is back, and may not have got the assignment
     GRACE_EXPIRED = "grace_expired"  # lost for good, to be given to another worker
     GAVE_UP_LOST = "gave_up_lost"  # lost for good, and the restart policy says no more
     SUCCEEDED = "succeeded"
@@ -122,6 +123,7 @@ JOB_MOVES: dict[JobPhase, dict[JobTrigger, JobPhase]] = {
     },
     JobPhase.ORPHANED: {
         JobTrigger.CLAIMED: JobPhase.RUNNING,
+        JobTrigger.REDELIVERED: JobPhase.ASSIGNED,
         JobTrigger.LEFT: JobPhase.SUCCEEDED,
         JobTrigger.GRACE_EXPIRED: JobPhase.QUEUED,
         JobTrigger.RETRIED: JobPhase.DELAYED,  # lost again: not at once, for it may be to blame
@@ -173,28 +175,36 @@ _REPORTS = {
     WorkerTrigger.REPORTED_AVAILABLE: WorkerPhase.AVAILABLE,
     WorkerTrigger.REPORTED_FULL: WorkerPhase.FULL,
     WorkerTrigger.REPORTED_DRAINING: WorkerPhase.DRAINING,
-    WorkerTrigger.FELL_SILENT: WorkerPhase.STALE,
+}
+_ALWAYS = {
     WorkerTrigger.TAKEN_OUT: WorkerPhase.OUT_OF_SERVICE,
     WorkerTrigger.DISCONNECTED: WorkerPhase.GONE,
 }
+# A worker that has told its status once.
+_HEARD = {**_REPORTS, **_ALWAYS, WorkerTrigger.FELL_SILENT: WorkerPhase.STALE}
 
 WORKER_MOVES: dict[WorkerPhase, dict[WorkerTrigger, WorkerPhase]] = {
-    WorkerPhase.SETTLING: {**_REPORTS, WorkerTrigger.SETTLED: WorkerPhase.AVAILABLE},
-    WorkerPhase.AVAILABLE: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.BACKED_OFF},
-    # A full or draining worker may still decline an offer that was on its way.
-    WorkerPhase.FULL: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.FULL},
-    WorkerPhase.DRAINING: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.DRAINING},
-    WorkerPhase.BACKED_OFF: {
+    WorkerPhase.SETTLING: {
         **_REPORTS,
+        **_ALWAYS,
+        WorkerTrigger.SETTLED: WorkerPhase.AVAILABLE,
+    },
+    WorkerPhase.AVAILABLE: {**_HEARD, WorkerTrigger.DECLINED: WorkerPhase.BACKED_OFF},
+    # A full or draining worker may still decline an offer that was on its way.
+    WorkerPhase.FULL: {**_HEARD, WorkerTrigger.DECLINED: WorkerPhase.FULL},
+    WorkerPhase.DRAINING: {**_HEARD, WorkerTrigger.DECLINED: WorkerPhase.DRAINING},
+    WorkerPhase.BACKED_OFF: {
+        **_HEARD,
         # Status comes every 2.5 s whatever happens: it does not take a refusal back.
         WorkerTrigger.REPORTED_AVAILABLE: WorkerPhase.BACKED_OFF,
         WorkerTrigger.DECLINED: WorkerPhase.BACKED_OFF,
         WorkerTrigger.BACKOFF_ENDED: WorkerPhase.AVAILABLE,
     },
-    WorkerPhase.STALE: {**_REPORTS, WorkerTrigger.DECLINED: WorkerPhase.STALE},
+    WorkerPhase.STALE: {**_REPORTS, **_ALWAYS, WorkerTrigger.DECLINED: WorkerPhase.STALE},
     # Whatever it says of itself.
     WorkerPhase.OUT_OF_SERVICE: {
         **dict.fromkeys(_REPORTS, WorkerPhase.OUT_OF_SERVICE),
+        WorkerTrigger.FELL_SILENT: WorkerPhase.OUT_OF_SERVICE,
         WorkerTrigger.DECLINED: WorkerPhase.OUT_OF_SERVICE,
         WorkerTrigger.DISCONNECTED: WorkerPhase.GONE,
     },

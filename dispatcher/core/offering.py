@@ -320,6 +320,7 @@ class Offering:
         worker.refusals = 0
         expires_at = answered_at + board.policy.assignment_time
         assignment = SendAssignment(worker.id, job, hand.state, acceptance, expires_at)
+        hand.assignment = assignment
         # Of a job that is reserved for this worker, the store knows enough: after a crash it is an
         # orphan of this worker's. So the assignment need not wait for one more commit.
         board.effects += (assignment, move) if is_reserved else (move, assignment)

@@ -26,18 +26,22 @@ from dispatcher.core.events import (
     WorkerRegistered,
     WorkerReported,
 )
+from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
 from dispatcher.core.offering import Offering
-from dispatcher.core.workers import Worker
+from dispatcher.core.workers import JobInHand, Worker
 
 
 class Presence:
     """The part of the engine that knows who is here."""
 
-    def __init__(self, board: Board, offering: Offering, claiming: Claiming) -> None:
+    def __init__(
+        self, board: Board, offering: Offering, holding: Holding, claiming: Claiming
+    ) -> None:
         self._board = board
         self._offering = offering
+        self._holding = holding
         self._claiming = claiming
 
     def registered(self, event: WorkerRegistered) -> None:
@@ -107,6 +111,7 @@ class Presence:
         worker = self._board.workers[worker_id]
         if worker.phase is WorkerPhase.SETTLING:
             worker.advance(WorkerTrigger.SETTLED)
+            self._holding.redeliver(worker)
             self._offering.refresh(worker)
 
     def reported(self, event: WorkerReported) -> None:
@@ -126,6 +131,7 @@ class Presence:
             worker.advance(WorkerTrigger.REPORTED_FULL)
         else:
             worker.advance(WorkerTrigger.REPORTED_AVAILABLE)
+        self._holding.redeliver(worker)  # the first status follows the claim
         self._offering.refresh(worker)
 
     def disconnected(self, event: WorkerDisconnected) -> None:
@@ -152,10 +158,15 @@ class Presence:
             board.cancel(DeadlineKind.STOP, worker.id, job_id)
         worker.stopping.clear()
         self._offering.cut(worker)
+        undelivered: dict[str, JobInHand] = {}
         for hand in worker.jobs.values():
+            if hand.assignment is not None and said.instance_id:
+                undelivered[hand.id] = hand
             until = board.now + hand.state.grace
             board.move(hand, JobTrigger.WORKER_LOST, detail, until=until)
             hand.worker = None
             board.schedule(DeadlineKind.GRACE, until, hand.id)
         worker.jobs.clear()
+        if undelivered:
+            board.undelivered.setdefault((said.project, said.instance_id), {}).update(undelivered)
         self._claiming.end_contests(worker)

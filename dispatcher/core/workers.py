@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dispatcher.core.effects import SendAssignment
 from dispatcher.core.events import HeldJob, JobReported, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
@@ -36,6 +37,8 @@ class JobInHand:
     # the process that holds it, empty where that did not say who it is; None: not known, because
     # the server was restarted and no holder has named the epoch since
     instance_id: str | None = ""
+    # what gave it to its worker, while that has not said that it got it
+    assignment: SendAssignment | None = None
     # how its agent left the room, while it may still come back
     parting: DisconnectReason | None = None
 

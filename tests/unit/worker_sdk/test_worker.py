@@ -343,6 +343,23 @@ async def test_an_assignment_that_comes_on_the_next_connection_is_honoured() -> 
         assert worker.active_jobs == 1
 
 
+async def test_a_worker_that_is_sent_away_answers_first_and_comes_back_with_its_jobs() -> None:
+    async with running(capacity=2) as (server, _):
+        connection = await server.accept()
+        await connection.give("AJ_1")
+        await connection.offer("AJ_2")
+        await connection.send(
+            wire_pb2.ServerMessage(go_away=wire_pb2.AgentHttp.GoAway(reason="the server stops"))
+        )
+        assert (await connection.expect("availability")).availability.available
+        await connection.assign("AJ_2")
+        with anyio.fail_after(DEADLINE_SECONDS):
+            await connection.is_closed.wait()
+        connection = await server.accept()
+        claim = (await connection.expect("migrate_job")).migrate_job
+        assert sorted(claim.job_ids) == ["AJ_1", "AJ_2"]
+
+
 async def test_a_job_that_was_given_to_another_is_cancelled_without_a_result() -> None:
     async with running() as (server, worker):
         connection = await server.accept()

@@ -46,6 +46,7 @@ JOB = {
     *((phase, T.CANCELLED, J.CANCELLED) for phase in HELD),
     (J.ORPHANED, T.GRACE_EXPIRED, J.QUEUED),
     (J.ORPHANED, T.RETRIED, J.DELAYED),
+    (J.ORPHANED, T.REDELIVERED, J.ASSIGNED),
     (J.ORPHANED, T.GAVE_UP_LOST, J.FAILED),
 }
 LIVE = [W.SETTLING, W.AVAILABLE, W.FULL, W.BACKED_OFF, W.DRAINING, W.STALE]
@@ -62,7 +63,10 @@ WORKER = {
     (W.DRAINING, U.DECLINED, W.DRAINING),
     (W.BACKED_OFF, U.BACKOFF_ENDED, W.AVAILABLE),
     (W.STALE, U.DECLINED, W.STALE),
-    *((phase, U.FELL_SILENT, W.STALE) for phase in LIVE),
+    *(
+        (phase, U.FELL_SILENT, W.STALE)
+        for phase in (W.AVAILABLE, W.FULL, W.BACKED_OFF, W.DRAINING)
+    ),
     *((phase, U.TAKEN_OUT, W.OUT_OF_SERVICE) for phase in LIVE),
     *(
         (W.OUT_OF_SERVICE, said, W.OUT_OF_SERVICE)
@@ -71,7 +75,6 @@ WORKER = {
             U.REPORTED_FULL,
             U.REPORTED_DRAINING,
             U.FELL_SILENT,
-            U.TAKEN_OUT,
             U.DECLINED,
         )
     ),
