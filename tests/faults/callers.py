@@ -27,6 +27,12 @@ RETRY_SECONDS_MAX = 180.0
 CALLS_IN_FLIGHT_MAX = 20_000
 # A client holds 100 connections; several keep a stall of one from hiding the next.
 CLIENTS = 4
+# Most jobs are short, so that many are on their way through each move at any time; some are long
+# enough to be run elsewhere while a worker that is cut off still runs them, and short enough not to
+# be lost as often as a job is tried.
+SHORT_SECONDS_MIN, SHORT_SECONDS_MAX = 0.02, 1.5
+LONG_SECONDS_MIN, LONG_SECONDS_MAX = 3.0, 8.0
+LONG_SHARE = 0.03
 
 
 @dataclass
@@ -81,7 +87,6 @@ async def call_all(
     *,
     rate_per_second: float,
     is_over: Callable[[int], bool],
-    job_seconds_max: float,
     stock_share: float = 0.0,
 ) -> None:
     """Create dispatches until `is_over(number)`; return when each has its answer or gave up.
@@ -97,13 +102,19 @@ async def call_all(
             if calls.dispatched - len(calls.answered_after_seconds) < CALLS_IN_FLIGHT_MAX:
                 room = f"room-{number}"
                 agent = STOCK_AGENT if rng.random() < stock_share else AGENT
-                seconds = rng.uniform(0.02, job_seconds_max)
+                seconds = _job_seconds(rng)
                 late_ns = round((anyio.current_time() - due_at) * 1e9)
                 calls.due_at_ns[room] = time.time_ns() - late_ns
                 calls.dispatched += 1
                 client = clients[number % len(clients)]
                 tasks.start_soon(_call, client, calls, room, agent, seconds)
             number += 1
+
+
+def _job_seconds(rng: random.Random) -> float:
+    if rng.random() < LONG_SHARE:
+        return rng.uniform(LONG_SECONDS_MIN, LONG_SECONDS_MAX)
+    return rng.uniform(SHORT_SECONDS_MIN, SHORT_SECONDS_MAX)
 
 
 async def _call(

@@ -35,7 +35,6 @@ READY_SECONDS_MAX = 60.0
 # How long the last jobs may take after the last fault: a hung stock worker's 20 s + 20 s of grace,
 # a silent one's rest, and a retry's pause.
 SETTLE_SECONDS_MAX = 120.0
-JOB_SECONDS_MAX = 1.5
 # Of all dispatches, those for each stock worker: they are slow to start jobs.
 STOCK_SHARE = 0.01
 SHOW_INTERVAL_SECONDS = 0.5
@@ -142,7 +141,6 @@ async def _load_and_faults(
                 random.Random(plan.seed + 1),
                 rate_per_second=plan.rate_per_second,
                 is_over=is_over,
-                job_seconds_max=JOB_SECONDS_MAX,
                 stock_share=STOCK_SHARE * plan.stock_workers,
             )
     finally:
