@@ -18,7 +18,9 @@ from dispatcher.store.contract import EventRow
 REPORTED = "reported by its worker"
 SUCCESS = "success"
 # moves by which a job comes to a worker, or to the same one under a new id
-_COMES_TO_WORKER = frozenset({JobTrigger.OFFER_ACCEPTED, JobTrigger.CLAIMED})
+_COMES_TO_WORKER = frozenset(
+    {JobTrigger.OFFER_ACCEPTED, JobTrigger.CLAIMED, JobTrigger.REDELIVERED}
+)
 # A process that was suspended has a moment to do what it was told before.
 _WAKING: Nanoseconds = SECOND
 
