@@ -429,6 +429,7 @@ OPTIONS: tuple[Option, ...] = (
     _sfu("passthrough_timeout_seconds", "A call that is passed on is answered within this."),
     _sfu("passthrough_calls_max", "Calls passed on at once, each on a connection.", 65_535),
     _sfu("passthrough_body_bytes_max", "The body of a call that is passed on."),
+    _sfu("passthrough_bytes_max", "The bodies of all calls that are being passed on."),
     # ---- the bridge ----
     _bridging(
         "answer_seconds",

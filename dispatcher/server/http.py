@@ -1,8 +1,8 @@
 """The one port: workers, API callers, and the health checks, as one ASGI application.
 
 Websockets go to `worker_socket`, /twirp/ to `twirp`, without a router between; calls of LiveKit's API
-that are not ours go to `passthrough`, and so does who looks for the SFU's signalling. The few other
-paths are Starlette's: those of this module, and the `routes` that other doors bring along. What is
+that are not ours go to `passthrough`, and so does who looks for the SFU's signalling. Pages in a
+browser may read every answer (`cors`). The few other paths are Starlette's: those of this module, and the `routes` that other doors bring along. What is
 not here is 404 (/settings/regions too: LiveKit's clients ask for it).
 """
 
@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dispatcher.server.cors import answer_preflight, is_preflight, with_cors
 from dispatcher.server.passthrough import Passthrough, is_of_media
 from dispatcher.server.twirp import PATH_START, Twirp
 from dispatcher.server.worker_socket import WorkerSocket
@@ -34,11 +35,14 @@ class HttpApp:
         why_not_ready: Callable[[], str | None],
         routes: Sequence[BaseRoute] = (),
         passthrough: Passthrough | None = None,
+        warnings: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._worker_socket = worker_socket
         self._twirp = twirp
         self._why_not_ready = why_not_ready
         self._passthrough = passthrough
+        # what is not well, and yet no reason to take no work
+        self._warnings = warnings
         self._pages = Starlette(
             routes=[
                 Route("/", _say_ok),
@@ -54,13 +58,21 @@ class HttpApp:
         passthrough = self._passthrough
         if passthrough is not None and is_of_media(path):
             await passthrough.answer_media(scope, receive, send)
-        elif scope["type"] == "websocket":
+            return
+        if scope["type"] == "websocket":
             await self._worker_socket(scope, receive, send)
+            return
+        others = None  # whose calls these are, if they are not ours
+        if passthrough is not None and not self._twirp.serves(path) and passthrough.takes(scope):
+            others = passthrough
+        if is_preflight(scope) and (others is None or not others.has_sfu):
+            await answer_preflight(scope, send)
+            return
+        send = with_cors(scope, send)
+        if others is not None:
+            await others(scope, receive, send)
         elif path.startswith(PATH_START):
-            if passthrough is None or self._twirp.serves(path) or not passthrough.takes(scope):
-                await self._twirp(scope, receive, send)
-            else:
-                await passthrough(scope, receive, send)
+            await self._twirp(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
 
@@ -73,7 +85,8 @@ class HttpApp:
         reason = self._why_not_ready()
         if reason is not None:
             return PlainTextResponse(f"{reason}\n", status_code=503)
-        return PlainTextResponse("OK\n")
+        lines = ["OK", *self._warnings()]
+        return PlainTextResponse("".join(f"{line}\n" for line in lines))
 
 
 async def _say_ok(_request: Request) -> Response:

@@ -110,6 +110,8 @@ class Passthrough:
         # made at the first call: many servers have none
         self._http: httpx2.AsyncClient | None = None
         self._under_way = 0
+        # what their bodies may take
+        self._reserved_bytes = 0
         # has the SFU not answered last time?
         self._is_away = False
 
@@ -120,8 +122,13 @@ class Passthrough:
 
     @staticmethod
     def takes(scope: Scope) -> bool:
-        """Has this request the form of a call of LiveKit's API?"""
-        return scope["method"] == "POST" and _PATH.fullmatch(scope["path"]) is not None
+        """Has this request the path of a call of LiveKit's API, whatever its method?"""
+        return _PATH.fullmatch(scope["path"]) is not None
+
+    @property
+    def has_sfu(self) -> bool:
+        """Is there somebody to pass calls on to?"""
+        return self._sfu is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -179,14 +186,19 @@ class Passthrough:
         headers, project = self._admit(scope, sfu)
         if self._under_way >= self._sfu_limits.passthrough_calls_max:
             raise TwirpError(TwirpCode.UNAVAILABLE, "too many calls wait for the SFU; try again")
+        reserved = self._bytes_of(scope)
+        if self._reserved_bytes + reserved > self._sfu_limits.passthrough_bytes_max:
+            raise TwirpError(TwirpCode.UNAVAILABLE, "too many bytes wait for the SFU; try again")
         self._under_way += 1
+        self._reserved_bytes += reserved
         try:
             body = await read_body(
                 receive,
                 self._sfu_limits.passthrough_body_bytes_max,
                 self._limits.body_timeout_seconds,
             )
-            if scope["path"] == _CREATE_ROOM and self._rooms is not None:
+            is_creation = scope["path"] == _CREATE_ROOM and scope["method"] == "POST"
+            if is_creation and self._rooms is not None:
                 is_ours = self._may_create(scope)
                 return await self._create_room(
                     scope, sfu, headers, body, project, self._rooms, is_ours
@@ -194,6 +206,16 @@ class Passthrough:
             return await self._while_connected(receive, scope, sfu, headers, body)
         finally:
             self._under_way -= 1
+            self._reserved_bytes -= reserved
+
+    def _bytes_of(self, scope: Scope) -> int:
+        """Return how many bytes a call's body may take; nothing but its length is read."""
+        bytes_max = self._sfu_limits.passthrough_body_bytes_max
+        told = header(scope["headers"], b"content-length")
+        if told.isascii() and told.isdecimal():
+            return min(int(told[:20]), bytes_max)
+        is_chunked = bool(header(scope["headers"], b"transfer-encoding"))
+        return bytes_max if is_chunked else 0
 
     def _admit(self, scope: Scope, sfu: SfuAccess) -> tuple[Headers, str]:
         """Return the headers that go on, and whose call it is. Raises TokenError."""
@@ -307,7 +329,7 @@ class Passthrough:
             with anyio.fail_after(seconds):
                 # Not `self._http.post`: that would add headers of its own.
                 request = httpx2.Request(
-                    "POST",
+                    scope["method"],
                     _url(sfu, scope),
                     headers=headers,
                     content=body,
@@ -352,7 +374,8 @@ class Passthrough:
             for name, value in response.headers.raw
             if name.lower() not in _OF_ONE_CONNECTION
         ]
-        headers.append((b"content-length", b"%d" % size))
+        if response.status_code != httpx2.codes.NO_CONTENT:  # RFC 9110, section 8.6
+            headers.append((b"content-length", b"%d" % size))
         return _Answer(response.status_code, headers, b"".join(chunks))
 
 

@@ -37,5 +37,6 @@ class SfuLimits:
     # Calls that are under way at once, each on a connection; beyond it callers are refused, and may
     # try again.
     passthrough_calls_max: int = 256
-    # The body of one call. LiveKit bounds none; its largest fields are metadata and data packets.
-    passthrough_body_bytes_max: int = 4 * MIB
+    # The body of one call (LiveKit bounds none), and those of all calls that are under way.
+    passthrough_body_bytes_max: int = 32 * MIB
+    passthrough_bytes_max: int = 256 * MIB

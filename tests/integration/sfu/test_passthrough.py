@@ -157,6 +157,65 @@ async def test_an_answer_is_the_same_with_us_and_without_us(
     assert headers_of(passed) == headers_of(direct)
 
 
+PAGE = {"origin": "https://page.example"}
+PREFLIGHT = {
+    **PAGE,
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,content-type",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        pytest.param("GET", {}, id="GET"),
+        pytest.param("GET", PAGE, id="GET of a page"),
+        pytest.param("POST", PAGE, id="POST of a page"),
+        pytest.param("OPTIONS", {}, id="OPTIONS"),
+        pytest.param("OPTIONS", PREFLIGHT, id="a preflight"),
+        pytest.param(
+            "OPTIONS", {**PREFLIGHT, "access-control-request-method": "PUT"}, id="a refused one"
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", [f"{ROOMS}/ListRooms", "/twirp/livekit.Egress/ListEgress"])
+async def test_any_method_and_a_browser_are_answered_as_the_sfu_answers(
+    sfu: LiveKitServer, server: RunningServer, method: str, headers: dict[str, str], path: str
+) -> None:
+    async with httpx2.AsyncClient(headers=headers) as http:
+        direct = await http.request(method, f"{sfu.http_url}{path}")
+        passed = await http.request(method, f"{server.http_url}{path}")
+
+    assert (passed.status_code, passed.content) == (direct.status_code, direct.content)
+    assert headers_of(passed) == headers_of(direct)
+
+
+@pytest.mark.parametrize("headers", [PAGE, PREFLIGHT], ids=["a page", "a preflight"])
+async def test_our_own_services_let_a_page_call_as_the_sfu_does(
+    sfu: LiveKitServer, server: RunningServer, headers: dict[str, str]
+) -> None:
+    method = "OPTIONS" if headers is PREFLIGHT else "POST"
+    path = "/twirp/livekit.AgentDispatchService/ListDispatch"
+    async with httpx2.AsyncClient(headers=headers) as http:
+        direct = await http.request(method, f"{sfu.http_url}{path}")
+        ours = await http.request(method, f"{server.http_url}{path}")
+
+    assert ours.status_code == direct.status_code
+    assert {n: v for n, v in ours.headers.items() if n.startswith(("access-", "vary"))} == {
+        n: v for n, v in direct.headers.items() if n.startswith(("access-", "vary"))
+    }
+
+
+async def test_a_large_call_is_passed_on(sfu: LiveKitServer, server: RunningServer) -> None:
+    body = json.dumps({"names": ["none"], "unknown": "x" * (9 << 20)}).encode()
+    headers = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
+    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+        direct = await http.post(f"{sfu.http_url}{ROOMS}/ListRooms", content=body)
+        passed = await http.post(f"{server.http_url}{ROOMS}/ListRooms", content=body)
+
+    assert (passed.status_code, passed.content) == (direct.status_code, direct.content)
+
+
 def headers_of(response: httpx2.Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in OF_ONE_ANSWER}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import httpx2
 import pytest
@@ -45,7 +45,11 @@ class NoEvents:
         return time.time_ns()
 
 
-def _app(handler: Handler, why_not_ready: str | None = None) -> HttpApp:
+def _app(
+    handler: Handler,
+    why_not_ready: str | None = None,
+    warnings: Callable[[], Sequence[str]] = lambda: (),
+) -> HttpApp:
     limits = ServerLimits()
     access = Access({"key": ApiKey(SECRET)}, limits.wire)
     sessions = Sessions(
@@ -55,7 +59,8 @@ def _app(handler: Handler, why_not_ready: str | None = None) -> HttpApp:
     sessions.deliver(SendTermination("AW_gone", "AJ_1"))  # to nobody: does nothing
     rows = {"Method": Method(wire_pb2.ListAgentDispatchRequest, lambda *_: True, handler)}
     twirp = Twirp({"test.Service": rows}, access, limits, time.time_ns)
-    return HttpApp(WorkerSocket(sessions, lambda: False), twirp, lambda: why_not_ready)
+    socket_app = WorkerSocket(sessions, lambda: False)
+    return HttpApp(socket_app, twirp, lambda: why_not_ready, warnings=warnings)
 
 
 async def _call(app: HttpApp, path: str = PATH) -> httpx2.Response:
@@ -113,3 +118,40 @@ async def test_a_server_that_is_not_ready_is_alive_and_answers_calls() -> None:
     app = _app(_fine, "/data: no space left")
     assert (await _call(app, "/healthz")).status_code == 200
     assert (await _call(app)).status_code == 200
+
+
+async def test_a_server_that_is_ready_says_what_is_not_well() -> None:
+    app = _app(_fine, warnings=lambda: ["the bridge does not reach the SFU"])
+    response = await _call(app, "/readyz")
+    assert (response.status_code, response.text) == (200, "OK\nthe bridge does not reach the SFU\n")
+
+
+async def _from_a_page(method: str, **headers: str) -> httpx2.Response:
+    transport = httpx2.ASGITransport(app=_app(_fine))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        said = {"origin": "https://page.example", **headers}
+        return await client.request(method, PATH, headers=said)
+
+
+async def test_a_browser_is_told_that_a_page_may_call() -> None:
+    asked = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    response = await _from_a_page("OPTIONS", **asked)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["access-control-allow-origin"] == "https://page.example"
+    assert response.headers["access-control-allow-methods"] == "POST"
+    assert response.headers["access-control-allow-headers"] == "authorization,content-type"
+
+
+async def test_a_page_may_read_an_answer_also_when_it_is_refused() -> None:
+    response = await _from_a_page("POST")
+    assert response.status_code != 200
+    assert response.headers["access-control-allow-origin"] == "https://page.example"
+    assert response.headers["vary"] == "Origin"
+
+
+async def test_who_is_no_page_gets_no_headers_for_one() -> None:
+    response = await _call(_app(_fine))
+    assert "access-control-allow-origin" not in response.headers

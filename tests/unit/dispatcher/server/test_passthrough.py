@@ -134,7 +134,8 @@ async def test_a_redirect_comes_back_and_is_not_followed(sfu: FakeSfu) -> None:
     [
         ("POST", LIST, True),
         ("POST", "/twirp/livekit.SIP/CreateSIPParticipant", True),
-        ("GET", LIST, False),
+        ("GET", LIST, True),
+        ("OPTIONS", LIST, True),
         ("POST", "/twirp/livekit.RoomService/", False),
         ("POST", "/twirp/livekit.RoomService/../../rtc", False),
         ("POST", "/twirp/livekit.RoomService/ListRooms/more", False),
