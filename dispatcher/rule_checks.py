@@ -36,8 +36,9 @@ DAY_SECONDS = 86_400
 
 # What protobuf's Value, a double, can hold of a whole number.
 _WHOLE_NUMBER_MAX = 1 << 53
-_VERSION_MAX = (1 << 63) - 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+VERSION_MAX = (1 << 63) - 1
+NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]*"
+_NAME = re.compile(NAME_PATTERN)
 _NAME_WANTED = (
     "must begin with a letter or a digit, and have only letters, digits, '.', '_' and '-'"
 )
@@ -96,7 +97,7 @@ def check_rule(
         )
     if not 0 <= rule.concurrency_limit <= limits.concurrency_limit_max:
         raise InvalidField("concurrency_limit", f"must be from 0 to {limits.concurrency_limit_max}")
-    if not 0 <= rule.version <= _VERSION_MAX:
+    if not 0 <= rule.version <= VERSION_MAX:
         raise InvalidField("version", "is not a version of a rule")
     _check_time("queue_deadline_seconds", rule.queue_time, limits.queue_deadline_seconds_max)
     _check_time("delay_seconds", rule.delay, limits.delay_seconds_max)

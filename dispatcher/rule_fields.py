@@ -1,7 +1,11 @@
 """The fields of a rule's file, described once, and the JSON Schema that tells editors of them.
 
 The names are those of `callboard.Rule` in its JSON form. `python -m dispatcher.rule_fields` writes the
-schema, docs/rule.schema.json; a test holds both together.
+schema, docs/rule.schema.json; a test holds both together, and another gives the same documents to the
+schema and to the reader of files.
+
+The schema says what a value looks like and how large it may be. Left to the reader alone: globs, paths,
+templates, and bounds that are counted in bytes or over several fields.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from typing import Any
 
 from dispatcher.core.jobs import JobType, RestartPolicy
 from dispatcher.core.room_events import ParticipantKind
+from dispatcher.rule_checks import DEFAULT_RULE_LIMITS as LIMITS
+from dispatcher.rule_checks import NAME_PATTERN, VERSION_MAX
 
 
 class Form(Enum):
@@ -41,7 +47,12 @@ class Field:
     choices: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
     is_required: bool = False
-    least: int = 0
+    # of a number
+    least: float = 0
+    most: float = 0
+    # of a text; it has at least one character
+    is_filled: bool = False
+    pattern: str = ""
 
 
 _TEMPLATE = "A template: takes values such as {room.name} or {participant.attributes.tier}."
@@ -53,7 +64,12 @@ MATCH_FIELDS = (
         Form.VALUE_BY_PATH,
         "From a path into the room's metadata, which is JSON, to the value that is there.",
     ),
-    Field("identity", Form.TEXTS, "Globs over the participant's identity; one has to match."),
+    Field(
+        "identity",
+        Form.TEXTS,
+        "Globs over the participant's identity; one has to match.",
+        is_filled=True,
+    ),
     Field(
         "kind",
         Form.TEXTS,
@@ -69,11 +85,19 @@ MATCH_FIELDS = (
 )
 
 FIELDS = (
-    Field("name", Form.TEXT, "The rule's name, unique in its project.", is_required=True),
+    Field(
+        "name",
+        Form.TEXT,
+        "The rule's name, unique in its project.",
+        is_required=True,
+        is_filled=True,
+        pattern=f"^{NAME_PATTERN}$",
+    ),
     Field(
         "version",
         Form.WHOLE,
         "If it is given, the rule is changed only while it is at this version.",
+        most=VERSION_MAX,
     ),
     Field(
         "type",
@@ -87,24 +111,41 @@ FIELDS = (
         "Whom the rule is about: all conditions must hold; without any, everybody.",
         fields=MATCH_FIELDS,
     ),
-    Field("agent_name", Form.TEXT, "The agent that is called.", is_required=True),
+    Field("agent_name", Form.TEXT, "The agent that is called.", is_required=True, is_filled=True),
     Field("deployment", Form.TEXT, "Only workers of this deployment."),
     Field("namespace", Form.TEXT, "Only workers of this namespace."),
     Field("metadata", Form.TEXT, f"The job's metadata. {_TEMPLATE}"),
     Field("attributes", Form.TEXT_BY_NAME, f"The job's attributes. {_TEMPLATE}"),
-    Field("priority", Form.WHOLE, "Higher goes first.", least=-(1 << 31)),
+    Field(
+        "priority",
+        Form.WHOLE,
+        "Higher goes first.",
+        least=-LIMITS.priority_max,
+        most=LIMITS.priority_max,
+    ),
     Field(
         "queue_deadline_seconds",
         Form.SECONDS,
         "A job that found no worker by then fails; 0: the server's default.",
+        most=LIMITS.queue_deadline_seconds_max,
     ),
     Field(
         "uniqueness_key",
         Form.TEXT,
         f"Jobs with the same key are one. {_TEMPLATE} Empty: one job for each subject.",
     ),
-    Field("concurrency_limit", Form.WHOLE, "Most jobs of the rule at once; 0: no limit."),
-    Field("delay_seconds", Form.SECONDS, "From the event until the job is queued."),
+    Field(
+        "concurrency_limit",
+        Form.WHOLE,
+        "Most jobs of the rule at once; 0: no limit.",
+        most=LIMITS.concurrency_limit_max,
+    ),
+    Field(
+        "delay_seconds",
+        Form.SECONDS,
+        "From the event until the job is queued.",
+        most=LIMITS.delay_seconds_max,
+    ),
     Field(
         "restart_policy",
         Form.CHOICE,
@@ -152,25 +193,50 @@ def _object_schema(fields: Iterable[Field]) -> dict[str, Any]:
 
 
 def _field_schema(what: Field) -> Mapping[str, Any]:
-    text = {"enum": list(what.choices)} if what.choices else {"type": "string"}
     match what.form:
         case Form.TEXT | Form.CHOICE:
-            return text
+            return _text_schema(what)
         case Form.WHOLE:
-            return {"type": "integer", "minimum": what.least}
+            return {"type": "integer", "minimum": what.least, "maximum": what.most}
         case Form.SECONDS:
-            return {"type": "number", "minimum": 0}
+            return {"type": "number", "minimum": what.least, "maximum": what.most}
         case Form.SWITCH:
             return {"type": "boolean"}
         case Form.TEXTS:
-            return {"oneOf": [text, {"type": "array", "items": text}]}
+            text = _text_schema(what)
+            return {"anyOf": [text, {"type": "array", "items": text}]}
         case Form.TEXT_BY_NAME:
-            return {"type": "object", "additionalProperties": {"type": "string"}}
+            return {"type": "object", "additionalProperties": {"type": _TEXT_TYPES}}
         case Form.VALUE_BY_PATH:
             scalar = {"type": ["string", "number", "boolean", "null"]}
             return {"type": "object", "additionalProperties": scalar}
         case Form.FIELDS:
             return _object_schema(what.fields)
+
+
+# A number or a truth is taken as the text that it is written as.
+_TEXT_TYPES = ["string", "number", "boolean"]
+
+
+def _text_schema(what: Field) -> dict[str, Any]:
+    if what.choices:  # an editor offers them; they are read in any case
+        in_any_case = {"type": "string", "pattern": _in_any_case(what.choices)}
+        return {"anyOf": [{"enum": list(what.choices)}, in_any_case]}
+    return {
+        "type": _TEXT_TYPES,
+        **({"minLength": 1} if what.is_filled else {}),
+        # The bound is that of a number, which would begin with a sign.
+        **({"pattern": what.pattern, "minimum": 0} if what.pattern else {}),
+    }
+
+
+def _in_any_case(words: Iterable[str]) -> str:
+    """Return the pattern of these words, in upper and lower case; a schema's has no flags."""
+    spelled = (
+        "".join(f"[{each.upper()}{each.lower()}]" if each.isalpha() else each for each in word)
+        for word in words
+    )
+    return f"^({'|'.join(spelled)})$"
 
 
 if __name__ == "__main__":

@@ -199,6 +199,8 @@ class _Reader:
                 near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
                 hint = f"; did you mean {near[0]!r}?" if near else f": {', '.join(known)}"
                 raise self._wrong(key, "", f"unknown field {_cut(prefix + name)!r}{hint}")
+            if known[name].is_required and _is_scalar(value) and value.tag == _NULL:
+                raise self._wrong(value, prefix + name, "is missing")
             found[name] = self._value(value, prefix + name, known[name])
         for each in known.values():
             if each.is_required and each.name not in found:
@@ -252,7 +254,7 @@ class _Reader:
     # ---- values ----
 
     def _text(self, node: yaml.Node, name: str, wanted: str = "a text") -> str:
-        if not _is_scalar(node) or (node.tag == _NULL and node.value):
+        if not _is_scalar(node) or node.tag == _NULL:
             raise self._wrong(node, name, f"must be {wanted}{_shown(node)}")
         return str(node.value)
 
@@ -275,25 +277,32 @@ class _Reader:
         hint = f"; did you mean {spelled[near[0]]!r}?" if near else ""
         raise self._wrong(node, name, f"must be {wanted}{_shown(node)}{hint}")
 
-    def _whole(self, node: yaml.Node, name: str, least: int) -> int:
-        text = self._text(node, name, "a whole number")
+    def _plain(self, node: yaml.Node, name: str, wanted: str) -> str:
+        """Return the text of a value that stands without quotes: in them it is a text."""
+        text = self._text(node, name, wanted)
+        if isinstance(node, yaml.ScalarNode) and node.style is not None:
+            raise self._wrong(node, name, f"must be {wanted}{_shown(node)} in quotes")
+        return text
+
+    def _whole(self, node: yaml.Node, name: str, least: float) -> int:
+        text = self._plain(node, name, "a whole number")
         try:
             number = int(text)
         except ValueError:
             raise self._wrong(node, name, f"must be a whole number{_shown(node)}") from None
         if number < least:
-            raise self._wrong(node, name, f"must be {least} or more{_shown(node)}")
+            raise self._wrong(node, name, f"must be {least:.0f} or more{_shown(node)}")
         return number
 
     def _seconds(self, node: yaml.Node, name: str) -> float:
-        text = self._text(node, name, "a number of seconds")
+        text = self._plain(node, name, "a number of seconds")
         try:
             return float(text)
         except ValueError:
             raise self._wrong(node, name, f"must be a number of seconds{_shown(node)}") from None
 
     def _switch(self, node: yaml.Node, name: str) -> bool:
-        text = self._text(node, name, "true or false").lower()
+        text = self._plain(node, name, "true or false").lower()
         if text not in ("true", "false"):
             raise self._wrong(node, name, f"must be true or false{_shown(node)}")
         return text == "true"

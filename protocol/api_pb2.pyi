@@ -78,7 +78,7 @@ class JobEvent(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., at: _Optional[int] = ..., kind: _Optional[str] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class JobRecord(_message.Message):
-    __slots__ = ("job", "phase", "epoch", "attempt", "attempt_reason", "priority", "created_at", "queue_deadline_at", "until_at", "updated_at", "worker_id", "namespace", "deployment", "restart_policy", "timeline")
+    __slots__ = ("job", "phase", "epoch", "attempt", "attempt_reason", "priority", "created_at", "queue_deadline_at", "until_at", "updated_at", "worker_id", "namespace", "deployment", "restart_policy", "timeline", "made_by", "rule", "sfu_dispatch_id", "unique_key", "participant_identity", "queue_deadline_seconds")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,12 @@ class JobRecord(_message.Message):
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     RESTART_POLICY_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    MADE_BY_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SFU_DISPATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    UNIQUE_KEY_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANT_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     job: _wire_pb2.Job
     phase: JobPhase
     epoch: int
@@ -109,7 +115,13 @@ class JobRecord(_message.Message):
     deployment: str
     restart_policy: _wire_pb2.JobRestartPolicy
     timeline: _containers.RepeatedCompositeFieldContainer[JobEvent]
-    def __init__(self, job: _Optional[_Union[_wire_pb2.Job, _Mapping]] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., attempt_reason: _Optional[str] = ..., priority: _Optional[int] = ..., created_at: _Optional[int] = ..., queue_deadline_at: _Optional[int] = ..., until_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., worker_id: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., restart_policy: _Optional[_Union[_wire_pb2.JobRestartPolicy, str]] = ..., timeline: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ...) -> None: ...
+    made_by: str
+    rule: str
+    sfu_dispatch_id: str
+    unique_key: str
+    participant_identity: str
+    queue_deadline_seconds: float
+    def __init__(self, job: _Optional[_Union[_wire_pb2.Job, _Mapping]] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., attempt_reason: _Optional[str] = ..., priority: _Optional[int] = ..., created_at: _Optional[int] = ..., queue_deadline_at: _Optional[int] = ..., until_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., worker_id: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., restart_policy: _Optional[_Union[_wire_pb2.JobRestartPolicy, str]] = ..., timeline: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., made_by: _Optional[str] = ..., rule: _Optional[str] = ..., sfu_dispatch_id: _Optional[str] = ..., unique_key: _Optional[str] = ..., participant_identity: _Optional[str] = ..., queue_deadline_seconds: _Optional[float] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "phases", "agent_name", "room", "worker_id", "dispatch_id")
@@ -148,6 +160,58 @@ class GetJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _ClassVar[int]
     job: JobRecord
     def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ...) -> None: ...
+
+class TerminateJobRequest(_message.Message):
+    __slots__ = ("job_id", "reason")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    reason: str
+    def __init__(self, job_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class TerminateJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: JobRecord
+    def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ...) -> None: ...
+
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class WorkerReason(_message.Message):
+    __slots__ = ("worker_id", "reason", "text")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    reason: str
+    text: str
+    def __init__(self, worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class ExplainJobResponse(_message.Message):
+    __slots__ = ("job", "summary", "since", "until", "position", "waiting", "workers", "workers_left_out", "told")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    TOLD_FIELD_NUMBER: _ClassVar[int]
+    job: JobRecord
+    summary: str
+    since: int
+    until: int
+    position: int
+    waiting: int
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerReason]
+    workers_left_out: int
+    told: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ..., summary: _Optional[str] = ..., since: _Optional[int] = ..., until: _Optional[int] = ..., position: _Optional[int] = ..., waiting: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerReason, _Mapping]]] = ..., workers_left_out: _Optional[int] = ..., told: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WorkerRecord(_message.Message):
     __slots__ = ("id", "agent_name", "namespace", "deployment", "types", "phase", "load_reported", "load_estimated", "job_count_reported", "jobs_held", "jobs_reserved", "capacity", "version", "instance_id", "address", "connected_at", "last_status_at", "backed_off_until", "declines", "job_ids")
@@ -386,20 +450,22 @@ class RuleMismatch(_message.Message):
     def __init__(self, condition: _Optional[str] = ..., wanted: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...
 
 class RuleVerdict(_message.Message):
-    __slots__ = ("rule", "version", "matches", "mismatch", "participant", "job_id")
+    __slots__ = ("rule", "version", "matches", "mismatch", "participant", "job_id", "job_phase")
     RULE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MATCHES_FIELD_NUMBER: _ClassVar[int]
     MISMATCH_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_PHASE_FIELD_NUMBER: _ClassVar[int]
     rule: str
     version: int
     matches: bool
     mismatch: RuleMismatch
     participant: str
     job_id: str
-    def __init__(self, rule: _Optional[str] = ..., version: _Optional[int] = ..., matches: _Optional[bool] = ..., mismatch: _Optional[_Union[RuleMismatch, _Mapping]] = ..., participant: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+    job_phase: JobPhase
+    def __init__(self, rule: _Optional[str] = ..., version: _Optional[int] = ..., matches: _Optional[bool] = ..., mismatch: _Optional[_Union[RuleMismatch, _Mapping]] = ..., participant: _Optional[str] = ..., job_id: _Optional[str] = ..., job_phase: _Optional[_Union[JobPhase, str]] = ...) -> None: ...
 
 class ExplainEventRequest(_message.Message):
     __slots__ = ("event", "room", "rule")

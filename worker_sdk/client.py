@@ -319,7 +319,7 @@ class DispatchClient:
         request = api_pb2.CreateRoomConfigurationRequest(configuration=configuration)
         return await self._call(
             _ROOM_CONFIGURATION_SERVICE,
-            "CreateRoomConfiguration",
+            "Create",
             request,
             wire_pb2.RoomConfiguration,
         )
@@ -331,7 +331,7 @@ class DispatchClient:
         request = api_pb2.UpdateRoomConfigurationRequest(configuration=configuration)
         return await self._call(
             _ROOM_CONFIGURATION_SERVICE,
-            "UpdateRoomConfiguration",
+            "Update",
             request,
             wire_pb2.RoomConfiguration,
         )
@@ -340,7 +340,7 @@ class DispatchClient:
         """All room configurations by name, those of the server's file among them."""
         answer = await self._call(
             _ROOM_CONFIGURATION_SERVICE,
-            "ListRoomConfigurations",
+            "List",
             api_pb2.ListRoomConfigurationsRequest(),
             api_pb2.ListRoomConfigurationsResponse,
         )
@@ -350,7 +350,7 @@ class DispatchClient:
         """Delete one. TwirpError `not_found` where there is none."""
         return await self._call(
             _ROOM_CONFIGURATION_SERVICE,
-            "DeleteRoomConfiguration",
+            "Delete",
             api_pb2.DeleteRoomConfigurationRequest(name=name),
             wire_pb2.RoomConfiguration,
             gone_on_retry=wire_pb2.RoomConfiguration(name=name),

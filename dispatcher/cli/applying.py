@@ -7,7 +7,7 @@ server refuses ends the command; what was applied before it stays, and is told.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from dispatcher.cli.failures import CommandFailed, sentence
 from protocol.errors import ConfigError, TwirpError
 
 STDIN = "-"
+NAMES_SHOWN_MAX = 10
 
 FilesOption = Annotated[
     list[str],
@@ -67,14 +68,26 @@ def read_files(
 
 
 async def apply_all(
-    wanted: Iterable[tuple[str, Thing]],
+    wanted: Sequence[tuple[str, Thing]],
     apply: Callable[[Thing], Awaitable[Outcome]],
     done: list[Outcome],
 ) -> CommandFailed | None:
     """Apply one after the other, noting in `done` what came of it; returns why it ended early."""
-    for source, thing in wanted:
+    for place, (source, thing) in enumerate(wanted):
         try:
             done.append(await apply(thing))
         except TwirpError as error:
-            return CommandFailed(f"{source}: {thing.name}: {sentence(error)}")
+            told = f"{source}: {thing.name}: {sentence(error)}"
+            if len(wanted) > 1:
+                names = [each.name for _, each in wanted]
+                told += (
+                    f"; applied: {_listed(names[:place])}; not applied: {_listed(names[place:])}"
+                )
+            return CommandFailed(told)
     return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN_MAX
+    shown = ", ".join(names[:NAMES_SHOWN_MAX]) or "none"
+    return f"{shown} and {more} more" if more > 0 else shown

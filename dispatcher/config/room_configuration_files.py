@@ -128,6 +128,8 @@ def _read_field(value: Value, message: Message, name: str) -> None:
         rows = getattr(message, name)
         for item in values.items(value, "a list"):
             _read_message(item, rows.add())
+            if name == "agents":
+                _check_agent_named(item)
     elif field.enum_type is not None:
         # JRP_ON_FAILURE is written on_failure.
         numbers = {
@@ -140,6 +142,16 @@ def _read_field(value: Value, message: Message, name: str) -> None:
         setattr(message, name, _text(value))
     else:
         setattr(message, name, values.integer_of(value, 0, _UINT32_MAX))
+
+
+def _check_agent_named(item: Value) -> None:
+    """Refuse an agent whose name was left out: it would call the workers that have none."""
+    names = [inner for name, inner in values.entries(item, "a mapping") if name == "agent_name"]
+    if not names or values.is_unset(names[0]):
+        place = names[0].place if names else item.place
+        raise ConfigError(
+            f"{place}: {item.name}.agent_name is missing; a worker without a name is called by ''"
+        )
 
 
 def _text(value: Value) -> str:

@@ -53,24 +53,20 @@ class RoomConfigurationService:
         """Return the service's rows of the Twirp table."""
         return {
             SERVICE: {
-                "CreateRoomConfiguration": Method(
+                "Create": Method(
                     api_pb2.CreateRoomConfigurationRequest,
                     may_read,
                     self.create,
                     takes_unknown=False,
                 ),
-                "UpdateRoomConfiguration": Method(
+                "Update": Method(
                     api_pb2.UpdateRoomConfigurationRequest,
                     may_read,
                     self.update,
                     takes_unknown=False,
                 ),
-                "ListRoomConfigurations": Method(
-                    api_pb2.ListRoomConfigurationsRequest, may_read, self.list
-                ),
-                "DeleteRoomConfiguration": Method(
-                    api_pb2.DeleteRoomConfigurationRequest, may_read, self.delete
-                ),
+                "List": Method(api_pb2.ListRoomConfigurationsRequest, may_read, self.list),
+                "Delete": Method(api_pb2.DeleteRoomConfigurationRequest, may_read, self.delete),
             }
         }
 
@@ -87,7 +83,7 @@ class RoomConfigurationService:
         if reply.outcome is Outcome.REFUSED:
             raise TwirpError(
                 TwirpCode.ALREADY_EXISTS,
-                f"there is another room configuration {name!r}; UpdateRoomConfiguration changes it",
+                f"there is another room configuration {name!r}; Update changes it",
             )
         return configuration
 

@@ -94,6 +94,31 @@ def test_a_rule_is_in_one_file_once(server: Server, tmp_path: Path, second: str)
     assert failed.failed_with(2) == f"{other}: there is a rule 'e-room' in {path} too"
 
 
+def test_what_was_applied_before_a_refusal_is_said_and_what_was_not(
+    server: Server, tmp_path: Path
+) -> None:
+    _apply(server, _file(tmp_path, "p"))
+    text = RULES.replace("agent_name: nobody-{name}", "agent_name: other\n  version: 7")
+    path = _file(tmp_path, "p", text.replace("- name: {name}-room", "- name: {name}-new"))
+    path.write_text(path.read_text() + "- {name: p-last, agent_name: nobody}\n")
+    failed = callboard("rule", "apply", "-f", str(path), env=server.env)
+    assert failed.code == 1
+    assert failed.err == (
+        f"callboard: {path}: p-vip: rule 'p-vip' was not changed: the rule is at version 1, not at 7;"
+        " applied: p-new; not applied: p-vip, p-last\n"
+    )
+    assert "p-new\tcreated\t1" in failed.out
+
+
+def test_a_version_of_a_rule_that_is_not_there_is_said_to_be_none(
+    server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("{name: q-none, agent_name: nobody, version: 9}")
+    line = callboard("rule", "apply", "-f", str(path), env=server.env).failed_with(1)
+    assert "there is no such rule, so none at version 9" in line
+
+
 def test_what_show_prints_can_be_changed_and_applied_once(server: Server, tmp_path: Path) -> None:
     _apply(server, _file(tmp_path, "f"))
     shown = callboard("rule", "show", "f-vip", env=server.env)

@@ -16,10 +16,10 @@ from tests.support.server import OTHER_PROJECT_KEY, admin_token, room_token, run
 pytestmark = pytest.mark.anyio
 
 SERVICE = "/twirp/callboard.RoomConfigurationService"
-CREATE = f"{SERVICE}/CreateRoomConfiguration"
-UPDATE = f"{SERVICE}/UpdateRoomConfiguration"
-LIST = f"{SERVICE}/ListRoomConfigurations"
-DELETE = f"{SERVICE}/DeleteRoomConfiguration"
+CREATE = f"{SERVICE}/Create"
+UPDATE = f"{SERVICE}/Update"
+LIST = f"{SERVICE}/List"
+DELETE = f"{SERVICE}/Delete"
 
 
 def body(name: str, *agents: str, **fields: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from dispatcher.rule_fields import FIELDS, MATCH_FIELDS, schema_text
 from dispatcher.rule_files import FILE_BYTES_MAX, load_rules, read_rules, rule_text
 from protocol import api_pb2
 from protocol.errors import ConfigError
+from tests.support.json_schema import fits
 
 ROOT = Path(__file__).parents[3]
 
@@ -295,6 +297,55 @@ def test_a_rule_that_is_written_is_read_as_it_was(rule: Rule) -> None:
 def test_the_schema_is_that_of_the_fields() -> None:
     kept = (ROOT / "docs" / "rule.schema.json").read_text()
     assert kept == schema_text(), "python -m dispatcher.rule_fields > docs/rule.schema.json"
+
+
+# What one says of a document, the other has to say: with `name` and `agent_name`, and without.
+_SAME_TO_BOTH = [
+    "type: ROOM", "type: Publisher", "type: rooms", "type: 1", "type: ''",
+    "match: {kind: sip}", "match: {kind: [SIP, Agent]}", "match: {kind: sips}", "match: {kind: []}",
+    "match: {identity: ann}", "match: {identity: 5}", "match: {identity: [a, 'b*']}",
+    "match: {identity: ''}", "match: {identity: [a, '']}", "match: {identity: {a: b}}",
+    "match: {room: 7}", "match: {room: [a]}", "match: {room: null}", "match: {}", "match: all",
+    "match: {attributes: {tier: 1}}", "match: {attributes: {vip: true}}",
+    "match: {attributes: {tier: 1.5}}", "match: {attributes: {tier: null}}",
+    "match: {attributes: {tier: }}", "match: {attributes: {tier: [1]}}", "match: {attributes: x}",
+    "match: {metadata: {a: 1, b: x, c: true, d: null}}", "match: {metadata: {a: [1]}}",
+    "match: {zzz: 1}", "zzz: 1", "version: 3", "version: -1", "version: '3'", "version: 1.5",
+    "priority: 1000000", "priority: 2000000", "priority: -1000000", "priority: -2000000",
+    "priority: '10'", "priority: high", "priority: 1.5", "priority: true", "priority: null",
+    "concurrency_limit: 0", "concurrency_limit: -1", "concurrency_limit: 1000001",
+    "queue_deadline_seconds: 2.5", "queue_deadline_seconds: 1", "queue_deadline_seconds: -1",
+    "queue_deadline_seconds: 31536001", "queue_deadline_seconds: '1'",
+    "delay_seconds: 31536000", "delay_seconds: 31536000.5", "delay_seconds: soon",
+    "enabled: true", "enabled: false", "enabled: 'true'", "enabled: 1", "enabled: null",
+    "restart_policy: NEVER", "restart_policy: on_failure", "restart_policy: always",
+    "metadata: 7", "metadata: {a: 1}", "metadata: ''", "attributes: {a: 1}", "deployment: 7",
+    "namespace: null", "uniqueness_key: 1", "uniqueness_key: [a]",
+]  # fmt: skip
+_ALONE = [
+    "{name: a, agent_name: b}", "{name: 1, agent_name: 2}", "{name: -1, agent_name: b}",
+    "{name: '', agent_name: b}", "{name: a b, agent_name: b}", "{name: .a, agent_name: b}",
+    "{name: a, agent_name: ''}", "{name: a, agent_name: }", "{name: a}", "{agent_name: b}",
+    "{name: [a], agent_name: b}", "[]", "[{name: a, agent_name: b}, {name: b, agent_name: b}]",
+    "[{name: a, agent_name: b}, text]", "text", "7",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", [f"name: a\nagent_name: b\n{one}" for one in _SAME_TO_BOTH] + _ALONE
+)
+def test_the_schema_and_the_reader_take_and_refuse_the_same(text: str) -> None:
+    try:
+        is_read = bool(_read(text))
+    except ConfigError:
+        is_read = False
+    assert fits(yaml.safe_load(text), json.loads(schema_text())) is is_read
+
+
+def test_both_know_documents_that_they_take_and_that_they_refuse() -> None:
+    schema = json.loads(schema_text())
+    assert fits(yaml.safe_load(EVERYTHING.replace("vip: yes", "vip: 'yes'")), schema)
+    assert not fits({"name": "a", "agent_name": "b", "priority": 2_000_000}, schema)
 
 
 def test_the_fields_are_those_of_the_wire() -> None:

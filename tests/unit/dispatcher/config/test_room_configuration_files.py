@@ -52,6 +52,11 @@ def test_every_form_of_a_field_is_read() -> None:
     assert read(WHOLE) == {"big": big, "default": wire_pb2.RoomConfiguration(name="default")}
 
 
+def test_an_agent_without_a_name_is_written_as_an_empty_text() -> None:
+    (agent,) = read("a: {agents: [{agent_name: ''}]}")["a"].agents
+    assert agent == wire_pb2.RoomAgentDispatch()
+
+
 def test_the_section_of_a_servers_file_is_read_as_it_stands() -> None:
     assert list(read("port: 7880\nroom_configurations:\n  big: {}\n")) == ["big"]
 
@@ -64,6 +69,9 @@ def test_the_section_of_a_servers_file_is_read_as_it_stands() -> None:
         ("a:\n  agents: greeter", "f.yaml, line 2: a.agents must be a list, not 'greeter'"),
         ("a:\n  agents:\n    - {agentname: x}", "f.yaml, line 3: unknown field 'agentname'; did you mean 'agent_name'?"),
         ("a:\n  agents:\n    - {restart_policy: always}", "f.yaml, line 3: a.agents[0].restart_policy must be one of on_failure, never, not 'always'"),
+        ("a:\n  agents: [{}]", "f.yaml, line 2: a.agents[0].agent_name is missing; a worker without a name"),
+        ("a:\n  agents:\n  - agent_name: x\n  - metadata: m", "f.yaml, line 4: a.agents[1].agent_name is missing"),
+        ("a:\n  agents:\n  - metadata: m\n    agent_name:", "f.yaml, line 4: a.agents[0].agent_name is missing"),
         ("a:\n  metadata: {a: 1}", "f.yaml, line 2: a.metadata must be a text; JSON goes into quotes"),
         ("a:\n  egress: {}", "f.yaml, line 2: a.egress: an egress can be set only by a call in protobuf"),
         ("a:\n  name: b", "f.yaml, line 2: unknown field 'name'"),
