@@ -7,7 +7,7 @@ run that is reported as a success has its end written down, and each line outliv
 from __future__ import annotations
 
 from dispatcher.core.jobs import SECOND, Nanoseconds, seconds
-from dispatcher.core.lifecycle import HELD, JobPhase, JobTrigger
+from dispatcher.core.lifecycle import HELD, JOB_MOVES, JobPhase, JobTrigger
 from dispatcher.history.case import Case, Run
 from dispatcher.history.checkers import Checker
 from dispatcher.history.evidence import StoreFacts, WorkerRecord
@@ -17,9 +17,12 @@ from dispatcher.store.contract import EventRow
 # what core/holding.py writes of an end that its worker reported
 REPORTED = "reported by its worker"
 SUCCESS = "success"
-# moves by which a job comes to a worker, or to the same one under a new id
+# moves by which a job comes to a worker, or back to its own, which has a new id then
 _COMES_TO_WORKER = frozenset(
-    {JobTrigger.OFFER_ACCEPTED, JobTrigger.CLAIMED, JobTrigger.REDELIVERED}
+    {
+        JobTrigger.OFFER_ACCEPTED,
+        *(move for move, phase in JOB_MOVES[JobPhase.ORPHANED].items() if phase in HELD),
+    }
 )
 # A process that was suspended has a moment to do what it was told before.
 _WAKING: Nanoseconds = SECOND

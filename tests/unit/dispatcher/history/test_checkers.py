@@ -44,11 +44,17 @@ def test_a_job_that_is_lost_and_tried_again_is_clean(log: Log) -> None:
     assert judge(log, is_over=True, attempts_max=5).is_clean
 
 
-def test_a_worker_that_comes_back_under_a_new_id_is_clean(log: Log) -> None:
+@pytest.mark.parametrize(
+    ("move", "phase"),
+    [(JobTrigger.CLAIMED, JobPhase.RUNNING), (JobTrigger.REDELIVERED, JobPhase.ASSIGNED)],
+)
+def test_a_worker_that_comes_back_under_a_new_id_is_clean(
+    log: Log, move: JobTrigger, phase: JobPhase
+) -> None:
     log.created()
     log.assigned()
     log.orphaned()
-    log.move(JobTrigger.CLAIMED, JobPhase.RUNNING, worker_id="AW_2")
+    log.move(move, phase, worker_id="AW_2")
     log.succeeded()
     assert judge(log).is_clean
 
