@@ -44,6 +44,7 @@ from dispatcher.server.job_service import JobService
 from dispatcher.server.passthrough import Passthrough
 from dispatcher.server.room_configuration_service import RoomConfigurationService
 from dispatcher.server.room_creation import RoomCreation
+from dispatcher.server.room_jobs import RoomJobs
 from dispatcher.server.room_reports import RoomReports
 from dispatcher.server.room_service import RoomService
 from dispatcher.server.rule_service import RuleService
@@ -135,7 +136,9 @@ def compose(config: Config) -> Parts:
             **JobService(runtime, limits).methods(),
             **WorkerService(runtime, sessions, limits).methods(),
             **RuleService(runtime, limits, config.rules).methods(),
-            **RoomService(lambda: runtime.engine.rooms, reports, limits).methods(),
+            **RoomService(
+                lambda: runtime.engine.rooms, reports, limits, RoomJobs(runtime.engine)
+            ).methods(),
             **RoomConfigurationService(
                 runtime, presets, limits, config.room_configuration_limits
             ).methods(),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dispatcher.core.room_states import RoomKey, RoomState
 from dispatcher.server.job_service import may_read
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.pages import page_size, place_after
+from dispatcher.server.room_jobs import RoomJobs
 from dispatcher.server.room_reports import RoomReports, Taken
 from dispatcher.server.twirp import Call, Method, MethodTable
 from dispatcher.server.wire_rooms import fill_participant, fill_room, read_report
@@ -36,8 +37,10 @@ class RoomService:
         rooms: Callable[[], Mapping[RoomKey, RoomState]],
         reports: RoomReports,
         limits: ServerLimits,
+        jobs: RoomJobs | None = None,
     ) -> None:
         self._rooms = rooms
+        self._jobs = jobs
         self._reports = reports
         self._limits = limits.wire
 
@@ -82,6 +85,7 @@ class RoomService:
         response = api_pb2.ListRoomsResponse()
         for _, room in found[:size]:
             fill_room(response.rooms.add(), room)
+        self._add_jobs(call.project, response.rooms)
         if len(found) > size:
             response.next_page_token = "{}-{}".format(*found[size - 1][0])
         return response
@@ -96,7 +100,20 @@ class RoomService:
         fill_room(record, room)
         for member in sorted(room.members.values(), key=lambda each: each.participant.identity):
             fill_participant(record.participants.add(), member)
+        self._add_jobs(call.project, [record])
         return record
+
+    def _add_jobs(self, project: str, records: Collection[api_pb2.RoomRecord]) -> None:
+        """Add the live jobs that a room's own record does not name."""
+        if self._jobs is None or not records:
+            return
+        by_room = self._jobs.by_subject(project, [record.name for record in records])
+        for record in records:
+            people = {who.sid: who for who in record.participants if who.sid}
+            named = {*record.job_ids, *(j for who in record.participants for j in who.job_ids)}
+            for job_id, sid in sorted(by_room[record.name].items()):
+                if job_id not in named:
+                    (people.get(sid) or record).job_ids.append(job_id)
 
 
 def _place(room: RoomState) -> _Place:

@@ -108,6 +108,18 @@ class Stage:
             )
             assert answer.status_code == 200, answer.text
 
+    async def room(self, name: str) -> dict[str, Any]:
+        """What our server says of a room; nothing, where it is not there."""
+        token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
+        async with httpx2.AsyncClient(timeout=20) as client:
+            answer = await client.post(
+                f"{self.server.http_url}/twirp/callboard.RoomService/GetRoom",
+                json={"name": name},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+        content: dict[str, Any] = answer.json()
+        return content if answer.status_code == 200 else {}
+
     async def only_job(self, room: str, *phases: str, seconds: float = 20) -> dict[str, Any]:
         """Wait until the room has a job, in one of these phases; it must be the only one ever."""
 

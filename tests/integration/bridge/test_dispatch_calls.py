@@ -117,3 +117,25 @@ async def test_while_the_sfu_is_away_ours_are_listed_and_its_own_cannot_be_delet
             assert own.sfu.url in refused.value.message
         gone = await client.agent_dispatch.delete_dispatch(ours.id, room)
         assert gone.id == ours.id
+
+
+async def test_a_room_shows_the_jobs_of_the_sfu_and_of_dispatches(shared: Stage) -> None:
+    async with (
+        shared.raw_worker("shown") as first,
+        shared.raw_worker("asked") as second,
+        calling(shared) as client,
+    ):
+        await shared.registered("shown", times=2)
+        room = new_room()
+        await client.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(agent_name="asked", room=room)
+        )
+        jobs = {(await second.take_job()).job.id}
+        await create_room(client, room, "shown")
+        jobs.add((await first.take_job()).job.id)
+
+        async def shown() -> bool:
+            return set((await shared.room(room)).get("job_ids", [])) == jobs
+
+        await eventually("both jobs are shown", shown)
+        await client.room.delete_room(api.DeleteRoomRequest(room=room))
