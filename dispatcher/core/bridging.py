@@ -32,10 +32,10 @@ from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.effects import DropNotes, Outcome, PutNote, Reply
 from dispatcher.core.events import RoomEventReported, StoreRecovered
 from dispatcher.core.jobs import SECOND, Job, JobStateReason, JobType, Nanoseconds
+from dispatcher.core.made_jobs import REVOKED, id_of
 from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
 from dispatcher.core.ordering import Ordering
-from dispatcher.core.revoked_jobs import REVOKED
 from dispatcher.core.room_events import DisconnectReason, RoomEventKind
 from dispatcher.core.room_states import Member, RoomKey, RoomState
 from dispatcher.core.rooms import Rooms
@@ -164,13 +164,14 @@ class Bridging:
         if served.job_type is not JobType.ROOM:
             member = room.members.get(call.participant_sid)
             made = member.jobs if member is not None else {}
-        for order, job_id in made.items():
+        for order, text in made.items():
+            job_id = id_of(text)
             rule = self._ordering.rules.get((call.project, order.removeprefix("rule:")))
             if (
                 rule is not None
                 and order.startswith("rule:")
                 and _serves(rule) == served
-                and not job_id.startswith(REVOKED)
+                and not text.startswith(REVOKED)
                 and self._ordering.is_live(job_id)
             ):
                 return job_id

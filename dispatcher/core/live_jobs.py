@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from dispatcher.core.events import OrderedJob
+from dispatcher.core.room_states import Place
 
 OrderKey = tuple[str, str]  # project, order
 
@@ -19,8 +20,10 @@ class LiveJobs:
     def __init__(self) -> None:
         self._by_id: dict[str, OrderedJob] = {}
         self._by_order: dict[OrderKey, dict[str, None]] = {}
-        # unique keys that a job has now
-        self._unique: set[tuple[OrderKey, str]] = set()
+        # which job has a unique key now
+        self._unique: dict[tuple[OrderKey, str], str] = {}
+        # for whom a job was made, where that is known
+        self._places: dict[str, Place] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -28,13 +31,28 @@ class LiveJobs:
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._by_id
 
-    def add(self, job: OrderedJob) -> None:
-        """A job is there."""
+    def add(self, job: OrderedJob, place: Place | None = None) -> None:
+        """A job is there; `place`: for whom it was made."""
         key = job.project, job.order
         self._by_id[job.id] = job
         self._by_order.setdefault(key, {})[job.id] = None
         if job.unique_key:
-            self._unique.add((key, job.unique_key))
+            self._unique[key, job.unique_key] = job.id
+        if place is not None:
+            self._places[job.id] = place
+
+    def made_for(self, job_id: str, place: Place) -> None:
+        """Note for whom a job was made, if it has not ended."""
+        if job_id in self._by_id:
+            self._places[job_id] = place
+
+    def get(self, job_id: str) -> OrderedJob | None:
+        """Return a job that has not ended."""
+        return self._by_id.get(job_id)
+
+    def place_of(self, job_id: str) -> Place | None:
+        """Return for whom a job was made, None where that is not known."""
+        return self._places.get(job_id)
 
     def remove(self, job_id: str) -> OrderedJob | None:
         """A job has ended; returns what it was, None for one that no order made."""
@@ -46,13 +64,15 @@ class LiveJobs:
         del of_order[job_id]
         if not of_order:
             del self._by_order[key]
-        self._unique.discard((key, job.unique_key))
+        if self._unique.get((key, job.unique_key)) == job_id:
+            del self._unique[key, job.unique_key]
+        self._places.pop(job_id, None)
         return job
 
     def of(self, key: OrderKey) -> Collection[str]:
         """Return the ids of an order's jobs."""
         return self._by_order.get(key, ())
 
-    def has(self, key: OrderKey, unique_key: str) -> bool:
-        """Has one of an order's jobs this unique key?"""
-        return (key, unique_key) in self._unique
+    def holder(self, key: OrderKey, unique_key: str) -> str | None:
+        """Return which of an order's jobs has this unique key."""
+        return self._unique.get((key, unique_key))

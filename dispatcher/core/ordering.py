@@ -4,7 +4,7 @@ A rule makes one job for each subject: a ROOM rule for a room, the others for a 
 was made is remembered with the subject, for as long as that is there, also after the job has ended.
 
 Left to others: which rules match (`matching`), what rooms there are (`rooms`), who waits while a rule
-is at its limit (`waiting_lists`), how a late rule finds who is there (`sweeps`), how jobs end early
+is at its limit (`waiting_lists`), marks of what was made (`made_jobs`), how a late rule finds who is there (`sweeps`), how jobs end early
 (`calling_off`).
 """
 
@@ -22,11 +22,19 @@ from dispatcher.core.events import OrderedJob, RuleApplyRequested, RuleDeletionR
 from dispatcher.core.jobs import JobState, JobStateReason, JobType, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.live_jobs import LiveJobs, OrderKey
+from dispatcher.core.made_jobs import (
+    SHARED,
+    UNSERVED,
+    forget_unserved,
+    id_of,
+    own_ids,
+    remark,
+)
 from dispatcher.core.matching import RuleIndex, mismatch
 from dispatcher.core.note_texts import rule_note
 from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
-from dispatcher.core.revoked_jobs import RevokedJobs, job_ids
+from dispatcher.core.revoked_jobs import RevokedJobs
 from dispatcher.core.room_changes import (
     Change,
     MemberJoined,
@@ -61,10 +69,12 @@ class Ordering:
         self.rules: dict[RuleKey, Rule] = {}
         self._index = RuleIndex()
         self._live = LiveJobs()
-        # who waits for a rule that is over its limit, or for a unique key
+        # who waits for a rule that is over its limit, or shares the job of their unique key
         self._waiting = WaitingLists(lambda place: rooms.at(place) is not None)
         # jobs that were called off with their rule
         self._revoked = RevokedJobs(rooms)
+        # jobs that were called off and have not ended: those who share them are called in turn
+        self._off: set[str] = set()
         # job types that workers without a name have registered with, by project
         self._unnamed: dict[str, frozenset[JobType]] = {}
         # has the SFU called for the same as this rule? Set by who knows.
@@ -85,15 +95,15 @@ class Ordering:
             case PublishingStarted(room, member):
                 self._make_all(JobType.PUBLISHER, room, member)
             case MemberLeft():
-                self._calling_off.call_off(
-                    job_ids(change.jobs),
+                self._call_off(
+                    own_ids(change.jobs),
                     JobStateReason.UNSPECIFIED,
                     f"its participant {change.participant.identity!r} left"
                     f" ({change.reason.name.lower()})",
                 )
             case RoomClosed(room):
-                jobs = [job_id for _, made in room.subjects() for job_id in job_ids(made)]
-                self._calling_off.call_off(jobs, JobStateReason.ROOM_CLOSED, "its room is over")
+                jobs = [job_id for _, made in room.subjects() for job_id in own_ids(made)]
+                self._call_off(jobs, JobStateReason.ROOM_CLOSED, "its room is over")
 
     def _look_at_room(self, room: RoomState) -> None:
         for rule in self._index.matching(room.project, JobType.ROOM, room.info, None):
@@ -141,17 +151,29 @@ class Ordering:
         subject = member if member is not None and rule.job_type is not JobType.ROOM else None
         jobs = room.jobs if subject is None else subject.jobs
         order = order_of(rule)
-        if order in jobs or self.is_called(rule, room, member):
-            return
         key = room.project, order
-        place = room.key, member.key if member is not None else None
-        if self._is_at_limit(key, rule):
-            self._waiting.add(key, "", place)
+        place = room.key, member.subject if member is not None else None
+        own_place = room.key, subject.subject if subject is not None else None
+        made = jobs.get(order)
+        if made is not None:
+            served_by = self._live.get(id_of(made)) if made.startswith(SHARED) else None
+            if served_by is not None:
+                self._waiting.add(key, served_by.unique_key, place)
+            return
+        if self.is_called(rule, room, member):
             return
         participant = member.participant if member is not None else None
         unique_key = fill(rule.uniqueness_key, room.info, participant, UNIQUE_KEY_BYTES_MAX)
-        if unique_key and self._live.has(key, unique_key):
+        shared = self._live.holder(key, unique_key) if unique_key else None
+        if shared is not None:
+            jobs[order] = SHARED + shared
+            self._rooms.touch(room, subject)
+            if subject is None:
+                self._waiting.add(key, unique_key, own_place)
             self._waiting.add(key, unique_key, place)
+            return
+        if self._is_at_limit(key, rule):
+            self._waiting.add(key, "", place)
             return
         job = draft_job(
             rule,
@@ -172,7 +194,7 @@ class Ordering:
             self._offering.create(job, self._offering.draw_for_new(job))
         jobs[order] = job.id
         self._rooms.touch(room, subject)
-        self._live.add(OrderedJob(job.id, room.project, order, unique_key))
+        self._live.add(OrderedJob(job.id, room.project, order, unique_key), own_place)
 
     def is_live(self, job_id: str) -> bool:
         """Is this a job of an order that has not ended?"""
@@ -181,28 +203,46 @@ class Ordering:
     def ended(self, job_ids: Iterable[str]) -> None:
         """Jobs have ended, those of orders among them: others may have their turn."""
         for job_id in job_ids:
+            place = self._live.place_of(job_id)
             job = self._live.remove(job_id)
+            is_unserved = job_id in self._board.unserved
+            self._board.unserved.discard(job_id)
             if job is None:
                 continue
             key = job.project, job.order
+            if is_unserved and place is not None:
+                remark(self._rooms, place, job.order, job_id, UNSERVED + job_id)
             self._make_anew(key, self._revoked.ended(job))
             if job.unique_key:
-                self._serve(key, job.unique_key)
-            self._serve(key, "")
+                self._part_sharers(key, job, is_unserved)
+            self._off.discard(job_id)
+            self._serve(key)
 
-    def _serve(self, key: OrderKey, unique_key: str) -> None:
-        """Let those who wait have their turn, while there is room for one more."""
+    def _part_sharers(self, key: OrderKey, job: OrderedJob, is_unserved: bool) -> None:
+        """A job has ended that served others as well: if it was called off, they are called."""
         rule = self._rule_of(key)
-        while rule is not None and not self._is_full(key, unique_key, rule):
-            place = self._waiting.take_first(key, unique_key)
+        is_off = job.id in self._off
+        for place in self._waiting.take_all(key, job.unique_key):
+            if is_off:
+                remark(self._rooms, place, job.order, SHARED + job.id, "")
+                if rule is not None:
+                    self._try(rule, place)
+            elif is_unserved:
+                remark(self._rooms, place, job.order, SHARED + job.id, UNSERVED + job.id)
+
+    def _serve(self, key: OrderKey) -> None:
+        """Let those who wait have their turn, while the rule is not at its limit."""
+        rule = self._rule_of(key)
+        while rule is not None and not self._is_at_limit(key, rule):
+            place = self._waiting.take_first(key, "")
             if place is None:
                 return
             self._try(rule, place)
 
-    def _is_full(self, key: OrderKey, unique_key: str, rule: Rule) -> bool:
-        if unique_key:
-            return self._live.has(key, unique_key)
-        return self._is_at_limit(key, rule)
+    def _call_off(self, job_ids: Iterable[str], reason: JobStateReason, detail: str) -> None:
+        job_ids = list(job_ids)
+        self._off.update(job_id for job_id in job_ids if job_id in self._live)
+        self._calling_off.call_off(job_ids, reason, detail)
 
     def _is_at_limit(self, key: OrderKey, rule: Rule) -> bool:
         limit = rule.concurrency_limit
@@ -233,10 +273,12 @@ class Ordering:
             self._index.remove(*key)
         self._set(event.project, made)
         board.emit(PutNote(rule_note(event.project, made)))
+        if before is not None and before.enabled:
+            what = "was changed" if made.enabled else "was disabled"
+            self._call_off_waiting(event.project, made, what)
         if made.enabled:
+            forget_unserved(self._rooms, (event.project, order_of(made)))
             self._sweep(key)
-        else:
-            self._call_off_waiting(event.project, made, "was disabled")
         board.emit(Reply(event.request, Outcome.CREATED if before is None else Outcome.CHANGED))
 
     def deletion_requested(self, event: RuleDeletionRequested) -> None:
@@ -257,28 +299,28 @@ class Ordering:
         board.emit(Reply(event.request, Outcome.DELETED))
 
     def _stale(self, request: int, wanted: int, found: int) -> Reply:
-        return Reply(
-            request, Outcome.STALE, detail=f"the rule is at version {found}, not at {wanted}"
-        )
+        told = f"the rule is at version {found}, not at {wanted}"
+        if not found:
+            told = (
+                f"there is no such rule, so none at version {wanted}; without a version it is made"
+            )
+        return Reply(request, Outcome.STALE, detail=told)
 
     def _set(self, project: str, rule: Rule) -> None:
         self.rules[project, rule.name] = rule
         self._index.add(project, rule)
 
     def _call_off_waiting(self, project: str, rule: Rule, what: str) -> None:
-        order = order_of(rule)
-        key = project, order
-        self._waiting.forget(key)
+        key = project, order_of(rule)
+        self._waiting.take_all(key, "")
         jobs = self._board.jobs
         off = {
             job_id
             for job_id in self._live.of(key)
             if job_id not in jobs or not jobs[job_id].phase.is_held
         }
-        self._calling_off.call_off(
-            sorted(off), JobStateReason.UNSPECIFIED, f"its rule {rule.name!r} {what}"
-        )
-        # A rule of this name that comes later makes them anew, once they have ended.
+        self._call_off(sorted(off), JobStateReason.UNSPECIFIED, f"its rule {rule.name!r} {what}")
+        # The rule as it is now, or one of its name that comes later, makes them anew once they ended.
         self._revoked.add(key, off)
 
     def _make_anew(self, key: OrderKey, place: Place | None) -> None:
@@ -334,8 +376,9 @@ class Ordering:
             if not job.order.startswith(DISPATCH_ORDER):
                 self._live.add(job)
         off = self._revoked.recover(self._live)
-        self._calling_off.call_off(off, JobStateReason.UNSPECIFIED, "its rule was changed")
+        self._call_off(off, JobStateReason.UNSPECIFIED, "its rule was changed")
         self._recover_called_off(there)
+        self._recover_places()
         for project, rule in rules:
             self._set(project, rule)
             if rule.enabled:
@@ -349,12 +392,25 @@ class Ordering:
         wanted: set[str] = set()
         for room in self._rooms.rooms.values():
             for _, made in room.subjects():
-                wanted.update(job_ids(made))
+                wanted.update(own_ids(made))
         off = [
             job.id
             for job in jobs
             if job.id not in wanted and not job.order.startswith(BRIDGE_ORDER)
         ]
-        self._calling_off.call_off(
-            off, JobStateReason.UNSPECIFIED, "its room is over, or its participant left"
-        )
+        self._call_off(off, JobStateReason.UNSPECIFIED, "its room is over, or its participant left")
+
+    def _recover_places(self) -> None:
+        """Learn again for whom each job was made, and who shares it."""
+        sharers: list[tuple[Nanoseconds, OrderKey, str, Place]] = []
+        for room in self._rooms.rooms.values():
+            for member, made in room.subjects():
+                place = room.key, member.subject if member is not None else None
+                for order, text in made.items():
+                    if not text.startswith(SHARED):
+                        self._live.made_for(id_of(text), place)
+                    elif (job := self._live.get(id_of(text))) is not None:
+                        seen_at = room.seen_at if member is None else member.seen_at
+                        sharers.append((seen_at, (room.project, order), job.unique_key, place))
+        for _, key, unique_key, place in sorted(sharers, key=lambda each: each[0]):
+            self._waiting.add(key, unique_key, place)

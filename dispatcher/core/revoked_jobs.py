@@ -1,22 +1,20 @@
 """Jobs that were called off with their rule, and that a rule of that name may make anew.
 
-What is remembered of a subject has a mark before the id of such a job, which outlives a restart:
-until the job has ended there is no other, and then the mark goes.
+Until such a job has ended there is no other. It has the mark REVOKED (`made_jobs`), so that it is known
+after a restart.
 
 Left to others: calling them off (`ordering`, `calling_off`), and making them anew (`ordering`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 
 from dispatcher.core.events import OrderedJob
 from dispatcher.core.live_jobs import OrderKey
+from dispatcher.core.made_jobs import REVOKED, remark
 from dispatcher.core.room_states import Place
 from dispatcher.core.rooms import Rooms
-
-# Before the id of a job that was called off with its rule, in what is remembered of its subject.
-REVOKED = "-"
 
 
 class RevokedJobs:
@@ -35,22 +33,15 @@ class RevokedJobs:
         for room in self._rooms.of_project(project):
             for member, made in room.subjects():
                 if made.get(order) in job_ids:
-                    self._places[made[order]] = room.key, member.key if member else None
+                    self._places[made[order]] = room.key, member.subject if member else None
                     made[order] = REVOKED + made[order]
                     self._rooms.touch(room, member)
 
     def ended(self, job: OrderedJob) -> Place | None:
         """A job has ended; returns for whom there may be another now, if it was called off."""
         place = self._places.pop(job.id, None)
-        found = self._rooms.at(place) if place is not None else None
-        if found is None:
+        if place is None or not remark(self._rooms, place, job.order, REVOKED + job.id, ""):
             return None
-        room, member = found
-        made = room.jobs if member is None else member.jobs
-        if made.get(job.order) != REVOKED + job.id:
-            return None
-        del made[job.order]
-        self._rooms.touch(room, member)
         return place
 
     def recover(self, live: Container[str]) -> list[str]:
@@ -62,13 +53,8 @@ class RevokedJobs:
                     if job_id == text:
                         continue
                     if job_id in live:
-                        self._places[job_id] = room.key, member.key if member else None
+                        self._places[job_id] = room.key, member.subject if member else None
                     else:
                         del made[order]
                         self._rooms.touch(room, member)
         return list(self._places)
-
-
-def job_ids(made: Mapping[str, str]) -> list[str]:
-    """Return the jobs of what is remembered of a subject."""
-    return [text.removeprefix(REVOKED) for text in made.values()]

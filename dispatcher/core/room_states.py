@@ -13,7 +13,7 @@ from dispatcher.core.jobs import SECOND, Dispatch, Nanoseconds
 from dispatcher.core.room_events import Participant, RoomInfo
 
 RoomKey = tuple[str, str]  # project, name
-Place = tuple[RoomKey, str | None]  # a room, or somebody in it by their key
+Place = tuple[RoomKey, str | None]  # a room, or somebody in it by their key or subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,9 @@ class RoomLimits:
     # Rooms whose creation was asked for and that have not started, and how long that is waited for.
     announced_max: int = 1_000
     announced_time: Nanoseconds = 60 * SECOND
-    # How long a connection that left for DUPLICATE_IDENTITY waits for the one that took its place.
-    succession_time: Nanoseconds = 10 * SECOND
+    # How long a connection that left for DUPLICATE_IDENTITY waits for the one that took its place:
+    # the webhook of that may be lost, so for a few of the SFU's lists.
+    succession_time: Nanoseconds = 30 * SECOND
     # How long news of a session that is over may come late (a webhook is valid for 5 minutes).
     over_time: Nanoseconds = 600 * SECOND
 

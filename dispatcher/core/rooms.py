@@ -41,14 +41,14 @@ class Rooms:
         return [room for room in self.rooms.values() if room.project == project]
 
     def at(self, place: Place) -> tuple[RoomState, Member | None] | None:
-        """Return the room, and who is meant in it; None where they are not there."""
+        """Return the room, and who is meant in it, or took their place; None where nobody is."""
         room_key, member_key = place
         room = self.rooms.get(room_key)
         if room is None:
             return None
         if member_key is None:
             return room, None
-        member = room.members.get(member_key)
+        member = room.members.get(member_key) or room.successors.get(member_key)
         return (room, member) if member is not None else None
 
     # --- news ---------------------------------------------------------------------------------

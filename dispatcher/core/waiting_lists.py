@@ -1,7 +1,7 @@
 """Who waits until there may be one more job of an order, in the order in which they came.
 
 There is a list for an order that is at its concurrency limit, and one for each unique key of it that
-a job has now. Who leaves is not told: those who have left are forgotten when a list grows, and when
+a job has now, of those whom that job serves as well. Who leaves is not told: those who have left are forgotten when a list grows, and when
 their turn comes.
 
 Left to others: what is full (`live_jobs`), and what becomes of whose turn it is (`ordering`).
@@ -60,6 +60,12 @@ class WaitingLists:
                 del self._lists[key]
         return place
 
-    def forget(self, key: OrderKey) -> None:
-        """Nobody waits for this order any more."""
-        self._lists.pop(key, None)
+    def take_all(self, key: OrderKey, unique_key: str) -> list[Place]:
+        """Return all who are in a list, who wait no longer."""
+        lists = self._lists.get(key, {})
+        waiting = lists.pop(unique_key, None)
+        if waiting is None:
+            return []
+        if not lists:
+            del self._lists[key]
+        return list(waiting.places)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from dispatcher.core.conditions import Mismatch, mismatch, needs_participant
 from dispatcher.core.drafting import order_of
 from dispatcher.core.jobs import JobType
-from dispatcher.core.revoked_jobs import REVOKED
+from dispatcher.core.made_jobs import REVOKED, id_of
 from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
 from dispatcher.core.room_states import Member, RoomState
 from dispatcher.core.rules import Rule
@@ -158,5 +158,5 @@ def _member(participant: Participant, live: RoomState | None) -> Member | None:
 
 def _job_id(jobs: Mapping[str, str], rule: Rule) -> str:
     """Return the job that the rule made, empty where it made none, or none that stands."""
-    job_id = jobs.get(order_of(rule), "")
-    return "" if job_id.startswith(REVOKED) else job_id
+    text = jobs.get(order_of(rule), "")
+    return "" if text.startswith(REVOKED) else id_of(text)

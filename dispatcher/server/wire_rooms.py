@@ -17,6 +17,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from dispatcher.core.jobs import MILLISECOND, SECOND, Nanoseconds
+from dispatcher.core.made_jobs import all_ids
 from dispatcher.core.room_events import (
     DisconnectReason,
     Participant,
@@ -232,7 +233,7 @@ def fill_room(record: api_pb2.RoomRecord, room: RoomState) -> None:
     record.metadata = room.info.metadata
     record.started_at = room.started_at
     record.num_participants = len(room.members)
-    record.job_ids.extend(sorted(room.jobs.values()))
+    record.job_ids.extend(sorted(all_ids(room.jobs)))
 
 
 def fill_participant(record: api_pb2.ParticipantRecord, member: Member) -> None:
@@ -246,4 +247,4 @@ def fill_participant(record: api_pb2.ParticipantRecord, member: Member) -> None:
     record.attributes.update(known.attributes)
     record.joined_at = known.joined_at
     record.is_publisher = member.is_publisher
-    record.job_ids.extend(sorted(member.jobs.values()))
+    record.job_ids.extend(sorted(all_ids(member.jobs)))

@@ -213,6 +213,7 @@ def check_nothing_left(engine: Engine) -> None:
         board.called_off,
         board.identities,
         board.ended,
+        board.unserved,
         board.deadlines._live,
     ]
     for part in parts.values():
@@ -222,7 +223,7 @@ def check_nothing_left(engine: Engine) -> None:
             left += [part._creating, part._deleting]
         if isinstance(part, Ordering):
             left += [part.rules, part._index, part._live, part._waiting]
-            left += [part._sweeps, part._revoked]
+            left += [part._sweeps, part._revoked, part._off]
         if isinstance(part, StandingDispatches):
             left.append(part._asked)
         if isinstance(part, Observing):

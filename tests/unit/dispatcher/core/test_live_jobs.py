@@ -26,11 +26,23 @@ def test_the_jobs_of_an_order_are_those_that_have_not_ended() -> None:
 def test_a_unique_key_is_one_of_its_order_and_free_when_its_job_has_ended() -> None:
     live = LiveJobs()
     live.add(job("AJ_1", "7"))
-    assert live.has(ORDER, "7")
-    assert not live.has(ORDER, "8")
-    assert not live.has(("project", "rule:other"), "7")
+    assert live.holder(ORDER, "7") == "AJ_1"
+    assert live.holder(ORDER, "8") is None
+    assert live.holder(("project", "rule:other"), "7") is None
     live.remove("AJ_1")
-    assert not live.has(ORDER, "7")
+    assert live.holder(ORDER, "7") is None
+
+
+def test_for_whom_a_job_was_made_is_known_until_it_has_ended() -> None:
+    live = LiveJobs()
+    place = ("project", "room"), "PA_1"
+    live.add(job("AJ_1"))
+    live.made_for("AJ_1", place)
+    live.made_for("AJ_2", place)
+    assert live.place_of("AJ_1") == place
+    assert live.place_of("AJ_2") is None
+    live.remove("AJ_1")
+    assert live.place_of("AJ_1") is None
 
 
 def test_what_no_order_made_is_nothing_and_all_is_forgotten_in_the_end() -> None:

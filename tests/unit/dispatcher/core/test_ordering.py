@@ -166,7 +166,7 @@ def test_a_replaced_connection_without_a_successor_has_left_after_a_while(
     bench.rule(job_type=PARTICIPANT)
     bench.joins("ann", 1)
     bench.leaves("ann", 1, reason=DisconnectReason.DUPLICATE_IDENTITY)
-    bench.pass_time(9)
+    bench.pass_time(29)
     assert called(bench) == ["ann"]
     bench.pass_time(2)
     assert called(bench) == []

@@ -53,7 +53,7 @@ def test_a_replaced_connection_without_a_successor_has_left_after_a_restart_too(
     bench.joins("ann")
     bench.leaves("ann", reason=DisconnectReason.DUPLICATE_IDENTITY)
     bench.restart()
-    bench.pass_time(11)
+    bench.pass_time(31)
     assert bench.live_jobs_of() == []
 
 

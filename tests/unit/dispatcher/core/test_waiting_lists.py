@@ -6,7 +6,7 @@ from dispatcher.core.jobs import JobType
 from dispatcher.core.room_states import Place
 from dispatcher.core.waiting_lists import TIDIED_BEYOND, WaitingLists
 from tests.support.engine_bench import EngineBench
-from tests.support.room_words import ALL_TYPES, person
+from tests.support.room_words import ALL_TYPES
 from tests.unit.dispatcher.core.called_jobs import called
 
 PARTICIPANT = JobType.PARTICIPANT
@@ -44,15 +44,16 @@ def test_each_unique_key_has_a_list_of_its_own() -> None:
     assert lists.take_first(ORDER, "7") == place("bob")
 
 
-def test_an_order_that_is_forgotten_leaves_those_of_others() -> None:
+def test_a_list_that_is_taken_whole_leaves_the_others() -> None:
     lists = WaitingLists(lambda _: True)
     other = ("project", "rule:other")
     for order in (ORDER, other):
         for unique_key in ("", "7"):
             lists.add(order, unique_key, place("ann"))
-    lists.forget(ORDER)
+    assert lists.take_all(ORDER, "7") == [place("ann")]
+    assert lists.take_all(ORDER, "7") == []
+    assert lists.take_all(ORDER, "") == [place("ann")]
     assert lists.take_first(ORDER, "") is None
-    assert lists.take_first(ORDER, "7") is None
     assert len(lists) == 2
 
 
@@ -137,55 +138,3 @@ def test_a_limit_that_is_raised_lets_in_who_waited(bench: EngineBench) -> None:
     bench.rule(limit=3)
     bench.pass_time(1)
     assert called(bench) == ["r0", "r1", "r2"]
-
-
-# --- uniqueness keys ---
-
-
-def test_one_job_for_one_uniqueness_key(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
-    bench.joins("ann", room="one")
-    bench.joins(person("ann", 2), room="two")
-    bench.joins("bob", room="two")
-    assert called(bench) == ["ann", "bob"]
-
-
-def test_a_uniqueness_key_is_free_again_when_its_job_has_ended(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.customer}")
-    bench.joins(person("ann", attributes={"customer": "7"}))
-    bench.joins(person("bob", attributes={"customer": "7"}))
-    bench.leaves("ann")
-    bench.joins(person("cyd", attributes={"customer": "7"}))
-    assert len(called(bench)) == 1
-    assert len(bench.jobs_of()) == 2
-
-
-def test_who_shares_a_uniqueness_key_is_called_for_when_it_is_free(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
-    bench.joins("ann", room="one")
-    bench.joins(person("ann", 2), room="two")
-    bench.leaves("ann", room="one")
-    assert called(bench) == ["ann"]
-
-
-def test_a_uniqueness_key_that_is_empty_for_somebody_restricts_nothing(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.customer}")
-    bench.joins("ann")
-    bench.joins("bob")
-    assert called(bench) == ["ann", "bob"]
-
-
-def test_uniqueness_keys_of_two_rules_do_not_meet(bench: EngineBench) -> None:
-    bench.rule("one", PARTICIPANT, unique="same")
-    bench.rule("two", PARTICIPANT, unique="same")
-    bench.joins("ann")
-    assert called(bench, "one") == called(bench, "two") == ["ann"]
-
-
-def test_a_uniqueness_key_holds_after_a_restart(bench: EngineBench) -> None:
-    bench.rule(job_type=PARTICIPANT, unique="{participant.identity}")
-    bench.joins("ann", room="one")
-    bench.restart()
-    bench.pass_time(1)
-    bench.joins(person("ann", 2), room="two")
-    assert len(bench.jobs_of()) == 1
