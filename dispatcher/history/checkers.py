@@ -22,6 +22,8 @@ from dispatcher.history.evidence import Gone, StoreFacts, WorkerRecord
 from dispatcher.history.verdict import Assumptions, Evidence, Finding, Violation
 from dispatcher.store.contract import EventRow
 
+# what core/holding.py writes of an end that its worker reported
+REPORTED = "reported by its worker"
 # phases in which a new job is stored
 _FIRST_PHASES = frozenset({JobPhase.DELAYED, JobPhase.QUEUED, JobPhase.OFFERED})
 _GAVE_UP = frozenset({JobTrigger.FAILED, JobTrigger.GAVE_UP_LOST})
@@ -227,6 +229,9 @@ class Restarts(Checker):
             self.pass_over("the limit of attempts is not known (attempts_max)")
         elif row.attempt >= limit:
             self.judged += 1
+        elif row.trigger is JobTrigger.FAILED and row.detail != REPORTED:
+            # A job that may well have run is not run again: who was given it says nothing.
+            self.pass_over("nobody said that it failed")
         elif self.store is None or (facts := self.store.job(row.job_id)) is None:
             self.pass_over("the restart policy is not known")
         elif facts.deletion_requested_at:

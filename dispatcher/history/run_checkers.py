@@ -9,13 +9,11 @@ from __future__ import annotations
 from dispatcher.core.jobs import SECOND, Nanoseconds, seconds
 from dispatcher.core.lifecycle import HELD, JOB_MOVES, JobPhase, JobTrigger
 from dispatcher.history.case import Case, Run
-from dispatcher.history.checkers import Checker
+from dispatcher.history.checkers import REPORTED, Checker
 from dispatcher.history.evidence import StoreFacts, WorkerRecord
 from dispatcher.history.verdict import Assumptions
 from dispatcher.store.contract import EventRow
 
-# what core/holding.py writes of an end that its worker reported
-REPORTED = "reported by its worker"
 SUCCESS = "success"
 # moves by which a job comes to a worker, or back to its own, which has a new id then
 _COMES_TO_WORKER = frozenset(

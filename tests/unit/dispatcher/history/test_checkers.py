@@ -10,6 +10,7 @@ from dispatcher.history import Gone
 from tests.unit.dispatcher.history.builders import (
     BEGIN,
     JOB,
+    REPORTED,
     Log,
     Store,
     broken,
@@ -235,6 +236,25 @@ def given_up(log: Log, policy: RestartPolicy, deleted_at: int = 0) -> Store:
 def test_a_lost_job_that_was_given_up_too_early_is_found(log: Log) -> None:
     store = given_up(log, RestartPolicy.ON_FAILURE)
     assert broken(judge(log, store=store, attempts_max=5)) == {"restarts"}
+
+
+def fail(log: Log, **changes: str) -> Store:
+    log.created()
+    log.assigned()
+    row = log.move(JobTrigger.FAILED, JobPhase.FAILED, **changes)
+    return Store({JOB: facts(row)})
+
+
+def test_a_failed_job_that_was_given_up_too_early_is_found(log: Log) -> None:
+    store = fail(log, detail=REPORTED)
+    assert broken(judge(log, store=store, attempts_max=5)) == {"restarts"}
+
+
+def test_a_job_of_which_nobody_ever_said_anything_may_be_given_up(log: Log) -> None:
+    store = fail(log, error="nothing was heard of it for 40 s")
+    verdict = judge(log, store=store, attempts_max=5)
+    assert verdict.is_clean
+    assert verdict.finding("restarts").unjudged == {"nobody said that it failed": 1}
 
 
 def test_a_lost_job_that_is_never_to_be_tried_again_may_be_given_up(log: Log) -> None:
