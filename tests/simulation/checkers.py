@@ -37,6 +37,7 @@ from dispatcher.core.events import (
     RoomEventReported,
     RuleApplyRequested,
     RuleDeletionRequested,
+    WorkerDrainRequested,
 )
 from dispatcher.core.jobs import (
     MILLISECOND,
@@ -49,6 +50,7 @@ from dispatcher.core.jobs import (
 )
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.notes import NoteKind
+from dispatcher.core.room_events import DisconnectReason
 from dispatcher.store.contract import EventRow, StoredDispatch
 from tests.simulation.facts import FINAL, GIVEN, Connection, Facts, JobFacts
 from tests.simulation.network import Link
@@ -67,6 +69,7 @@ CALLS = (
     RoomEventReported,
     RuleApplyRequested,
     RuleDeletionRequested,
+    WorkerDrainRequested,
 )
 # What a steady server needs for anything that waits for nobody: a few commits.
 PROMPT: Nanoseconds = 1500 * MILLISECOND
@@ -159,7 +162,9 @@ class OneHolder(Checker):
         if len(running) > 1:
             self.blame(f"{job_id}, epoch {epoch}, runs in {' and in '.join(running)}")
 
-    def ended(self, process: WorkerProcess, job_id: str, epoch: int) -> None:
+    def ended(
+        self, process: WorkerProcess, job_id: str, epoch: int, reason: DisconnectReason
+    ) -> None:
         """It runs no longer."""
         self.facts.running[job_id, epoch].remove(process.name)
 
@@ -180,6 +185,10 @@ class OneHolder(Checker):
             by_evidence = row.trigger in (JobTrigger.SUCCEEDED, JobTrigger.LEFT)
             if by_evidence and row.epoch in facts.left_cleanly:
                 continue
+            if row.error.startswith("nothing was heard"):
+                if self._before(facts, row).phase is not JobPhase.ASSIGNED:
+                    self.blame(f"{row.job_id} is given up though it had started")
+                continue
             if row.trigger is JobTrigger.LEFT:
                 self.blame(f"{row.job_id} is told to have left, and its agent did not")
             by_report = (
@@ -198,8 +207,7 @@ class OneHolder(Checker):
 
     def _claimed(self, facts: JobFacts, row: EventRow) -> None:
         """Nobody takes a job from a holder that lives and can be heard."""
-        before = facts.rows[facts.rows.index(row) - 1]
-        world = self.world
+        before, world = self._before(facts, row), self.world
         if before.phase not in GIVEN or before.worker_id == row.worker_id or world.scenario.stalls:
             return
         connection = self.facts.connections.get(before.worker_id)
@@ -216,8 +224,10 @@ class OneHolder(Checker):
 
     def _was_lost(self, facts: JobFacts, row: EventRow) -> bool:
         """Had its worker been away for long enough, when it was tried again?"""
-        before = facts.rows[facts.rows.index(row) - 1]
-        return before.phase is JobPhase.ORPHANED
+        return self._before(facts, row).phase is JobPhase.ORPHANED
+
+    def _before(self, facts: JobFacts, row: EventRow) -> EventRow:
+        return facts.rows[facts.rows.index(row) - 1]
 
     def _is_over(self, facts: JobFacts, dispatch_id: str) -> bool:
         """Is whatever it was made for over: its room, its participant, its rule, its agent's type?"""
@@ -566,7 +576,9 @@ class FreeWorkersAreAsked(Checker):
             connection.link.is_whole
             and process.is_honest
             and process.hung_until <= self.now
+            and process.name not in self.facts.taken_out
             and connection.takes_jobs
+            and self.now - connection.reported_at < policy.status_stale_time
             and self.now >= connection.left_alone_until
             and self.now - connection.registered_at >= policy.settle_time
             and len(connection.offers) < policy.offers_in_flight_max
@@ -601,20 +613,25 @@ class DeadlinesFire(Checker):
     def started(self, incarnation: int) -> None:
         """Nothing is owed by this process yet."""
         self._claims, self._receipts, self._calls = {}, {}, {}
-        self._started_at = self.now
+        self._started_at = self._server_now
+
+    @property
+    def _server_now(self) -> Nanoseconds:
+        """The time by the clock of the server: of a machine that is suspended it stands."""
+        return self.world.server.now
 
     def heard(self, event: Event, link: Link | None, true_epoch: int) -> None:
         """Remember what is owed."""
         if isinstance(event, CALLS):
-            self._calls[event.request] = self.now
+            self._calls[event.request] = self._server_now
         if link is None or link.worker_id not in self.facts.connections:
             return
         if isinstance(event, JobsMigrated):
             for job_id in event.job_ids:
-                self._claims[link.worker_id, job_id] = self.now
+                self._claims[link.worker_id, job_id] = self._server_now
         elif isinstance(event, JobReported):
             if event.sequence:
-                self._receipts[link.worker_id, event.sequence] = self.now
+                self._receipts[link.worker_id, event.sequence] = self._server_now
             if event.status in FINAL:
                 # What ended is claimed no longer; its result is counted or not.
                 self._claims.pop((link.worker_id, event.job_id), None)
@@ -636,12 +653,11 @@ class DeadlinesFire(Checker):
         server, policy = self.world.server, self.world.policy
         if not server.is_steady(PROMPT):
             return
-        assert server.steady_since is not None
         # Whoever was kept up by the world gets this much longer.
-        steady = server.steady_since + PROMPT
+        steady = server.steady_since_by_its_clock + PROMPT
         for hand in server.engine.jobs.values():
             if hand.phase is JobPhase.OFFERED and self._is_past(
-                max(server.local(hand.offered_at) + policy.offer_timeout + PROMPT, steady)
+                max(hand.offered_at + policy.offer_timeout + PROMPT, steady)
             ):
                 self.blame(f"the offer of {hand.id} has lasted since {hand.offered_at / 1e9:.3f}")
         self._probe_jobs(steady)
@@ -659,15 +675,15 @@ class DeadlinesFire(Checker):
                 self.blame(f"the call {request} has no answer")
 
     def _is_past(self, when: Nanoseconds) -> bool:
-        return self.now > when
+        return self._server_now > when
 
     def _probe_jobs(self, steady: Nanoseconds) -> None:
-        policy, server = self.world.policy, self.world.server
+        policy = self.world.policy
         for job_id, facts in self.facts.open.items():
             phase, state = facts.rows[-1].phase, facts.state
             if phase in GIVEN or state is None:
                 continue
-            until = server.local(state.until)
+            until = state.until
             if phase in (JobPhase.QUEUED, JobPhase.OFFERED):
                 # It may be in an offer, made just before its time ran out.
                 until += policy.offer_timeout
@@ -693,7 +709,7 @@ class DeadlinesFire(Checker):
 
     def _was_queued_before(self, facts: JobFacts) -> bool:
         # The time is counted from when it was decided; it was durable up to a commit later.
-        return facts.state is not None and facts.state.until <= self.world.server.now
+        return facts.state is not None and facts.state.until <= self._server_now
 
     def finished(self) -> None:
         """Every deletion has come to its end."""

@@ -37,6 +37,7 @@ from dispatcher.core.events import (
     Registration,
     RoomEventReported,
     WorkerDisconnected,
+    WorkerDrainRequested,
     WorkerRegistered,
     WorkerReported,
 )
@@ -68,6 +69,7 @@ class Connection:
     lanes: frozenset[Lane]
     # its last word
     takes_jobs: bool = True
+    reported_at: Nanoseconds = 0
     job_count: int = 0
     # offers sent and not answered, by job id: when
     offers: dict[str, Nanoseconds] = field(default_factory=dict)
@@ -128,6 +130,8 @@ class Facts(Watcher):
         # connections of workers that say nothing of who they are
         self.stock_ids: set[str] = set()
         self.running: dict[tuple[str, int], list[str]] = {}
+        # processes that were taken out of service
+        self.taken_out: set[str] = set()
         # job types that workers of an agent have named, and agents that once had named none of rooms
         self._types: dict[str, set[JobType]] = {}
         self.roomless: set[str] = set()
@@ -155,6 +159,17 @@ class Facts(Watcher):
         self.connections = {}
         self.deletions_heard = set()
 
+    def stood_still(self, lasts: Nanoseconds) -> None:
+        """The server's machine was suspended for so long: to it, that time has not passed."""
+        for connection in self.connections.values():
+            connection.registered_at += lasts
+            connection.reported_at += lasts
+            connection.left_alone_until += lasts
+            for job_id in connection.offers:
+                connection.offers[job_id] += lasts
+            for job_id in connection.stops:
+                connection.stops[job_id] += lasts
+
     def heard(self, event: Event, link: Link | None, true_epoch: int) -> None:
         """Remember what was said."""
         if link is None:
@@ -170,6 +185,7 @@ class Facts(Watcher):
         match event:
             case WorkerReported():
                 connection.takes_jobs = not (event.full or event.draining)
+                connection.reported_at = self.now
                 connection.job_count = event.job_count
             case OfferAnswered():
                 self._answered(event, connection)
@@ -207,6 +223,10 @@ class Facts(Watcher):
         elif isinstance(event, DispatchDeletionRequested):
             self.deletions_heard.add(event.dispatch_id)
             self.ever_deleted.add(event.dispatch_id)
+        elif isinstance(event, WorkerDrainRequested):
+            connection = self.connections.get(event.worker_id)
+            if connection is not None:
+                self.taken_out.add(connection.link.process.name)
         elif isinstance(event, RoomEventReported):
             told = event.event
             if told.kind is RoomEventKind.PARTICIPANT_LEFT and told.participant is not None:
@@ -350,6 +370,8 @@ class Facts(Watcher):
 
     def probe(self) -> None:
         """Offers that were not answered in time are over."""
+        if self._world.server.stands_still:
+            return
         timeout = self._world.policy.offer_timeout
         for connection in self.connections.values():
             for job_id, sent_at in list(connection.offers.items()):

@@ -42,12 +42,6 @@ class NodeWorker(StockWorker):
         """Run it, however late it is."""
         if self._accepted.pop(assignment.job.id, 0):
             self.begin(assignment)
-        else:
-            self.world.dropped.add((assignment.job.id, assignment.state.epoch))
 
     def report(self, execution: Execution, status: JobStatus) -> None:
         """It never does."""
-
-    def unseen(self, execution: Execution) -> None:
-        """Then nobody can know how it ended."""
-        self.world.dropped.add((execution.job.id, execution.epoch))

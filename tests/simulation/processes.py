@@ -14,6 +14,7 @@ from dispatcher.core.effects import (
     Message,
     PingWorker,
     SendAssignment,
+    SendGoAway,
     SendOffer,
     SendRegistered,
     SendStatusReceipt,
@@ -183,6 +184,8 @@ class WorkerProcess:
                 self.judged(message)
             case SendStatusReceipt():
                 self.confirmed(message.sequence)
+            case SendGoAway():
+                self.sent_away(link)
             case _:
                 pass
 
@@ -208,6 +211,9 @@ class WorkerProcess:
 
     def confirmed(self, sequence: int) -> None:
         """A receipt came."""
+
+    def sent_away(self, link: Link) -> None:
+        """The server asks to connect elsewhere. (Stock workers do not understand.)"""
 
     def answer(self, job_id: str, answer: Answer) -> None:
         """Answer an offer."""
@@ -251,11 +257,8 @@ class WorkerProcess:
             execution.is_launched = True
             self.report(execution, JobStatus.RUNNING)
             sfu = self.world.sfu
-            if sfu is None or not sfu.agent_joins(execution, identity):
-                self.unseen(execution)
-
-    def unseen(self, execution: Execution) -> None:
-        """Nobody will see its agent go."""
+            if sfu is not None:
+                sfu.agent_joins(execution, identity)
 
     def finished(self, execution: Execution, status: JobStatus) -> None:
         """The job is over by itself."""
@@ -281,11 +284,9 @@ class WorkerProcess:
         executions.remove(execution)
         if not executions:
             del self.executions[job_id]
-        self.world.trace.ended(self, job_id, execution.epoch)
+        self.world.trace.ended(self, job_id, execution.epoch, reason)
         sfu = self.world.sfu
-        if not execution.is_launched:
-            self.unseen(execution)
-        elif sfu is not None:
+        if sfu is not None and execution.is_launched:
             delay = 0
             if reason is DisconnectReason.CONNECTION_TIMEOUT:  # which the SFU notices in a while
                 delay = int(self.world.random.random() * 5 * SECOND)

@@ -31,7 +31,7 @@ class RuleCallers:
         self.wanted: dict[str, Rule | None] = {}
         self._asked: dict[int, tuple[str, Rule | None]] = {}
         self._unanswered: dict[str, Rule | None] = {}
-        # rules that were called off once: jobs that waited for them are cancelled
+        # rules that were changed once: jobs that waited for them are cancelled
         self.revoked: set[str] = set()
 
     def begin(self) -> None:
@@ -61,9 +61,9 @@ class RuleCallers:
     def _want(self, name: str, rule: Rule | None) -> None:
         if name in self._unanswered:
             return  # one thing at a time
-        self.wanted[name] = self._unanswered[name] = rule
-        if rule is None or not rule.enabled:
+        if name in self.wanted:
             self.revoked.add(name)
+        self.wanted[name] = self._unanswered[name] = rule
         self._ask(name)
 
     def _ask(self, name: str) -> None:

@@ -3,7 +3,8 @@
 At each moment: at most one live job for each rule and connection of a participant who never left
 (or session of a room), at most one for each unique key of a rule, no more of a rule than its limit. In the end, when
 the server has been told the truth: no job lives whose subject is gone, and every subject that a rule
-matches has its job, or has had it and it ended by itself, or waits for a limit that is reached.
+matches has its job, or has had it and it ended by itself, or shares one, or waits for a limit that is
+reached.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class RulesAreKept(Checker):
         self._live_of: Counter[str] = Counter()
         # subjects, whichever connection, that had a job which ended by itself
         self._served: set[Subject] = set()
+        # and unique keys of rules: who shares one shares its job
+        self._served_keys: set[tuple[str, str]] = set()
 
     def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:
         """Count what lives."""
@@ -56,6 +59,7 @@ class RulesAreKept(Checker):
             self._live_of[order] -= 1
             if row.trigger is not JobTrigger.CANCELLED or facts.results:
                 self._served.add(subject.person)
+                self._served_keys.add((order, job.unique_key))
             return
         self._live[subject] += 1
         self._live_keys[order, job.unique_key] += 1
@@ -114,6 +118,5 @@ class RulesAreKept(Checker):
         order = f"rule:{rule.name}"
         if rule.concurrency_limit:
             return self._live_of[order] >= rule.concurrency_limit
-        return any(
-            count > 0 for (one, key), count in self._live_keys.items() if one == order and key
-        )
+        shared = {key for key, count in self._live_keys.items() if count > 0} | self._served_keys
+        return any(one == order and key for one, key in shared)

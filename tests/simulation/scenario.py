@@ -81,7 +81,22 @@ class FaultKind(Enum):
     FULL = "disk full"  # the store has no space left for a while
     OUTAGE = "outage"  # the store cannot write for a while, and what it tried may be on the disk
     LOST_ANSWER = "lost answer"  # a commit fails for good: it was carried out, or it was not
+    TAKE_OUT = "take out"  # an operator takes a worker out of service
     SIMULATE = "simulate"  # a worker asks for a job for itself
+
+
+STOPS_THE_SERVER = frozenset(
+    {
+        FaultKind.CRASH,
+        FaultKind.RESTART,
+        FaultKind.ROLLING,
+        FaultKind.PAUSE,
+        FaultKind.SUSPEND,
+        FaultKind.FULL,
+        FaultKind.OUTAGE,
+        FaultKind.LOST_ANSWER,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +132,17 @@ class Scenario:
     notice_max: Nanoseconds
     # rooms and rules; None: there is no SFU
     sfu: SfuPlan | None
+    # how long it goes on after everything has healed, at least
+    linger: Nanoseconds
+
+    @property
+    def may_miss_news(self) -> bool:
+        """May the server not hear of what happens in rooms, or not in time?"""
+        return (
+            (self.sfu is not None and bool(self.sfu.lost or self.sfu.late))
+            or bool(self.commit_failures)
+            or any(kind in STOPS_THE_SERVER for _, kind in self.faults)
+        )
 
     @property
     def sets_the_clock(self) -> bool:
@@ -193,6 +219,11 @@ def _draw_policy(random: Random) -> Policy:
         claim_max=random.choice((16, 64)),
         due_max=random.choice((4, 256)),
         stop_timeout=random.choice((8, 30)) * SECOND,
+        status_stale_time=random.choice((5, 10)) * SECOND,
+        status_timeout=random.choice((12, 30)) * SECOND,
+        uncounted_time=random.choice((4, 30)) * SECOND,
+        start_timeout=random.choice((5, 10, 20)) * SECOND,
+        silence_time=random.choice((20, 40)) * SECOND,
         agents=agents,
     )
 
@@ -252,6 +283,7 @@ FAULTS: dict[FaultKind, tuple[float, int]] = {
     FaultKind.FULL: (0.1, 1),
     FaultKind.OUTAGE: (0.12, 1),
     FaultKind.LOST_ANSWER: (0.08, 1),
+    FaultKind.TAKE_OUT: (0.12, 2),
     FaultKind.SIMULATE: (0.25, 3),
 }
 
@@ -290,10 +322,10 @@ def _draw_workers(
 
 def draw_scenario(random: Random) -> Scenario:
     """Draw one schedule's conditions."""
-    is_big = random.random() < 0.12
+    is_big = random.random() < 0.1
     active_time = random.choice((15, 30) if is_big else (4, 8, 16)) * SECOND
     agents = ("a",) if random.random() < 0.6 else ("a", "b")
-    sfu = draw_sfu(random, agents, active_time) if random.random() < 0.35 else None
+    sfu = draw_sfu(random, agents, active_time) if random.random() < 0.3 else None
     count = random.randint(10, 40) if is_big else random.randint(1, 10)
     if sfu is not None:
         count = random.randint(0, 4)
@@ -325,6 +357,8 @@ def draw_scenario(random: Random) -> Scenario:
         unnoticed=_sometimes(random, 0.5, 1.0),
         notice_max=20 * SECOND,
         sfu=sfu,
+        # A session that is over is remembered for a while: the first look at that is after a minute.
+        linger=70 * SECOND if sfu is not None and random.random() < 0.04 else 0,
     )
 
 

@@ -209,6 +209,15 @@ class SdkWorker(WorkerProcess):
 
     # --- leaving ---
 
+    def sent_away(self, link: Link) -> None:
+        """Close the connection in a moment, and come back with what runs."""
+        self.after(self.think(0, 500 * MILLISECOND), self._go_away, link)
+
+    def _go_away(self, link: Link) -> None:
+        if link is self.link:
+            link.close_by_worker()
+            self.connection_lost(link)
+
     def drain(self) -> None:
         """Say so, then finish what runs or hand it over, and leave."""
         self.is_draining = True

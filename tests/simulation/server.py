@@ -74,8 +74,9 @@ class Server:
         self._refused: set[int] = set()
         # when the commit under way began; None: there is none
         self._commit_begun: Nanoseconds | None = None
-        # its clock, against the timeline
-        self.offset: Nanoseconds = 0
+        # its clock, against the timeline; where it stands while the whole machine is suspended
+        self._offset: Nanoseconds = 0
+        self._stands_at: Nanoseconds | None = None
         # stopped until then, and what came meanwhile
         self._paused_until: Nanoseconds = 0
         self._put_off: deque[tuple[Action, tuple[object, ...]]] = deque()
@@ -109,11 +110,24 @@ class Server:
     @property
     def now(self) -> Nanoseconds:
         """The time by its own clock."""
-        return self._world.timeline.now + self.offset
+        if self._stands_at is not None:
+            return self._stands_at
+        return self._world.timeline.now + self._offset
 
-    def local(self, at: Nanoseconds) -> Nanoseconds:
+    def _local(self, at: Nanoseconds) -> Nanoseconds:
         """When this time of its clock is on the timeline."""
-        return at - self.offset
+        return at - self._offset
+
+    @property
+    def stands_still(self) -> bool:
+        """Is its machine suspended, and its clock with it?"""
+        return self._stands_at is not None
+
+    @property
+    def steady_since_by_its_clock(self) -> Nanoseconds:
+        """The same as `steady_since`, by its own clock. It must be steady."""
+        assert self.steady_since is not None, "it is not"
+        return self.steady_since + self._offset
 
     # --- its life ---
 
@@ -123,7 +137,7 @@ class Server:
         self.is_up, self.is_draining = True, False
         self.incarnation += 1
         self.steady_since = world.timeline.now
-        self.offset = world.wall_offset
+        self._offset, self._stands_at = world.wall_offset, None
         self._paused_until = self._retry_after = 0
         self._put_off.clear()
         self._unsynced = None
@@ -166,8 +180,8 @@ class Server:
         until = world.timeline.now + lasts
         self._paused_until = max(self._paused_until, until)
         self.steady_since = None
-        if with_its_clock:
-            self.offset -= lasts
+        if with_its_clock and self._stands_at is None:
+            self._stands_at = self.now
         world.timeline.at(until, self._go_on, self.incarnation)
         for link in self._links.values():
             if lasts > 8 * SECOND and world.random.random() < 0.5:
@@ -176,6 +190,10 @@ class Server:
     def _go_on(self, incarnation: int) -> None:
         if incarnation != self.incarnation or self.is_paused:
             return
+        if self._stands_at is not None:
+            offset = self._stands_at - self._world.timeline.now
+            self._world.facts.stood_still(self._offset - offset)
+            self._offset, self._stands_at = offset, None
         if not self.is_draining:
             self.steady_since = self._world.timeline.now
         while self._put_off:
@@ -250,7 +268,7 @@ class Server:
         at = self.engine.next_deadline()
         if at is not None and (self._timer_at is None or at < self._timer_at):
             self._timer_at = at
-            self._world.timeline.at(self.local(at), self._expire, self.incarnation, at)
+            self._world.timeline.at(self._local(at), self._expire, self.incarnation, at)
 
     def _expire(self, incarnation: int, at: Nanoseconds) -> None:
         if incarnation != self.incarnation or at != self._timer_at or self.is_paused:
@@ -284,13 +302,12 @@ class Server:
             return
         world = self._world
         fault = world.commit_fault(is_writing=is_writing(batch))
+        if fault is CommitFault.FULL and isinstance(world.database, SqliteUnderSimulation):
+            world.database.is_full = True  # it finds out by itself
+            fault = None
         if fault is not None and fault.is_retryable:
             if fault is CommitFault.OUTAGE:
                 self._unsynced = list(batch), begun
-            elif isinstance(
-                world.database, SqliteUnderSimulation
-            ) and not world.database.fails_on_full_disk(batch, begun):
-                world.trace.broken("a full disk took a batch, or it broke the store")
             self._failed(incarnation)
             return
         if fault is CommitFault.LOST:
@@ -299,6 +316,9 @@ class Server:
         try:
             results = world.database.apply(batch, begun)
         except CallboardError as error:
+            if error.retryable:
+                self._failed(incarnation)
+                return
             world.trace.broken(f"the store refused a batch: {error}")
             return
         if is_writing(batch):
@@ -356,7 +376,7 @@ class Server:
         now = world.timeline.now
         if is_writing(batch):
             self._retry_after = 0
-        is_slow = now - self.local(begun) > SLOW_COMMIT
+        is_slow = now - self._local(begun) > SLOW_COMMIT
         if not (self.is_draining or self._retry_after) and (self.steady_since is None or is_slow):
             self.steady_since = now
         if self.steady_since is not None and len(self._commits) > 2 * world.scenario.batch_max:

@@ -193,7 +193,9 @@ class Sfu:
     def _leave(self, session: Session, guest: Guest, reason: DisconnectReason) -> None:
         identity = guest.participant.identity
         del session.guests[identity]
-        if reason is not DisconnectReason.DUPLICATE_IDENTITY:
+        is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
+        # Who is replaced, and whose next connection nobody hears of, is taken for gone in a while.
+        if not is_replaced or self._world.scenario.may_miss_news:
             self.left.add((session.info.sid, identity))
         self._tell(RoomEventKind.PARTICIPANT_LEFT, session, guest, reason=reason)
 
@@ -215,14 +217,14 @@ class Sfu:
 
     # --- agents -------------------------------------------------------------------------------
 
-    def agent_joins(self, execution: Execution, identity: str) -> bool:
-        """A job's agent comes into its room; return whether there is one."""
+    def agent_joins(self, execution: Execution, identity: str) -> None:
+        """A job's agent comes into its room, if there is one."""
         world = self._world
         session = self.sessions.get(execution.job.room)
         if session is None and not world.is_healed and world.random.random() < 0.1:
             session = self._start(execution.job.room)  # a token lets one join what is over
         if session is None:
-            return False
+            return
         older = session.guests.get(identity)
         if older is not None:
             self._leave(session, older, DisconnectReason.DUPLICATE_IDENTITY)
@@ -235,7 +237,6 @@ class Sfu:
         )
         self.epochs[who.sid] = execution.epoch
         self._join(session, Guest(who, execution=execution))
-        return True
 
     def agent_leaves(self, execution: Execution, reason: DisconnectReason) -> None:
         """A job's agent is not there any more."""
@@ -270,12 +271,10 @@ class Sfu:
             self._send(0, event, execution)
             return
         if random.random() < plan.lost:
-            self._never_came(execution)
             return
         delay = 0
         if random.random() < plan.late:
             delay = int(random.random() * plan.late_max)
-            self._never_came(execution)  # in time
         self._send(delay, event, execution)
         if random.random() < plan.doubled:
             self._send(delay + int(random.random() * 5 * SECOND), event, execution)
@@ -292,13 +291,6 @@ class Sfu:
             self._on_the_way -= 1
         if world.server.takes_calls:
             world.server.call(RoomEventReported(world.new_number(), event))
-        else:
-            self._never_came(execution)
-
-    def _never_came(self, execution: Execution | None) -> None:
-        """Of an agent that nobody saw go, only its worker could tell."""
-        if execution is not None:
-            self._world.dropped.add((execution.job.id, execution.epoch))
 
     # --- the list -----------------------------------------------------------------------------
 

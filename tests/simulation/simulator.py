@@ -12,13 +12,15 @@ from random import Random
 
 from dispatcher.core.commit import GroupCommit
 from dispatcher.core.engine import Engine
-from dispatcher.core.events import Registration
+from dispatcher.core.events import Registration, WorkerDrainRequested
 from dispatcher.core.jobs import MILLISECOND, SECOND, Job, JobType, Nanoseconds
+from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
 from dispatcher.store.contract import JobFilter, StoredJob
 from tests.simulation.callers import Callers
 from tests.simulation.checkers import INVARIANTS, Checker
-from tests.simulation.facts import GIVEN, Facts
+from tests.simulation.facts import Facts
+from tests.simulation.history_watch import ASKED_EVERY, HistoryIsClean
 from tests.simulation.hostile_worker import HostileWorker
 from tests.simulation.node_worker import NodeWorker
 from tests.simulation.processes import WorkerProcess
@@ -57,6 +59,7 @@ _OF_ONE_WORKER = frozenset(
         FaultKind.HANG,
         FaultKind.KILL,
         FaultKind.DRAIN,
+        FaultKind.TAKE_OUT,
         FaultKind.SIMULATE,
     }
 )
@@ -67,6 +70,9 @@ _PROCESSES: dict[WorkerKind, type[WorkerProcess]] = {
     WorkerKind.SDK: SdkWorker,
     WorkerKind.HOSTILE: HostileWorker,
 }
+
+# What is done more often than not to a worker that hangs, if one does.
+_WHEN_IT_HANGS = frozenset({FaultKind.DRAIN, FaultKind.TAKE_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class World:
         self.trace.watch(self.facts)
         for checker in CHECKERS:
             self.trace.watch(checker(self, self.facts))
+        if not seed % ASKED_EVERY:
+            self.trace.watch(HistoryIsClean(self, self.facts))
         self.is_healed = False
         # until when the store has no space, and cannot sync; how its next commit fails
         self._full_until: Nanoseconds = 0
@@ -118,9 +126,6 @@ class World:
         self._numbers = 0
         # every job id that a caller's request was given
         self.job_ids: list[str] = []
-        # (job id, epoch) of assignments that a stock worker dropped without a word: the server can
-        # only learn of it by what features.md leaves to a later issue (B7)
-        self.dropped: set[tuple[str, int]] = set()
         # (worker id, job id) of what a stock worker was launching when it claimed: it left it out,
         # so that the server may come to give it the same job again
         self.unclaimed: set[tuple[str, str]] = set()
@@ -223,15 +228,18 @@ class World:
                     self.timeline.after(int(self.random.random() * 3 * SECOND), self.spawn, plan)
                 return
 
-    def _victim(self) -> WorkerProcess | None:
+    def _victim(self, kind: FaultKind) -> WorkerProcess | None:
         alive = [process for _, process in self.workers]
+        if kind in _WHEN_IT_HANGS and self.random.random() < 0.5:
+            now = self.timeline.now
+            alive = [process for process in alive if process.hung_until > now] or alive
         return self.random.choice(alive) if alive else None
 
     # --- faults ---
 
     def _fault(self, kind: FaultKind) -> None:
         if kind in _OF_ONE_WORKER:
-            victim = self._victim()
+            victim = self._victim(kind)
             if victim is not None:
                 self.trace.fault(f"{kind.value} {victim}")
                 self._fault_of(kind, victim)
@@ -283,6 +291,13 @@ class World:
                 self.gone(victim)
             case FaultKind.DRAIN:
                 victim.wake(victim.drain)
+            case FaultKind.TAKE_OUT if link is not None and self.server.takes_calls:
+                at = self.server.now + int(random.random() * 10 * SECOND)
+                self.server.call(
+                    WorkerDrainRequested(
+                        self.new_number(), PROJECT, link.worker_id, random.choice((0, at))
+                    )
+                )
             case FaultKind.SIMULATE:
                 said = victim.registration
                 job = Job(
@@ -322,10 +337,12 @@ class World:
             self.server.start()
 
     def _hang(self, victim: WorkerProcess) -> None:
-        lasts = int(self.random.random() * 15 * SECOND)
+        random = self.random
+        lasts = int(random.random() * random.choice((5, 15, 40)) * SECOND)
         victim.hung_until = max(victim.hung_until, self.timeline.now + lasts)
-        # The server pings, and gives a connection up that does not answer.
-        if lasts > 8 * SECOND and victim.link is not None:
+        # The server pings, and gives a connection up that does not answer; of some that hang the
+        # library still does.
+        if lasts > 8 * SECOND and victim.link is not None and random.random() < 0.5:
             victim.link.cut(8 * SECOND, lasts)
 
     # --- the schedule ---
@@ -380,6 +397,8 @@ class World:
             return False
         if sfu is not None and not sfu.is_settled:
             return False
+        if self.timeline.now < START + self.scenario.active_time + self.scenario.linger:
+            return False
         if rule_callers is not None and not rule_callers.are_content:
             return False
         database = self.database
@@ -395,13 +414,9 @@ class World:
         )
 
     def has_come_to_its_end(self, stored: StoredJob) -> bool:
-        """Has the job ended, or does it run without end, or is it where nobody will tell of it?"""
-        state = stored.state
-        return (
-            state.phase.is_ended
-            or (state.phase in GIVEN and (stored.job.id, state.epoch) in self.dropped)
-            or (state.phase in GIVEN and self.is_endless(stored.job))
-        )
+        """Has the job ended, or does it run without end?"""
+        phase = stored.state.phase
+        return phase.is_ended or (phase is JobPhase.RUNNING and self.is_endless(stored.job))
 
     def play(self) -> int:
         """Play it to its end, or to the first violation; return the number of steps."""

@@ -114,8 +114,6 @@ class StockWorker(WorkerProcess):
         until = self._accepted.pop(assignment.job.id, 0)
         if until >= self.world.timeline.now:
             self.begin(assignment)
-        else:
-            self.world.dropped.add((assignment.job.id, assignment.state.epoch))
 
     # --- jobs ---
 

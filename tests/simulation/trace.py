@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dispatcher.core.effects import Message, NoteIgnored, StoreRequest
 from dispatcher.core.events import Event
+from dispatcher.core.room_events import DisconnectReason
 from dispatcher.store.contract import EventRow
 from tests.simulation.network import Link
 
@@ -50,8 +51,10 @@ class Watcher:
     def began(self, process: WorkerProcess, job_id: str, epoch: int) -> None:
         """A process begins to run a job."""
 
-    def ended(self, process: WorkerProcess, job_id: str, epoch: int) -> None:
-        """A process runs a job no longer."""
+    def ended(
+        self, process: WorkerProcess, job_id: str, epoch: int, reason: DisconnectReason
+    ) -> None:
+        """A process runs a job no longer; its agent leaves for this reason."""
 
     def probe(self) -> None:
         """A moment passed."""
@@ -145,11 +148,13 @@ class Trace:
         for watcher in self._watchers["began"]:
             watcher.began(process, job_id, epoch)
 
-    def ended(self, process: WorkerProcess, job_id: str, epoch: int) -> None:
+    def ended(
+        self, process: WorkerProcess, job_id: str, epoch: int, reason: DisconnectReason
+    ) -> None:
         """See `Watcher`."""
         self._note("ENDED", process, job_id, epoch)
         for watcher in self._watchers["ended"]:
-            watcher.ended(process, job_id, epoch)
+            watcher.ended(process, job_id, epoch, reason)
 
     def fault(self, what: str) -> None:
         """A fault of the world: for the text alone."""
