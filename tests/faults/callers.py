@@ -25,7 +25,9 @@ __all__ = ["Calls", "call_all", "clients_to"]
 CALL_TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS_MAX = 180.0
 CALLS_IN_FLIGHT_MAX = 20_000
-# A client holds 100 connections; several keep a stall of one from hiding the next.
+# Calls that are tried at the same time; the others wait for their turn, which counts as waiting for
+# an answer. Each client may use 100 connections, and gets slow when more wait for one.
+CALLS_AT_ONCE = 256
 CLIENTS = 4
 # Most jobs are short, so that many are on their way through each move at any time; some are long
 # enough to be run elsewhere while a worker that is cut off still runs them, and short enough not to
@@ -94,6 +96,7 @@ async def call_all(
     Of all dispatches `stock_share` are for stock workers.
     """
     begun_at = anyio.current_time()
+    lanes = [anyio.Semaphore(CALLS_AT_ONCE // len(clients)) for _ in clients]
     async with anyio.create_task_group() as tasks:
         number = 0
         while not is_over(number):
@@ -106,8 +109,8 @@ async def call_all(
                 late_ns = round((anyio.current_time() - due_at) * 1e9)
                 calls.due_at_ns[room] = time.time_ns() - late_ns
                 calls.dispatched += 1
-                client = clients[number % len(clients)]
-                tasks.start_soon(_call, client, calls, room, agent, seconds)
+                lane = number % len(clients)
+                tasks.start_soon(_call, clients[lane], lanes[lane], calls, room, agent, seconds)
             number += 1
 
 
@@ -118,12 +121,18 @@ def _job_seconds(rng: random.Random) -> float:
 
 
 async def _call(
-    client: DispatchClient, calls: Calls, room: str, agent: str, seconds: float
+    client: DispatchClient,
+    lane: anyio.Semaphore,
+    calls: Calls,
+    room: str,
+    agent: str,
+    seconds: float,
 ) -> None:
     try:
-        dispatch = await client.create_dispatch(
-            room, agent, metadata=f"{seconds:.3f}", request_id=f"call-{room}"
-        )
+        async with lane:
+            dispatch = await client.create_dispatch(
+                room, agent, metadata=f"{seconds:.3f}", request_id=f"call-{room}"
+            )
     except ServerUnreachable as error:
         calls.given_up.append(f"{room}: {error}")
     except TwirpError as error:
