@@ -22,15 +22,18 @@ _NS_PER_MILLISECOND = 1_000_000
 _NS_PER_SECOND = 1_000_000_000
 
 
-# What `Job.order` begins with for a participant's job of a dispatch.
+# What `Job.order` begins with for a rule's job, for one of the built-in rule, and for a participant's
+# job of a dispatch.
+RULE_ORDER = "rule:"
+AUTOMATIC_ORDER = "automatic:"
 DISPATCH_ORDER = "dispatch:"
 
 
 def order_of(rule: Rule) -> str:
     """Return what `Job.order` says of a job that this rule made; the built-in one has no name."""
     if not rule.name:
-        return f"automatic:{rule.job_type.name.lower()}"
-    return f"rule:{rule.name}"
+        return f"{AUTOMATIC_ORDER}{rule.job_type.name.lower()}"
+    return f"{RULE_ORDER}{rule.name}"
 
 
 def draft_job(

@@ -51,6 +51,7 @@ from dispatcher.core.events import (
     JobSimulated,
     JobsLookedUp,
     JobsMigrated,
+    JobTerminationRequested,
     MoveRefused,
     OfferAnswered,
     RoomAnnounced,
@@ -97,7 +98,7 @@ class Engine:
         claiming = Claiming(board, offering, holding)
         presence = Presence(board, offering, holding, claiming)
         dispatching = Dispatching(board, offering, holding)
-        calling_off = CallingOff(board, holding)
+        calling_off = CallingOff(board, offering, holding)
         self._rooms = rooms = Rooms(room_limits)
         self._ordering = ordering = Ordering(board, rooms, offering, calling_off)
         self._standing = standing = StandingDispatches(
@@ -133,6 +134,7 @@ class Engine:
             JobsHandedOver: holding.handed_over,
             AssignmentExpired: holding.assignment_expired,
             JobSimulated: dispatching.simulated,
+            JobTerminationRequested: calling_off.termination_requested,
             DispatchRequested: _in_turn(dispatching.requested, standing.requested),
             DispatchDeletionRequested: _in_turn(
                 dispatching.deletion_requested, standing.deletion_requested

@@ -307,6 +307,20 @@ class WorkerDrainRequested:
     hand_over_at: Nanoseconds = 0
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class JobTerminationRequested:
+    """An operator ends a job of this project, which is known to be there; `text` says why.
+
+    Reply: DONE, when it has ended durably; NOT_FOUND for a job of another project.
+    """
+
+    request: int
+    project: str
+    job_id: str
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DrainStarted:
     """This server is about to stop: it makes no more offers."""
@@ -488,6 +502,7 @@ Event = (
     | RuleDeletionRequested
     | BridgeEvent
     | WorkerDrainRequested
+    | JobTerminationRequested
     | DrainStarted
     | StoreRecovered
     | StoreResult

@@ -27,6 +27,16 @@ from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase, WorkerT
 from dispatcher.core.workers import JobInHand, Worker
 
 
+def no_worker_of(lane: Lane) -> str:
+    """Return the words for that there is none; they end where a comma is needed, with one."""
+    told = f"no worker of agent {lane.agent_name!r}"
+    if lane.namespace:
+        told += f", namespace {lane.namespace!r}"
+    if lane.deployment:
+        told += f", deployment {lane.deployment!r}"
+    return f"{told}," if lane.namespace or lane.deployment else told
+
+
 class Offering:
     """The part of the engine that finds workers for jobs."""
 
@@ -104,9 +114,7 @@ class Offering:
             hand,
             JobTrigger.QUEUE_DEADLINE_PASSED,
             reason=JobStateReason.NO_CAPACITY,
-            error=f"no worker of agent {lane.agent_name!r}"
-            + (f", deployment {lane.deployment!r}," if lane.deployment else "")
-            + f" took the job within {self._wait_told(hand)}",
+            error=f"{no_worker_of(lane)} took the job within {self._wait_told(hand)}",
             ended_at=board.now,
         )
         board.let_go(hand)
