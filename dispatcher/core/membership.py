@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dispatcher.core.jobs import Nanoseconds
 from dispatcher.core.room_changes import (
     Change,
+    LeftUnseen,
     MemberJoined,
     MemberLeft,
     PublishingStarted,
@@ -123,6 +124,7 @@ class Membership:
         changes: list[Change],
     ) -> None:
         key = _key_in(room, participant)
+        is_news = key not in room.gone or key in room.missed
         room.missed.discard(key)
         member = room.members.get(key)
         is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
@@ -135,6 +137,8 @@ class Membership:
             return
         if not is_replaced:
             self._part_from(room, key, participant, reason, changes)
+            if is_news:
+                changes.append(LeftUnseen(room, participant, reason))
         if participant.sid:
             self._note_gone(room, key)
 
@@ -158,9 +162,15 @@ class Membership:
             changes.append(PublishingStarted(room, member))
 
     def remove(
-        self, room: RoomState, member: Member, reason: DisconnectReason, changes: list[Change]
+        self,
+        room: RoomState,
+        member: Member,
+        reason: DisconnectReason,
+        changes: list[Change],
+        *,
+        is_told: bool = True,
     ) -> None:
-        """Somebody is not there any more."""
+        """Somebody is not there any more; `is_told` False: a list did not have it."""
         del room.members[member.key]
         room.successors.pop(member.subject, None)
         _forget_identity(room, member)
@@ -170,7 +180,13 @@ class Membership:
             self._touch(room, member.key)
         changes.append(
             MemberLeft(
-                room, member.participant, member.subject, member.jobs, reason, member.seen_at
+                room,
+                member.participant,
+                member.subject,
+                member.jobs,
+                reason,
+                member.seen_at,
+                is_told,
             )
         )
 

@@ -37,6 +37,7 @@ from dispatcher.core.offering import Offering
 from dispatcher.core.revoked_jobs import RevokedJobs
 from dispatcher.core.room_changes import (
     Change,
+    LeftUnseen,
     MemberJoined,
     MemberLeft,
     PublishingStarted,
@@ -104,6 +105,8 @@ class Ordering:
             case RoomClosed(room):
                 jobs = [job_id for _, made in room.subjects() for job_id in own_ids(made)]
                 self._call_off(jobs, JobStateReason.ROOM_CLOSED, "its room is over")
+            case LeftUnseen():
+                pass  # nothing was made for it
 
     def _look_at_room(self, room: RoomState) -> None:
         for rule in self._index.matching(room.project, JobType.ROOM, room.info, None):
@@ -137,6 +140,10 @@ class Ordering:
         self._unnamed[project] = types
         for room in self._rooms.of_project(project):
             self.changed(RoomOpened(room))
+
+    def unnamed_forgotten(self, project: str) -> None:
+        """No worker without a name has been here for long: nobody is called any longer."""
+        self._unnamed.pop(project, None)
 
     def _called_automatically(self, room: RoomState) -> frozenset[JobType]:
         if room.names_agents or not self._board.policy.automatic_dispatch:

@@ -53,11 +53,22 @@ class MemberLeft:
     subject: str
     jobs: Mapping[str, str]
     reason: DisconnectReason
-    # when it was first seen; 0: it was never seen
+    # when it was first seen; 0: it is not known
     seen_at: Nanoseconds = 0
+    # False: nobody said so, a list did not have it
+    is_told: bool = True
 
 
-Change = RoomOpened | RoomClosed | MemberJoined | PublishingStarted | MemberLeft
+@dataclass(frozen=True, slots=True)
+class LeftUnseen:
+    """Somebody was told to have left who was not there: its join is late, or a list missed it."""
+
+    room: RoomState
+    participant: Participant
+    reason: DisconnectReason
+
+
+Change = RoomOpened | RoomClosed | MemberJoined | PublishingStarted | MemberLeft | LeftUnseen
 
 
 class RoomsFull(Exception):

@@ -54,11 +54,10 @@ def _compare_room(
         is_publisher = participant.sid in seen.publishers
         _compare_member(rooms, room, participant, is_publisher, asked_at, now, changes)
     for member in list(room.members.values()):
-        if member.key not in present and member.seen_at < asked_at:
+        # Who was replaced waits for who took the place, who may come after the list was made.
+        if member.key not in present and member.seen_at < asked_at and not member.is_replaced:
             reason = DisconnectReason.UNKNOWN_REASON
-            if member.is_replaced:
-                reason = DisconnectReason.DUPLICATE_IDENTITY
-            rooms.members.remove(room, member, reason, changes)
+            rooms.members.remove(room, member, reason, changes, is_told=False)
             if member.key in room.gone:
                 room.missed.add(member.key)
 

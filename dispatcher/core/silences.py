@@ -25,7 +25,7 @@ from dispatcher.core.jobs import JobStatus
 from dispatcher.core.lifecycle import JobPhase, WorkerTrigger
 from dispatcher.core.presence import Presence
 from dispatcher.core.room_states import RoomKey, RoomState
-from dispatcher.core.sightings import AGENTS_MAX, Sightings
+from dispatcher.core.sightings import Sightings
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -45,8 +45,6 @@ class Silences:
         self._presence = presence
         self._rooms = rooms
         self._sightings = sightings
-        # agents whose workers say that a job started, by project and name
-        self._reporting: set[tuple[str, str]] = set()
 
     # --- a worker's status ---
 
@@ -114,8 +112,7 @@ class Silences:
         worker = self._board.workers.get(event.worker_id)
         if worker is not None and event.status is JobStatus.RUNNING:
             said = worker.registration
-            if len(self._reporting) < AGENTS_MAX:
-                self._reporting.add((said.project, said.agent_name))
+            self._sightings.note_report(said.project, said.agent_name)
 
     def starts_due(self) -> None:
         """Jobs were assigned a while ago: look at those that have not started."""
@@ -136,7 +133,9 @@ class Silences:
         agent = hand.lane.project, hand.lane.agent_name
         silent = (board.now - hand.state.started_at) / 1e9
         room = self._rooms.get((hand.lane.project, hand.held.room))
-        if agent in self._reporting:
+        if hand.parting is not None:
+            board.expect_start(hand)  # how its agent left is being settled
+        elif self._sightings.has_reported(*agent):
             evidence = f"its worker did not start it within {silent:.0f} s"
             self._holding.left_uncleanly(hand, evidence)
         elif room is not None and hand.state.participant_identity in room.identities:

@@ -174,6 +174,25 @@ def test_a_replaced_connection_without_a_successor_has_left_after_a_while(
     assert called(bench) == ["ann"]
 
 
+def test_a_next_connection_that_is_told_late_keeps_the_job_that_runs(bench: EngineBench) -> None:
+    bench.worker("w", types=ALL_TYPES)
+    bench.rule(job_type=PUBLISHER)
+    bench.joins("ann", 1)
+    bench.publishes("ann", 1)
+    job = bench.job_of()
+    bench.accept(job)
+    bench.start(job)
+    bench.leaves("ann", 1, reason=DisconnectReason.DUPLICATE_IDENTITY)
+    bench.pass_time(5)
+    bench.lists_rooms(seen())
+    bench.pass_time(7)
+    bench.joins("ann", 2)
+    bench.publishes("ann", 2)
+    bench.pass_time(60)
+    assert bench.phase(job) is JobPhase.RUNNING
+    assert bench.job_of() == job
+
+
 def test_dependents_summon_nobody(bench: EngineBench) -> None:
     for job_type in (PUBLISHER, PARTICIPANT):
         bench.rule(job_type.name, job_type)

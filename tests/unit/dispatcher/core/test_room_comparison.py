@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatcher.core.room_changes import (
+    LeftUnseen,
     MemberJoined,
     MemberLeft,
     PublishingStarted,
@@ -12,7 +13,7 @@ from dispatcher.core.room_changes import (
 from dispatcher.core.room_events import DisconnectReason
 from dispatcher.core.room_states import RoomLimits
 from tests.support.room_words import PROJECT, ROOM, person, seen
-from tests.unit.dispatcher.core.told_rooms import Told, kinds, subject_of_one
+from tests.unit.dispatcher.core.told_rooms import DUPLICATE, Told, kinds, subject_of_one
 
 
 def test_a_list_shows_what_no_event_told() -> None:
@@ -39,6 +40,27 @@ def test_who_is_missing_from_a_list_has_left() -> None:
     assert isinstance(change, MemberLeft)
     assert change.participant.identity == "ann"
     assert change.reason is DisconnectReason.UNKNOWN_REASON
+
+
+def test_who_was_replaced_and_whose_successor_a_list_does_not_have_yet_is_waited_for() -> None:
+    told = Told()
+    told.joins("ann", 1)
+    told.leaves("ann", 1, DUPLICATE)
+    told.wait(12)
+    assert told.lists(seen()) == []
+    told.joins("ann", 2)
+    assert subject_of_one(told, 2) == "PA_ann_1"
+
+
+def test_a_leave_that_is_told_after_a_list_missed_it_is_told_on_once() -> None:
+    told = Told()
+    told.joins("ann")
+    told.wait(1)
+    [missed] = told.lists(seen())
+    assert isinstance(missed, MemberLeft)
+    assert not missed.is_told
+    assert kinds(told.leaves("ann")) == [LeftUnseen]
+    assert told.leaves("ann") == []
 
 
 def test_who_joined_after_a_list_was_asked_for_is_not_missing_from_it() -> None:

@@ -281,12 +281,124 @@ def test_an_agent_under_an_identity_that_its_worker_chose_is_known(bench: Engine
     assert bench.phase(job) is JobPhase.SUCCEEDED
 
 
+# --- lists ---
+
+
 def test_an_agent_that_is_missing_from_a_list_has_not_ended_its_job(bench: EngineBench) -> None:
+    job = running(bench)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.RUNNING
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_an_agent_that_was_seen_and_is_listed_no_longer_ends_a_job_nobody_reports(
+    bench: EngineBench, is_listed: bool
+) -> None:
+    """Its leave was not told, and perhaps its joining neither."""
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
+    if is_listed:
+        agent = person(agent_of(bench, job), kind=ParticipantKind.AGENT)
+        bench.lists_rooms(seen(agent))
+    else:
+        joins(bench, job)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.pass_time(PARTING_SECONDS - 1)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+    bench.pass_time(2)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    assert bench.events(job)[-1].detail == "its agent is no longer in the room (the SFU's list)"
+
+
+def test_an_agent_that_a_later_list_has_again_has_not_left(bench: EngineBench) -> None:
     job = assigned(bench)
+    agent = person(agent_of(bench, job), kind=ParticipantKind.AGENT)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.pass_time(PARTING_SECONDS - 1)
+    bench.lists_rooms(seen(agent))
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+def test_an_agent_that_was_never_seen_is_not_missing(bench: EngineBench) -> None:
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
     bench.pass_time(1)
     bench.lists_rooms(seen())
     bench.pass_time(PARTING_SECONDS * 3)
     assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+def test_a_worker_that_says_that_it_runs_the_job_while_its_agent_is_missing_is_believed(
+    bench: EngineBench,
+) -> None:
+    job = assigned(bench)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.start(job)
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.RUNNING
+
+
+def test_a_missing_agent_of_a_lost_worker_leaves_its_job_to_the_grace_time(
+    bench: EngineBench,
+) -> None:
+    job = assigned(bench)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.lose("w")
+    bench.pass_time(PARTING_SECONDS + 1)
+    assert bench.phase(job) is JobPhase.ORPHANED
+    bench.pass_time(PARTING_SECONDS)
+    assert bench.phase(job) is JobPhase.QUEUED
+    assert bench.state(job).attempt == 2
+
+
+def test_an_agent_whose_workers_report_and_that_is_missing_is_not_taken_for_done(
+    bench: EngineBench,
+) -> None:
+    running(bench)
+    job = bench.dispatch(dispatch_id="AD_second")
+    bench.accept(job)
+    joins(bench, job)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    bench.pass_time(PARTING_SECONDS * 3)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+    bench.pass_time(60)  # then its worker should have started it
+    assert bench.state(job).attempt == 2
+
+
+@pytest.mark.parametrize("seconds", [45, 55])
+def test_a_missing_agent_that_is_being_waited_for_is_not_lost_meanwhile(
+    bench: EngineBench, seconds: float
+) -> None:
+    job = assigned(bench)
+    bench.pass_time(seconds)
+    bench.lists_rooms(seen())
+    bench.pass_time(PARTING_SECONDS + 1)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    assert bench.state(job).attempt == 1
+
+
+def test_a_leave_that_is_told_after_a_list_says_how_the_agent_left(bench: EngineBench) -> None:
+    job = assigned(bench)
+    bench.pass_time(1)
+    bench.lists_rooms(seen())
+    leaves(bench, job, Reason.CONNECTION_TIMEOUT)
+    bench.pass_time(PARTING_SECONDS + 1)
+    assert bench.state(job).attempt == 2
+
+
+# --- leaves in odd orders ---
 
 
 def test_a_leave_told_twice_is_one(bench: EngineBench) -> None:
@@ -298,13 +410,56 @@ def test_a_leave_told_twice_is_one(bench: EngineBench) -> None:
     assert bench.phase(job) is JobPhase.SUCCEEDED
 
 
-def test_a_leave_before_its_join_is_of_nobody_who_was_seen(bench: EngineBench) -> None:
+@pytest.mark.parametrize("identity", ["", "the-greeter"])
+def test_a_leave_that_is_told_before_its_join_ends_the_job_as_in_order(
+    bench: EngineBench, identity: str
+) -> None:
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job, identity=identity)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+    joins(bench, job)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_an_unclean_leave_that_is_told_before_its_join_is_settled_as_in_order(
+    bench: EngineBench,
+) -> None:
     bench.worker("w")
     bench.room_starts()
     job = bench.dispatch()
     bench.accept(job)
-    leaves(bench, job, Reason.CLIENT_INITIATED)
+    leaves(bench, job, Reason.CONNECTION_TIMEOUT)
     joins(bench, job)
+    bench.pass_time(PARTING_SECONDS + 1)
+    assert bench.state(job).attempt == 2
+
+
+def test_a_leave_without_a_join_of_an_older_attempts_agent_ends_nothing(
+    bench: EngineBench,
+) -> None:
+    bench.worker("w")
+    bench.room_starts()
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.pass_time(2)
+    bench.lose("w")
+    bench.worker("two")
+    bench.pass_time(21)
+    bench.accept(job)
+    leaves(bench, job, Reason.CLIENT_INITIATED, connection=1)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+    leaves(bench, job, Reason.CLIENT_INITIATED, connection=23)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_an_older_connection_of_an_agent_that_is_there_ends_nothing(bench: EngineBench) -> None:
+    job = assigned(bench)
+    joins(bench, job, connection=2)
+    leaves(bench, job, Reason.CLIENT_INITIATED, connection=1)
+    leaves(bench, job, Reason.CLIENT_INITIATED, connection=0)
     bench.pass_time(PARTING_SECONDS * 3)
     assert bench.phase(job) is JobPhase.ASSIGNED
 
