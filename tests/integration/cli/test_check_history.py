@@ -74,7 +74,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def _have_succeeded(jobs: Result) -> bool:
-    return sum(job["phase"] == "SUCCEEDED" for job in jobs.json["jobs"]) == JOBS
+    listed: list[dict[str, str]] = jobs.json["jobs"]
+    return sum(job["phase"] == "SUCCEEDED" for job in listed) == JOBS
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
