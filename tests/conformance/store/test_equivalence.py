@@ -15,13 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.core.effects import (
+    CallOffJobs,
     ClaimDue,
     ClaimJobs,
     CreateDispatch,
     CreateJob,
     DeleteDispatch,
+    DropNotes,
+    FindDispatches,
     FinishDeletion,
     LookUpJobs,
+    PutNote,
     RecordMove,
     ReleaseJobs,
     StoreRequest,
@@ -29,6 +33,7 @@ from dispatcher.core.effects import (
 from dispatcher.core.events import StoreResult
 from dispatcher.core.jobs import AttemptReason, JobState, JobStateReason, Nanoseconds
 from dispatcher.core.lifecycle import ENDED, HELD, JobPhase, JobTrigger
+from dispatcher.core.notes import Note, NoteKind
 from dispatcher.store.contract import JobFilter, Retention, StoredJob
 from dispatcher.store.sqlite import SqliteDatabase
 from dispatcher.store.sqlite.folder import DATABASE_NAME
@@ -58,6 +63,10 @@ WHATS = [
     "delete",
     "finish",
     "look-up",
+    "call-off",
+    "find",
+    "note",
+    "drop-notes",
     "commit",
     "commit",
     "commit",
@@ -150,6 +159,20 @@ class Pair:
             case "look-up":
                 ids = tuple(f"AJ_{each % (self.made + 1)}.0" for each in n[:4])
                 self.batch.append(LookUpJobs("AW_1", lane.project, ids))
+            case "call-off":
+                ids = tuple(f"AJ_{each % (self.made + 1)}.0" for each in n[:4])
+                reason = JobStateReason(n[5] % len(JobStateReason))
+                self.batch.append(CallOffJobs(ids, reason, "why", self.now))
+            case "find":
+                self.batch.append(FindDispatches(lane.project, f"room{n[2] % 3}"))
+            case "note":
+                kind = list(NoteKind)[n[2] % 2]
+                scope, key = f"scope{n[3] % 2}", f"key{n[4] % 3}"
+                self.batch.append(PutNote(Note(kind, lane.project, scope, key, f"{n[0]}")))
+            case "drop-notes":
+                kind = list(NoteKind)[n[2] % 2]
+                one = None if n[4] % 4 == 0 else f"key{n[4] % 3}"
+                self.batch.append(DropNotes(kind, lane.project, f"scope{n[3] % 2}", one))
             case "commit":
                 self.commit(fail=n[0] % 3 == 0)
             case "crash":
@@ -188,8 +211,14 @@ class Pair:
         self.sqlite.close()
         self.sqlite = SqliteDatabase(new)
         self.memory.crash()
-        assert self.sqlite.open() == self.memory.open()
+        self.must_recover_the_same()
         self.compare()
+
+    def must_recover_the_same(self) -> None:
+        """Open both: notes come in no order."""
+        sqlite, memory = self.sqlite.open(), self.memory.open()
+        assert replace(sqlite, notes=()) == replace(memory, notes=())
+        assert sorted(sqlite.notes, key=repr) == sorted(memory.notes, key=repr)
 
     def prune(self, retention: Retention, limit: int) -> None:
         pruned = self.sqlite.prune(retention, self.now, limit)
