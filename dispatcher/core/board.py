@@ -59,6 +59,7 @@ class DeadlineKind(StrEnum):
     UNCOUNTED = "uncounted"  # worker
     UNSTARTED = "unstarted"  # the job that was assigned first of those that have not started
     HAND_OVER = "hand_over"  # worker
+    UNNAMED = "unnamed"  # project
     DUE = "due"  # the earliest waiting job in the store
 
 

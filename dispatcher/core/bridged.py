@@ -113,4 +113,18 @@ class AgentServed:
     served: Served
 
 
-BridgeEvent = BridgeOffered | BridgeDispatchesListed | BridgeDispatchEnded | AgentServed
+@dataclass(frozen=True, slots=True)
+class AgentForgotten:
+    """A caller has an agent forgotten that nobody serves any longer.
+
+    Reply: DELETED, NOT_FOUND, or REFUSED while workers of it are connected.
+    """
+
+    request: int
+    project: str
+    agent_name: str
+
+
+BridgeEvent = (
+    BridgeOffered | BridgeDispatchesListed | BridgeDispatchEnded | AgentServed | AgentForgotten
+)

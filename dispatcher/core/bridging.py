@@ -71,6 +71,8 @@ class Called:
     has_ended: bool = False
     # nobody asks for it any longer; forgotten when the job has ended
     is_gone: bool = False
+    # it follows a call from before a restart of the SFU
+    is_taken_over: bool = False
 
 
 class Bridging:
@@ -100,17 +102,23 @@ class Bridging:
 
     def offered(self, event: BridgeOffered) -> None:
         """The SFU offers a job."""
-        before = None
+        before = named = None
         if event.after_outage:
             before = self._same_before(event.call, event.dispatch_ids, self._board.now + 1)
-        outcome = self._take(event.call, event.job, before)
+            named = self._named_before(event.call)
+        outcome = self._take(event.call, event.job, before, named)
         detail = ""
         if outcome is Outcome.REFUSED:
             detail = f"{CALLS_MAX} calls of the SFU are known, which is the limit"
         self._board.emit(Reply(event.request, outcome, detail=detail))
 
-    def _take(self, call: SfuCall, job: Job, before: Called | None) -> Outcome:
-        """See that the call has its job: that of the call which it follows, if there is one."""
+    def _take(
+        self, call: SfuCall, job: Job, before: Called | None, named: Called | None
+    ) -> Outcome:
+        """See that the call has its job: that of the call which it follows, if there is one.
+
+        `named`: who was called by name for the room before the SFU rebuilt it, and stands for it.
+        """
         board = self._board
         known = self.calls.get((call.project, call.key))
         if known is not None:
@@ -118,7 +126,11 @@ class Bridging:
             return Outcome.EXISTED
         if before is not None:
             self._forget(before)
-            self._remember(Called(call, before.job_id, board.now, before.is_of_rule))
+            after = Called(call, before.job_id, board.now, before.is_of_rule, is_taken_over=True)
+            self._remember(after)
+            return Outcome.EXISTED
+        if named is not None:  # as with a rule's job: that call is not what ends it
+            self._remember(Called(call, named.job_id, board.now, is_of_rule=True))
             return Outcome.EXISTED
         if len(self.calls) >= CALLS_MAX:
             return Outcome.REFUSED
@@ -151,6 +163,21 @@ class Bridging:
             if is_of_another or (
                 dispatch_ids is not None and called.call.dispatch_id not in dispatch_ids
             ):
+                return called
+        return None
+
+    def _named_before(self, call: SfuCall) -> Called | None:
+        """Return who was called by name before the SFU rebuilt a room, and is still at it.
+
+        An agent that rejoins rebuilds its room by its own token, which names nobody: then LiveKit
+        calls the unnamed, though the room has whom it asked for.
+        """
+        if call.served.agent_name or call.served.job_type is not JobType.ROOM:
+            return None
+        for called in self._by_room.get((call.project, call.room), {}).values():
+            is_before = called.is_taken_over or called.call.room_sid != call.room_sid
+            is_at_it = not (called.has_ended or called.is_gone)
+            if is_before and is_at_it and called.call.served.agent_name:
                 return called
         return None
 
@@ -204,10 +231,11 @@ class Bridging:
             if self._is_outdated(event, room):
                 continue
             for call, job in room.calls:
-                before = None
+                before = named = None
                 if event.after_outage:
                     before = self._same_before(call, room.dispatch_ids, event.asked_at)
-                self._take(call, job, before)
+                    named = self._named_before(call)
+                self._take(call, job, before, named)
             self._compare(event, room)
         if event.after_outage:
             return  # what is missing may be about to come back
@@ -232,8 +260,22 @@ class Bridging:
                 continue
             if not call.room_sid or call.room_sid == room.room_sid:
                 self._end(called, *DISPATCH_GONE)
-            elif not event.after_outage:
+            elif event.after_outage:
+                continue  # its dispatch may be about to come back
+            elif (heir := self._heir(called, room.room_sid)) is not None:
+                if heir.is_of_rule != called.is_of_rule:
+                    heir.is_of_rule = called.is_of_rule
+                    self._write_down(heir)
+                self._forget(called)
+            else:
                 self._end(called, *ROOM_OVER)
+
+    def _heir(self, called: Called, room_sid: str) -> Called | None:
+        """Return the call of the room's session now that is answered by the same job."""
+        for other in self._by_job.get(called.job_id, {}).values():
+            if other is not called and other.call.room_sid == room_sid and not other.is_gone:
+                return other
+        return None
 
     def dispatch_ended(self, event: BridgeDispatchEnded) -> None:
         """The SFU ended a dispatch, and says so when it is asked."""
@@ -327,6 +369,13 @@ class Bridging:
         del self.served[project, served]
         note = note_texts.served_note(project, served, 0)
         self._board.emit(DropNotes(note.kind, project, note.scope, note.key))
+
+    def forget_agent(self, project: str, agent_name: str) -> bool:
+        """Forget that an agent was served; False where it was not known."""
+        known = [s for of, s in self.served if of == project and s.agent_name == agent_name]
+        for served in known:
+            self._drop_served(project, served)
+        return bool(known)
 
     def recovered(self, event: StoreRecovered) -> None:
         """The store was opened: take up the calls that had their jobs."""

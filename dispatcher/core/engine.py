@@ -22,6 +22,7 @@ from typing import Any
 
 from dispatcher.core.board import Board, DeadlineKind, LaneQueue
 from dispatcher.core.bridged import (
+    AgentForgotten,
     AgentServed,
     BridgeDispatchEnded,
     BridgeDispatchesListed,
@@ -80,6 +81,7 @@ from dispatcher.core.presence import Presence
 from dispatcher.core.room_states import RoomKey, RoomLimits, RoomState
 from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
+from dispatcher.core.served_agents import ServedAgents
 from dispatcher.core.sightings import Sightings
 from dispatcher.core.silences import Silences
 from dispatcher.core.standing_dispatches import StandingDispatches
@@ -110,9 +112,11 @@ class Engine:
         self._configurations = configurations = RoomConfigurations(board)
         self._bridging = bridging = Bridging(board, rooms, ordering, offering, calling_off)
         ordering.is_called = bridging.answers
+        served_agents = ServedAgents(board, standing, bridging, ordering)
 
         def worker_registered(event: WorkerRegistered) -> None:
             presence.registered(event)
+            served_agents.registered(event)
             said = event.registration
             if standing.worker_came(event) and not said.agent_name:
                 ordering.unnamed_came(said.project, standing.types(said.project, ""))
@@ -127,7 +131,7 @@ class Engine:
             WorkerReported: _in_turn(presence.reported, silences.status_heard),
             WorkerDrainRequested: presence.drain_requested,
             WorkerPonged: claiming.ponged,
-            WorkerDisconnected: presence.disconnected,
+            WorkerDisconnected: _in_turn(presence.disconnected, served_agents.disconnected),
             OfferAnswered: offering.answered,
             JobReported: _in_turn(claiming.job_reported, silences.job_reported),
             JobsMigrated: claiming.migrated,
@@ -153,12 +157,14 @@ class Engine:
             BridgeDispatchesListed: bridging.listed,
             BridgeDispatchEnded: bridging.dispatch_ended,
             AgentServed: bridging.agent_served,
+            AgentForgotten: served_agents.forgotten,
             StoreRecovered: _in_turn(
                 configurations.recovered,
                 bridging.recovered,
                 dispatching.recovered,
                 observing.recovered,
                 bridging.call_off_again,
+                served_agents.recovered,
             ),
             JobsCalledOff: called_off,
             DispatchCreated: _in_turn(dispatching.created, standing.created),
@@ -184,6 +190,7 @@ class Engine:
             DeadlineKind.DUE: lambda _, __: dispatching.due(),
             DeadlineKind.SWEEP: lambda _, __: ordering.sweep_due(),
             DeadlineKind.SUCCESSION: observing.succession_over,
+            DeadlineKind.UNNAMED: lambda project, _: served_agents.memory_over(project),
             DeadlineKind.OVER: lambda _, __: observing.over_due(),
             DeadlineKind.PARTING: lambda job_id, _: sightings.parting_over(job_id),
         }
@@ -250,6 +257,11 @@ class Engine:
     def job_types(self, project: str, agent_name: str) -> frozenset[JobType]:
         """The job types that a dispatch of this agent means: those of its workers, else ROOM."""
         return self._standing.types(project, agent_name)
+
+    @property
+    def agents(self) -> Mapping[tuple[str, str], frozenset[JobType]]:
+        """The agents that workers are known to have served, by project, with their job types."""
+        return self._standing.agents
 
     @property
     def calls(self) -> Mapping[tuple[str, str], Called]:

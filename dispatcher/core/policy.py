@@ -90,6 +90,8 @@ class Policy:
     # Are workers without an agent name called for every room or participant, as LiveKit does, unless
     # the room named its agents?
     automatic_dispatch: bool = True
+    # They are called for so long after the last of them left; then it takes one to come.
+    unnamed_memory: Nanoseconds = 600 * SECOND
     # by agent name
     agents: Mapping[str, AgentPolicy] = field(default_factory=dict)
 

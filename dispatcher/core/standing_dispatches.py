@@ -9,13 +9,13 @@ Left to others: calls (`dispatching`), rules (`ordering`), what rooms there are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from dispatcher.core.board import Board
 from dispatcher.core.calling_off import CallingOff
 from dispatcher.core.dispatching import Dispatching
 from dispatcher.core.drafting import DISPATCH_ORDER, draft_dispatched_job
-from dispatcher.core.effects import FindDispatches, PutNote
+from dispatcher.core.effects import DropNotes, FindDispatches, PutNote
 from dispatcher.core.events import (
     DispatchCreated,
     DispatchDeletionRequested,
@@ -25,7 +25,7 @@ from dispatcher.core.events import (
 )
 from dispatcher.core.jobs import Dispatch, JobStateReason, JobType
 from dispatcher.core.note_texts import agent_note, agent_types_of
-from dispatcher.core.notes import Note
+from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.offering import Offering
 from dispatcher.core.room_changes import (
     Change,
@@ -101,6 +101,18 @@ class StandingDispatches:
                     JobStateReason.UNSPECIFIED,
                     f"no worker of agent {agent_name!r} takes jobs of rooms",
                 )
+
+    @property
+    def agents(self) -> Mapping[AgentKey, frozenset[JobType]]:
+        """The agents that workers have registered with, and their job types."""
+        return self._types
+
+    def forget_agent(self, project: str, agent_name: str) -> bool:
+        """Forget what an agent's workers have said; False where it was not known."""
+        if self._types.pop((project, agent_name), None) is None:
+            return False
+        self._board.emit(DropNotes(NoteKind.AGENT, project, "", agent_name))
+        return True
 
     def recovered(self, note: Note) -> None:
         """Read what was known of an agent."""

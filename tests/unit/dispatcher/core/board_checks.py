@@ -145,6 +145,7 @@ def check_deadlines(board: Board) -> None:
         DeadlineKind.SWEEP,
         DeadlineKind.SUCCESSION,
         DeadlineKind.OVER,
+        DeadlineKind.UNNAMED,
         DeadlineKind.UNSTARTED,
     }
     outliving = {

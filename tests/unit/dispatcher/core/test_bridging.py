@@ -520,3 +520,45 @@ def test_what_workers_serve_is_remembered_across_a_restart_and_forgotten_after_l
     assert set(bench.engine.served) == {(PROJECT, two)}
     bench.restart()
     assert set(bench.engine.served) == {(PROJECT, two)}
+
+
+# --- a room that the SFU rebuilds for an agent that rejoins ---
+
+
+def test_a_rebuilt_room_that_calls_the_unnamed_has_its_named_agent(bench: SfuBench) -> None:
+    bench.worker("u", agent="")
+    bench.offer(bench.call())
+    job = bench.take()
+    automatic = bench.call("AD_2", session=2, agent="")
+    request = bench.offer(automatic, after_outage=True, beside=frozenset({"AD_2"}))
+    assert bench.outcome(request) is Outcome.EXISTED
+    bench.lists(automatic, rooms=(("room", 2),), after_outage=True)
+    bench.lists(automatic, rooms=(("room", 2),))  # the outage is over
+    assert bench.phase(job) is JobPhase.RUNNING
+    assert bench.only() == job
+    bench.restart()
+    bench.lists(automatic, rooms=(("room", 2),))
+    bench.claim(bench.worker("a2"), job)
+    bench.lists(rooms=())
+    assert bench.phase(job) is JobPhase.CANCELLED
+    assert bench.only() == job
+
+
+def test_a_rebuilt_room_that_calls_both_has_its_named_agent_alone(bench: SfuBench) -> None:
+    bench.worker("u", agent="")
+    bench.offer(bench.call())
+    job = bench.take()
+    both = bench.call("AD_3", session=2), bench.call("AD_2", session=2, agent="")
+    bench.lists(*both, rooms=(("room", 2),), after_outage=True)
+    bench.lists(*both, rooms=(("room", 2),))
+    assert bench.phase(job) is JobPhase.RUNNING
+    assert bench.only() == job
+    bench.lists(both[1], rooms=(("room", 2),))  # the named dispatch is deleted
+    assert bench.phase(job) is JobPhase.CANCELLED
+
+
+def test_a_new_session_without_an_outage_calls_the_unnamed(bench: SfuBench) -> None:
+    bench.worker("u", agent="")
+    bench.offer(bench.call())
+    bench.take()
+    assert bench.outcome(bench.offer(bench.call("AD_2", session=2, agent=""))) is Outcome.CREATED
