@@ -291,6 +291,7 @@ OPTIONS: tuple[Option, ...] = (
         _POLICY.automatic_dispatch,
         field="automatic_dispatch",
     ),
+    _duration("unnamed_memory", "How long they are called after the last of them left."),
     _duration("parting_time", "How long an agent that left its room may take to come back."),
     _duration("status_stale_time", "A worker that told no status for so long is offered nothing."),
     _duration("status_timeout", "One that told none for so long hangs, and is disconnected."),
