@@ -2,7 +2,7 @@
 
 An event is taken as what is so after it: who joins is there, who publishes a track is a publisher.
 What an event does not say (a track event has no attributes) is taken from the live room, if it is
-there. For each rule and each one whom it could be about there is one verdict.
+there; who is known by a track alone is called for once the join is told. For each rule and each one whom it could be about there is one verdict.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _CALLING = (
     RoomEventKind.PARTICIPANT_JOINED,
     RoomEventKind.TRACK_PUBLISHED,
 )
+# Conditions on what only a join tells.
+_TOLD_BY_JOIN = ("match.kind", "match.attributes", "match.metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Subject:
     """Whom rules are held against: a room (`participant` None), or somebody in it.
 
     `told` is what is known of it where that is not enough for a rule. `jobs` are what orders made.
+    `is_known` False: of the participant there is but a track, its join has not been told.
     """
 
     room: RoomInfo
@@ -37,6 +40,7 @@ class Subject:
     is_publisher: bool = False
     told: str = ""
     jobs: Mapping[str, str] = field(default_factory=dict)
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,8 @@ class Scene:
 
 
 def scene_of_room(state: RoomState) -> Scene:
-    """Return a live room with everybody in it who is known."""
-    people = sorted(
-        (member for member in state.members.values() if member.is_known),
-        key=lambda member: member.participant.identity,
-    )
+    """Return a live room with everybody in it."""
+    people = sorted(state.members.values(), key=lambda member: member.participant.identity)
     return Scene(
         Subject(state.info, jobs=state.jobs),
         tuple(_subject(state.info, member, "publishes nothing") for member in people),
@@ -99,11 +100,13 @@ def scene_of_event(event: RoomEvent, live: RoomState | None) -> Scene:
     publishes = event.kind is RoomEventKind.TRACK_PUBLISHED
     member = _member(event.participant, live)
     if member is None:
-        person = Subject(info, event.participant, publishes, event.kind.value)
+        person = Subject(
+            info, event.participant, publishes, event.kind.value, is_known=not publishes
+        )
     else:
         person = _subject(info, member, event.kind.value)
         if event.kind is RoomEventKind.PARTICIPANT_JOINED:
-            person = replace(person, participant=event.participant)
+            person = replace(person, participant=event.participant, is_known=True)
         elif publishes:
             person = replace(person, is_publisher=True)
     return Scene(room, (person,), called)
@@ -127,6 +130,12 @@ def verdicts(scene: Scene, rules: Iterable[Rule]) -> Iterator[Verdict]:
 
 def _mismatch(rule: Rule, subject: Subject, scene: Scene) -> Mismatch | None:
     failed = mismatch(rule, subject.room, subject.participant)
+    if (
+        not subject.is_known
+        and needs_participant(rule)
+        and (failed is None or failed.condition.startswith(_TOLD_BY_JOIN))
+    ):
+        return Mismatch("participant", "joined", "its join has not been told yet")
     if failed is not None:
         return failed
     if not scene.called:
@@ -139,7 +148,9 @@ def _mismatch(rule: Rule, subject: Subject, scene: Scene) -> Mismatch | None:
 
 
 def _subject(info: RoomInfo, member: Member, told: str) -> Subject:
-    return Subject(info, member.participant, member.is_publisher, told, member.jobs)
+    return Subject(
+        info, member.participant, member.is_publisher, told, member.jobs, member.is_known
+    )
 
 
 def _member(participant: Participant, live: RoomState | None) -> Member | None:

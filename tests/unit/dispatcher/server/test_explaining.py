@@ -191,3 +191,37 @@ def test_a_disabled_rule_says_so() -> None:
     (verdict,) = _of_event(_joined(ANN), None, replace(EACH, enabled=False))
     assert verdict.mismatch is not None
     assert verdict.mismatch.condition == "enabled"
+
+
+def _not_told(verdict: Verdict) -> bool:
+    failed = verdict.mismatch
+    return failed is not None and (failed.condition, failed.found) == (
+        "participant",
+        "its join has not been told yet",
+    )
+
+
+def test_who_is_known_by_a_track_alone_is_not_called_and_it_says_so() -> None:
+    event = _event(RoomEventKind.TRACK_PUBLISHED, Participant("ann", "PA_1"))
+    live = _live(event)
+    vip = replace(SCRIBE, match=Match(attributes={"tier": "vip"}))
+    other = replace(EACH, match=Match(identities=("bob",)))
+    for found in (
+        list(verdicts(scene_of_room(live), (EACH, SCRIBE, VIP_ROOM, vip))),
+        _of_event(event, live, EACH, SCRIBE, VIP_ROOM, vip),
+        _of_event(event, None, EACH, SCRIBE, VIP_ROOM, vip),
+    ):
+        assert [_not_told(verdict) for verdict in found] == [True] * 4
+        assert {verdict.participant for verdict in found} == {"ann"}
+    assert _matches(_of_event(event, live, GREETER)) == {("greeter", "")}
+    (verdict,) = verdicts(scene_of_room(live), (other,))
+    assert verdict.mismatch is not None
+    assert verdict.mismatch.condition == "match.identity"
+    assert _matches(_of_event(_joined(ANN), live, EACH)) == {("each", "ann")}
+
+
+def test_a_job_that_serves_somebody_as_well_is_told() -> None:
+    live = _live(_joined(ANN), _joined(BOB))
+    live.members["PA_2"].jobs["rule:each"] = "+AJ_1"
+    found = list(verdicts(scene_of_room(live), (EACH,)))
+    assert [verdict.job_id for verdict in found] == ["", "AJ_1"]
