@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EVENTS: Mapping[str, str] = {
     "job_moved": "A job's state changed, durably; `kind` says how, as in the event log."
     " What happens to every job when all is well is logged at debug.",
+    "jobs_moved": "As `job_moved`, for several jobs of a worker that was lost, or is back."
+    " At debug each of them is told too.",
     "engine_failed": "A bug of ours: the server ends rather than go on with what it cannot trust.",
     "store_cannot_write": "A commit failed and is tried again; callers are refused meanwhile.",
     "store_writes_again": "Commits pass again; nothing was lost.",

@@ -89,6 +89,10 @@ class Witness(Protocol):
         """A move of a job is durable."""
         ...
 
+    def committed(self) -> None:
+        """All that one commit made durable has been told."""
+        ...
+
     def ignored(self, note: NoteIgnored) -> None:
         """Something that a worker said was of no consequence."""
         ...
@@ -338,6 +342,7 @@ class Runtime:
                             self._witness.created(job, state)
                 elif type(request) is CreateJob:
                     self._witness.created(request.job, request.state)
+            self._witness.committed()
             if self._committed is not None:
                 self._committed()
             effects: list[Effect] = []

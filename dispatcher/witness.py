@@ -1,6 +1,7 @@
 """What the runtime did, as log events: the life of jobs, ignored words of workers, store trouble.
 
-What goes as it should is logged at debug, so that a busy server's log is about what did not.
+What goes as it should is logged at debug, so that a busy server's log is about what did not. When a
+worker is lost, or back, all its jobs move at once: of several, each commit tells one line.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 
 import structlog
 
+from dispatcher.core.commit import UNHURRIED
 from dispatcher.core.effects import Ignored, NoteIgnored, RecordMove
 from dispatcher.core.jobs import Job, JobState
 from dispatcher.core.lifecycle import JobTrigger
@@ -34,6 +36,8 @@ class LogWitness:
     def __init__(self) -> None:
         # how often each reason to ignore a worker's word occurred
         self.ignored_counts: Counter[Ignored] = Counter()
+        # moves of one commit that may be many: how, and of which worker
+        self._together: dict[tuple[JobTrigger, str], list[RecordMove]] = {}
 
     def created(self, job: Job, state: JobState) -> None:
         """A new job is durable."""
@@ -51,10 +55,31 @@ class LogWitness:
 
     def recorded(self, move: RecordMove) -> None:
         """A move of a job is durable."""
-        if move.trigger not in _EXPECTED:
+        if move.trigger in UNHURRIED:
+            key = move.trigger, move.state.worker_id
+            self._together.setdefault(key, []).append(move)
+        elif move.trigger not in _EXPECTED:
             _log.info("job_moved", **self._told(move))
         elif _log.is_enabled_for(logging.DEBUG):  # three times a job, and mostly not wanted
             _log.debug("job_moved", **self._told(move))
+
+    def committed(self) -> None:
+        """All moves of a commit have been told."""
+        for (trigger, worker_id), moves in self._together.items():
+            if len(moves) == 1:
+                _log.info("job_moved", **self._told(moves[0]))
+                continue
+            _log.info(
+                "jobs_moved",
+                kind=trigger.value,
+                worker_id=worker_id,
+                jobs=len(moves),
+                detail=moves[0].detail,
+            )
+            if _log.is_enabled_for(logging.DEBUG):
+                for move in moves:
+                    _log.debug("job_moved", **self._told(move))
+        self._together.clear()
 
     def _told(self, move: RecordMove) -> dict[str, object]:
         state = move.state

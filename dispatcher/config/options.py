@@ -362,6 +362,8 @@ OPTIONS: tuple[Option, ...] = (
     _limit("unreadable_frames_max", "Frames of one connection that cannot be read.", _COUNT_MAX),
     _limit("close_timeout_seconds", "How long a closing handshake may take."),
     _limit("read_turn_bytes_max", "What is read of one worker before others have their turn."),
+    _limit("heavy_turn_seconds", "How long claims and losses are taken in before others have a turn."),
+    _limit("events_behind_max", "What one worker may say meanwhile before it is heard at once."),
     _limit("head_bytes_max", "The head of a request."),
     _limit("head_timeout_seconds", "How long it may take to come in."),
     _limit("body_timeout_seconds", "How long a caller may take to send the body of its call."),
@@ -373,6 +375,7 @@ OPTIONS: tuple[Option, ...] = (
     _limit("event_page_rows", "Rows of the event log that are read at once.", 100_000),
     _limit("event_pause_seconds", "How often those who follow it look for new ones, at most."),
     _limit("list_dispatches_max", "Dispatches in one answer of ListDispatch.", _COUNT_MAX),
+    _limit("explained_workers_max", "Workers that one explanation of a job tells of.", 100_000),
     _limit(
         "room_event_ids_max", "Room events that are known again when they come twice.", _COUNT_MAX
     ),
@@ -400,6 +403,8 @@ OPTIONS: tuple[Option, ...] = (
     _rooms("announced_time", "How long their start is waited for."),
     _rooms("succession_time", "How long who takes the place of a connection may take to come."),
     _rooms("over_time", "How long late news of a session that is over is known as that."),
+    _rooms("heard_max", "Events without sids whose ids are known after a restart."),
+    _rooms("heard_time", "How long their ids are known."),
     _configurations("configurations_max", "Room configurations of one project.", 100_000),
     _configurations("name_bytes_max", "The name of one.", 4096),
     _configurations("configuration_bytes_max", "One of them, as a message.", 1 << 20),

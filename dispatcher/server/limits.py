@@ -48,6 +48,11 @@ class ServerLimits:
     # What is read of one worker in one turn of the event loop, before others have theirs.
     read_turn_bytes_max: int = 8 * KIB
 
+    # How long claims, losses and registrations are taken in during one turn of the event loop, and how
+    # much one worker may say while its own wait, before it is heard at once.
+    heavy_turn_seconds: float = 0.005
+    events_behind_max: int = 64
+
     # --- HTTP ---
     # The head of a request, and how long it may take to come in, or to begin at all.
     head_bytes_max: int = 128 * KIB
@@ -62,6 +67,9 @@ class ServerLimits:
     unread_timeout_seconds: float = 30.0
     # Dispatches in one answer of ListDispatch, which has no pages.
     list_dispatches_max: int = 1000
+
+    # Workers of which ExplainJob says why they do not get a job; of more it says how many.
+    explained_workers_max: int = 100
 
     # --- rooms ---
     # Room events that are known by their ids, so that one that is sent again is told. A webhook is

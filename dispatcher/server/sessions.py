@@ -32,6 +32,7 @@ from dispatcher.server import worker_messages
 from dispatcher.server.access import Access
 from dispatcher.server.admission import Admission
 from dispatcher.server.limits import ServerLimits
+from dispatcher.server.pacing import Pacer, Soon, next_turn
 from dispatcher.server.tarpit import Tarpit
 from dispatcher.server.worker_messages import RoomAccess
 from dispatcher.server.worker_session import WorkerSession
@@ -45,10 +46,6 @@ class EventSink(Protocol):
 
     def submit(self, event: Event) -> None:
         """Take an event, now."""
-        ...
-
-    def now(self) -> Nanoseconds:
-        """Tell the time."""
         ...
 
 
@@ -67,8 +64,10 @@ class Sessions:
         room: RoomAccess,
         queue_time: Nanoseconds,
         clock: Callable[[], Nanoseconds],
+        soon: Soon = next_turn,
     ) -> None:
         self.limits = limits
+        self._soon = soon
         self.admission = Admission(access, limits)
         self.tarpit = Tarpit(limits.held_sockets_max)
         self.queue_time = queue_time
@@ -80,7 +79,7 @@ class Sessions:
         self._clock = clock
         # Seeded by the system. Ids are no secrets, and a system call for each is dear.
         self._random = Random()
-        self._sink: EventSink | None = None
+        self._pacer: Pacer | None = None
         self._by_worker: dict[str, WorkerSession] = {}
         self._deliver: Mapping[type[Any], Callable[[WorkerSession, Any], None]] = {
             SendRegistered: self._send_registered,
@@ -101,7 +100,10 @@ class Sessions:
 
     def connect(self, sink: EventSink) -> None:
         """Say where events go. Comes before the first connection."""
-        self._sink = sink
+        limits = self.limits
+        self._pacer = Pacer(
+            sink.submit, limits.heavy_turn_seconds, limits.events_behind_max, self._soon
+        )
 
     # --- the runtime's side ---
 
@@ -120,10 +122,10 @@ class Sessions:
 
     # --- the sessions' side ---
 
-    def submit(self, event: Event) -> None:
-        """Hand an event to the runtime."""
-        assert self._sink is not None
-        self._sink.submit(event)
+    def submit(self, worker_id: str, event: Event) -> None:
+        """Hand an event of this worker to the runtime, in its turn."""
+        assert self._pacer is not None
+        self._pacer.submit(worker_id, event)
 
     def now(self) -> Nanoseconds:
         """Tell the time."""

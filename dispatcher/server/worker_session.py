@@ -115,12 +115,12 @@ class WorkerSession:
             self.note_ignored("refused", detail=str(error))
             return
         if event is not None:
-            self._sessions.submit(event)
+            self._sessions.submit(self.worker_id, event)
 
     def on_pong(self) -> None:
         """The worker answered a ping of the core."""
         if self.phase is SessionPhase.REGISTERED:
-            self._sessions.submit(WorkerPonged(self.worker_id))
+            self._sessions.submit(self.worker_id, WorkerPonged(self.worker_id))
 
     def on_register_timeout(self) -> None:
         """The worker kept silent after its upgrade."""
@@ -147,7 +147,7 @@ class WorkerSession:
                 worker_id=self.worker_id,
                 ignored=dict(self.ignored) or None,
             )
-            self._sessions.submit(WorkerDisconnected(self.worker_id))
+            self._sessions.submit(self.worker_id, WorkerDisconnected(self.worker_id))
 
     def note_ignored(self, reason: str, detail: str = "") -> None:
         """Count something that the worker said and that was of no consequence."""
@@ -247,7 +247,8 @@ class WorkerSession:
             address=self.address,
             version=self.version,
         )
-        sessions.submit(WorkerRegisteredEvent(self.worker_id, registration))
+        event = WorkerRegisteredEvent(self.worker_id, registration)
+        sessions.submit(self.worker_id, event)
 
     def _fail_start(self, reason: str, code: CloseCode, agent_name: str = "") -> None:
         admission = self._sessions.admission

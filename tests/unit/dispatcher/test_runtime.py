@@ -176,6 +176,9 @@ class Bench:
     def store_recovered(self) -> None:
         self.recoveries += 1
 
+    def committed(self) -> None:
+        pass
+
     # --- what peers do ---
 
     def worker(self, worker: str = "w") -> None:

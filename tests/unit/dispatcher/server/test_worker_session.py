@@ -81,7 +81,13 @@ def _sessions() -> tuple[Sessions, Recorder]:
     limits = ServerLimits(bad_start_hold_seconds=0.05)
     access = Access({"key": ApiKey(SECRET)}, limits.wire)
     sessions = Sessions(
-        access, limits, wire_pb2.ServerInfo(), RoomAccess(), queue_time=1, clock=time.time_ns
+        access,
+        limits,
+        wire_pb2.ServerInfo(),
+        RoomAccess(),
+        queue_time=1,
+        clock=time.time_ns,
+        soon=lambda call: call(),
     )
     recorder = Recorder()
     sessions.connect(recorder)

@@ -1,0 +1,101 @@
+"""Heavy events, a few milliseconds of them in each turn of the event loop.
+
+When the network cuts all workers at once, all are lost in one turn of the loop, and come back in
+another, each with a claim of all its jobs. Taken in as they come they would keep every caller waiting
+for as long as all of them take. So of what may be heavy a budget is taken in at once, the rest waits
+in a line, and everybody else has a turn between.
+
+Invariants: what one worker says stays in order; a worker that says more than `behind_max` while it
+waits is heard at once, so that its socket, not our memory, holds what it has to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from dispatcher.core.events import (
+    Event,
+    JobsHandedOver,
+    JobsMigrated,
+    WorkerDisconnected,
+    WorkerRegistered,
+)
+
+# A registration ends the older connection of its process.
+_HEAVY = frozenset({JobsMigrated, JobsHandedOver, WorkerDisconnected, WorkerRegistered})
+
+
+Soon = Callable[[Callable[[], None]], object]
+
+
+def next_turn(call: Callable[[], None]) -> None:
+    """Have this called in the loop's next turn."""
+    asyncio.get_running_loop().call_soon(call)
+
+
+class Pacer:
+    """Takes workers' events to where they are heard. Used on one event loop."""
+
+    def __init__(
+        self,
+        hear: Callable[[Event], None],
+        budget_seconds: float,
+        behind_max: int,
+        soon: Soon = next_turn,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._hear = hear
+        self._budget_seconds = budget_seconds
+        self._behind_max = behind_max
+        self._soon = soon
+        self._clock = clock
+        # what waits, with whose it is, and how much of each
+        self._line: deque[tuple[str, Event]] = deque()
+        self._behind: Counter[str] = Counter()
+        # what is left of this turn's budget, and is the next turn asked for?
+        self._left_seconds = budget_seconds
+        self._is_awaited = False
+
+    def submit(self, worker_id: str, event: Event) -> None:
+        """Take one event of a worker."""
+        if worker_id not in self._behind:
+            if type(event) not in _HEAVY:
+                self._hear(event)
+                return
+            if not self._line and self._left_seconds > 0:
+                self._spend(event)
+                self._await_turn()
+                return
+        self._line.append((worker_id, event))
+        self._behind[worker_id] += 1
+        self._await_turn()
+        while self._behind[worker_id] > self._behind_max:
+            self._next()
+
+    def _await_turn(self) -> None:
+        if not self._is_awaited:
+            self._is_awaited = True
+            self._soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_awaited = False
+        self._left_seconds = self._budget_seconds
+        while self._line and self._left_seconds > 0:
+            self._next()
+        if self._line:
+            self._await_turn()
+
+    def _next(self) -> None:
+        worker_id, event = self._line.popleft()
+        self._behind[worker_id] -= 1
+        if not self._behind[worker_id]:
+            del self._behind[worker_id]
+        self._spend(event)
+
+    def _spend(self, event: Event) -> None:
+        began = self._clock()
+        self._hear(event)
+        self._left_seconds -= self._clock() - began
