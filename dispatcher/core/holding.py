@@ -23,7 +23,7 @@ from dispatcher.core.jobs import (
     Nanoseconds,
     RestartPolicy,
 )
-from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase
 from dispatcher.core.offering import Offering
 from dispatcher.core.workers import JobInHand, Worker
 
@@ -274,9 +274,16 @@ class Holding:
 
     def grace_due(self, job_id: str) -> None:
         """An orphan's worker did not come back in time."""
-        # A server that drains sends its workers away: where they come back is asked there.
-        if not self._board.is_draining:
-            self._lost_for_good(self._board.jobs[job_id])
+        board = self._board
+        if board.is_draining:
+            return  # its workers were sent away: where they come back is asked there
+        hand = board.jobs[job_id]
+        here = board.instances.get((hand.lane.project, hand.instance_id or ""))
+        if here is not None and here.phase is WorkerPhase.SETTLING:
+            # Its process is back, and has not had its time to claim.
+            board.schedule(DeadlineKind.GRACE, board.now + board.policy.settle_time, job_id)
+            return
+        self._lost_for_good(hand)
 
     def _lost_for_good(self, hand: JobInHand) -> None:
         board = self._board

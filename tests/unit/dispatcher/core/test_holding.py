@@ -279,6 +279,28 @@ def test_a_job_that_was_lost_again_waits_longer_each_time_before_it_has_another_
     assert 4 <= pauses[3] <= 8.1
 
 
+def test_a_process_that_is_back_has_its_time_to_claim_after_the_grace_time(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(2.9)
+    bench.connect("b", instance="one")
+    bench.pass_time(0.4)
+    assert bench.claim("b", job) == {job: Verdict.KEEP}
+
+
+def test_a_process_that_is_back_and_does_not_claim_has_lost_its_job(bench: EngineBench) -> None:
+    bench.worker("a", instance="one", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    bench.pass_time(2.9)
+    bench.connect("b", instance="one")
+    bench.pass_time(1.1)
+    assert bench.state(job).epoch == 2
+
+
 def test_a_server_that_drains_leaves_orphans_to_where_their_workers_come_back(
     bench: EngineBench,
 ) -> None:
