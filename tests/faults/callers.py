@@ -34,7 +34,7 @@ CLIENTS = 4
 # be lost as often as a job is tried.
 SHORT_SECONDS_MIN, SHORT_SECONDS_MAX = 0.02, 1.5
 LONG_SECONDS_MIN, LONG_SECONDS_MAX = 3.0, 8.0
-LONG_SHARE = 0.03
+LONG_SHARE = 0.06
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 __all__ = [
@@ -73,11 +73,11 @@ class Nature:
 # The long stops are longer than the pings of a release allow (a worker's: 5 + 5 s, the server's:
 # 10 + 10 s) and straddle the grace time after them.
 NATURES: Mapping[FaultKind, Nature] = {
-    FaultKind.SERVER_KILLED: Nature(Target.SERVER, 0.0, 0.5, 6, 3.0),
-    FaultKind.SERVER_STOPPED: Nature(Target.SERVER, 0.2, 4.0, 4, 1.0),
-    FaultKind.SERVER_HUNG: Nature(Target.SERVER, 10.5, 14.0, 1, 4.0),
-    FaultKind.SERVER_RESTARTED: Nature(Target.SERVER, 0.0, 0.5, 3, 4.0),
-    FaultKind.DISK_FULL: Nature(Target.DISK, 0.5, 6.0, 4, 2.0),
+    FaultKind.SERVER_KILLED: Nature(Target.SERVER, 0.0, 0.5, 6, 6.0),
+    FaultKind.SERVER_STOPPED: Nature(Target.SERVER, 0.2, 4.0, 4, 4.0),
+    FaultKind.SERVER_HUNG: Nature(Target.SERVER, 10.5, 14.0, 1, 10.0),
+    FaultKind.SERVER_RESTARTED: Nature(Target.SERVER, 0.0, 0.5, 3, 8.0),
+    FaultKind.DISK_FULL: Nature(Target.DISK, 0.5, 6.0, 4, 4.0),
     FaultKind.WORKER_KILLED: Nature(Target.WORKER, 0.0, 1.0, 10, 3.0),
     FaultKind.WORKER_STOPPED: Nature(Target.WORKER, 0.2, 5.0, 8, 1.0),
     FaultKind.WORKER_HUNG: Nature(Target.WORKER, 18.0, 30.0, 4, 2.0),
@@ -89,6 +89,8 @@ NATURES: Mapping[FaultKind, Nature] = {
     FaultKind.STORM: Nature(Target.NETWORK, 0.0, 0.0, 4, 2.0),
 }
 
+# A short run has no time for that much peace between the faults of one victim.
+HASTY_REST = 0.4
 # A server that pings its workers every second finds a hung one sooner, in runs that are short.
 HASTY_SETTINGS: Mapping[str, object] = {
     "limits": {"ping_interval_seconds": 1, "ping_timeout_seconds": 1}
@@ -165,6 +167,10 @@ def draw(
     natures = {kind: NATURES[kind] for kind in kinds}
     if is_hasty:
         natures.update({kind: _HASTY[kind] for kind in kinds if kind in _HASTY})
+        natures = {
+            kind: replace(nature, rest_seconds=nature.rest_seconds * HASTY_REST)
+            for kind, nature in natures.items()
+        }
     count = max(len(natures), round(seconds / interval_seconds))
     drawn = list(natures)
     weights = [natures[kind].weight for kind in natures]
