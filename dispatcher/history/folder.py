@@ -29,8 +29,8 @@ from dispatcher.store.contract import EventRow
 from dispatcher.store.sqlite.failures import corrupt, translated
 from dispatcher.store.sqlite.folder import DATABASE_NAME
 from dispatcher.store.sqlite.log_check import check_log_has_database
-from dispatcher.store.sqlite.reads import EVENTS_AFTER, LAST_SEQUENCE
-from dispatcher.store.sqlite.rows import event_of, phase_of
+from dispatcher.store.sqlite.reads import LAST_SEQUENCE
+from dispatcher.store.sqlite.rows import EVENT_COLUMNS, event_of, phase_of
 from dispatcher.store.sqlite.schema import MIGRATIONS, version_of
 from protocol import wire_pb2
 from protocol.errors import StoreTooNew
@@ -40,6 +40,10 @@ CONTRADICTIONS_MAX = 100
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 
 FIRST_SEQUENCE = "SELECT min(sequence) FROM event"
+# The log alone: what else the store's own reads tell with an event is not of the log.
+EVENTS_AFTER = (
+    f"SELECT {EVENT_COLUMNS} FROM event e WHERE e.sequence > ? ORDER BY e.sequence LIMIT ?"  # noqa: S608
+)
 # of a job that is kept; the dispatch's deletion is 0 for a job of none
 JOB_FACTS = (
     "SELECT j.restart_policy, j.queue_time, s.phase, s.epoch, s.until, s.last_event,"
