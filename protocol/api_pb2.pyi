@@ -78,7 +78,7 @@ class JobEvent(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., at: _Optional[int] = ..., kind: _Optional[str] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class JobRecord(_message.Message):
-    __slots__ = ("job", "phase", "epoch", "attempt", "attempt_reason", "priority", "created_at", "queue_deadline_at", "until_at", "updated_at", "worker_id", "namespace", "deployment", "restart_policy", "timeline", "made_by", "rule", "sfu_dispatch_id", "unique_key", "participant_identity", "queue_deadline_seconds")
+    __slots__ = ("job", "phase", "epoch", "attempt", "attempt_reason", "priority", "created_at", "queue_deadline_at", "until_at", "updated_at", "worker_id", "namespace", "deployment", "restart_policy", "timeline", "made_by", "rule", "sfu_dispatch_id", "unique_key", "participant_identity", "queue_deadline_seconds", "detail")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class JobRecord(_message.Message):
     UNIQUE_KEY_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANT_IDENTITY_FIELD_NUMBER: _ClassVar[int]
     QUEUE_DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
     job: _wire_pb2.Job
     phase: JobPhase
     epoch: int
@@ -121,7 +122,8 @@ class JobRecord(_message.Message):
     unique_key: str
     participant_identity: str
     queue_deadline_seconds: float
-    def __init__(self, job: _Optional[_Union[_wire_pb2.Job, _Mapping]] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., attempt_reason: _Optional[str] = ..., priority: _Optional[int] = ..., created_at: _Optional[int] = ..., queue_deadline_at: _Optional[int] = ..., until_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., worker_id: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., restart_policy: _Optional[_Union[_wire_pb2.JobRestartPolicy, str]] = ..., timeline: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., made_by: _Optional[str] = ..., rule: _Optional[str] = ..., sfu_dispatch_id: _Optional[str] = ..., unique_key: _Optional[str] = ..., participant_identity: _Optional[str] = ..., queue_deadline_seconds: _Optional[float] = ...) -> None: ...
+    detail: str
+    def __init__(self, job: _Optional[_Union[_wire_pb2.Job, _Mapping]] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., attempt_reason: _Optional[str] = ..., priority: _Optional[int] = ..., created_at: _Optional[int] = ..., queue_deadline_at: _Optional[int] = ..., until_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., worker_id: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., restart_policy: _Optional[_Union[_wire_pb2.JobRestartPolicy, str]] = ..., timeline: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., made_by: _Optional[str] = ..., rule: _Optional[str] = ..., sfu_dispatch_id: _Optional[str] = ..., unique_key: _Optional[str] = ..., participant_identity: _Optional[str] = ..., queue_deadline_seconds: _Optional[float] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "phases", "agent_name", "room", "worker_id", "dispatch_id")
@@ -506,8 +508,10 @@ class ReportRoomEventRequest(_message.Message):
     def __init__(self, event: _Optional[_Union[RoomEvent, _Mapping]] = ...) -> None: ...
 
 class ReportRoomEventResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("told_before",)
+    TOLD_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    told_before: bool
+    def __init__(self, told_before: _Optional[bool] = ...) -> None: ...
 
 class ParticipantRecord(_message.Message):
     __slots__ = ("sid", "identity", "name", "kind", "metadata", "attributes", "joined_at", "is_publisher", "job_ids")

@@ -13,7 +13,7 @@ What is exported here is the API; every other name is ours to change. Nothing he
 dispatcher.
 """
 
-from worker_sdk.client import DispatchClient
+from worker_sdk.client import DispatchClient, ReportedRoomEvent
 from worker_sdk.errors import ServerUnreachable, UnexpectedAnswer
 from worker_sdk.job import Job, JobContext, JobRequest, JobType
 from worker_sdk.worker import Worker
@@ -24,6 +24,7 @@ __all__ = [
     "JobContext",
     "JobRequest",
     "JobType",
+    "ReportedRoomEvent",
     "ServerUnreachable",
     "UnexpectedAnswer",
     "Worker",

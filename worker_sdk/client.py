@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
@@ -51,6 +52,17 @@ _ROOM_SERVICE = "callboard.RoomService"
 _RULE_SERVICE = "callboard.RuleService"
 _ROOM_CONFIGURATION_SERVICE = "callboard.RoomConfigurationService"
 _PROTOBUF = "application/protobuf"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRoomEvent:
+    """An event that the server has. `told_before`: it had it already, perhaps from this very call.
+
+    (A call whose answer was lost is made again.)
+    """
+
+    id: str
+    told_before: bool
 
 
 class DispatchClient:
@@ -203,6 +215,26 @@ class DispatchClient:
         answer = await self._call(_JOB_SERVICE, "GetJob", request, api_pb2.GetJobResponse)
         return answer.job
 
+    async def explain_job(self, job_id: str) -> api_pb2.ExplainJobResponse:
+        """Why a job waits, and for each worker of its agent why that does not get it.
+
+        Of one that is held or has ended, what happened to it. TwirpError `not_found`.
+        """
+        request = api_pb2.ExplainJobRequest(job_id=job_id)
+        return await self._call(_JOB_SERVICE, "ExplainJob", request, api_pb2.ExplainJobResponse)
+
+    async def terminate_job(self, job_id: str, reason: str = "") -> api_pb2.JobRecord:
+        """End a job for good. When this returns, that is on the server's disk.
+
+        Its worker is told to stop; what made the job does not make it anew. A job that has ended
+        stays as it is, and is what is returned. TwirpError `not_found`.
+        """
+        request = api_pb2.TerminateJobRequest(job_id=job_id, reason=reason)
+        answer = await self._call(
+            _JOB_SERVICE, "TerminateJob", request, api_pb2.TerminateJobResponse
+        )
+        return answer.job
+
     async def list_workers(
         self,
         *,
@@ -254,7 +286,7 @@ class DispatchClient:
         request = api_pb2.GetRoomRequest(name=name)
         return await self._call(_ROOM_SERVICE, "GetRoom", request, api_pb2.RoomRecord)
 
-    async def report_room_event(self, event: api_pb2.RoomEvent) -> str:
+    async def report_room_event(self, event: api_pb2.RoomEvent) -> ReportedRoomEvent:
         """Tell what happened in a room. When this returns, what follows is on the server's disk.
 
         The same `event.id` again is the same event; an event without one is given its own, which
@@ -262,8 +294,10 @@ class DispatchClient:
         """
         request = api_pb2.ReportRoomEventRequest(event=event)
         request.event.id = event.id or f"EV_{uuid.uuid4().hex}"
-        await self._call(_ROOM_SERVICE, "ReportRoomEvent", request, api_pb2.ReportRoomEventResponse)
-        return request.event.id
+        answer = await self._call(
+            _ROOM_SERVICE, "ReportRoomEvent", request, api_pb2.ReportRoomEventResponse
+        )
+        return ReportedRoomEvent(request.event.id, answer.told_before)
 
     # ---- rules ----
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from protocol import api_pb2, wire_pb2
-    from worker_sdk.client import DispatchClient
+    from worker_sdk.client import DispatchClient, ReportedRoomEvent
 
 app = typer.Typer(help="List and show rooms; tell what happened in one.")
 
@@ -240,12 +240,15 @@ def event(
                 "wire_pb2.DisconnectReason", number_named("--reason", _REASONS, reason)
             )
 
-    async def call(client: DispatchClient) -> str:
+    async def call(client: DispatchClient) -> ReportedRoomEvent:
         return await client.report_room_event(told)
 
-    told.id = ask(call, url, api_key, api_secret, dev)
+    reported = ask(call, url, api_key, api_secret, dev)
+    told.id = reported.id
     if json:
         print_json(as_json(told))
+    elif event_id and reported.told_before:
+        typer.echo(f"{told.id} was told before")
     else:
         typer.echo(f"{told.id} taken")
 

@@ -200,10 +200,15 @@ class DispatchDeletionRequested:
 @quick
 @dataclass(frozen=True, slots=True)
 class RoomEventReported:
-    """Something happened in a room. Reply: DONE, when what follows from it is durable."""
+    """Something happened in a room. Reply: DONE, when what follows from it is durable.
+
+    `event_id`: the same id again is the same event; empty: always news. Reply: EXISTED, where that
+    was told before and nothing else would show it.
+    """
 
     request: int
     event: RoomEvent
+    event_id: str = ""
 
 
 @quick

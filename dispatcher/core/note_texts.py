@@ -56,6 +56,11 @@ def over_note(project: str, sid: str, until: int) -> Note:
     return Note(NoteKind.OVER, project, "", sid, _text({"until": until}))
 
 
+def heard_note(project: str, event_id: str, until: int) -> Note:
+    """Write down that an event was taken."""
+    return Note(NoteKind.HEARD, project, "", event_id, _text({"until": until}))
+
+
 def rule_note(project: str, rule: Rule) -> Note:
     """Write down a rule."""
     return Note(NoteKind.RULE, project, "", rule.name, _text(_plain(rule)))
@@ -88,8 +93,8 @@ def member_of(note: Note) -> Member | None:
     return Member(Participant(**said), **content)
 
 
-def over_of(note: Note) -> int:
-    """Return until when a session that is over is remembered."""
+def until_of(note: Note) -> int:
+    """Return until when a session that is over, or an event, is remembered."""
     until: int = json.loads(note.text)["until"]
     return until
 

@@ -18,6 +18,7 @@ class NoteKind(StrEnum):
     ROOM = "room"  # room name, ""
     MEMBER = "member"  # room name, what the connection is known by
     OVER = "over"  # "", sid of a session
+    HEARD = "heard"  # "", id of an event that has no sids
     RULE = "rule"  # "", name
     AGENT = "agent"  # "", agent name
     ROOM_CONFIGURATION = "room_configuration"  # "", name

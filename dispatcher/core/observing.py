@@ -22,6 +22,7 @@ from dispatcher.core.events import (
     RoomsListed,
     StoreRecovered,
 )
+from dispatcher.core.heard_events import HeardEvents
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.core.ordering import Ordering
@@ -53,10 +54,14 @@ class Observing:
         self._ordering = ordering
         self._standing = standing
         self._sightings = sightings
+        self._heard = HeardEvents(board, rooms.limits)
 
     def reported(self, event: RoomEventReported) -> None:
         """Something happened in a room."""
         board = self._board
+        if self._heard.has(event.event, event.event_id):
+            board.emit(Reply(event.request, Outcome.EXISTED))
+            return
         try:
             changes = self._rooms.take(event.event, board.now)
         except RoomsFull as full:
@@ -66,6 +71,9 @@ class Observing:
             return
         self._conclude(changes)
         self._await_successor(event.event)
+        self._heard.note(event.event, event.event_id)
+        if self._heard:
+            self._schedule_over()
         self.write_down()
         board.emit(Reply(event.request, Outcome.DONE))
 
@@ -105,10 +113,11 @@ class Observing:
         self.write_down()
 
     def over_due(self) -> None:
-        """Forget old sessions."""
+        """Forget old sessions, and ids of old events."""
+        self._heard.forget_old()
         for project, sid in self._rooms.forget_over(self._board.now):
             self._board.emit(DropNotes(NoteKind.OVER, project, "", sid))
-        if self._rooms.over:
+        if self._rooms.over or self._heard:
             self._schedule_over()
 
     def _schedule_over(self) -> None:
@@ -169,7 +178,7 @@ class Observing:
                 case NoteKind.MEMBER:
                     members.append(note)
                 case NoteKind.OVER:
-                    rooms.over[note.project, note.key] = note_texts.over_of(note)
+                    rooms.over[note.project, note.key] = note_texts.until_of(note)
                 case NoteKind.RULE:
                     rules.append((note.project, note_texts.rule_of(note)))
                 case NoteKind.AGENT:
@@ -189,7 +198,8 @@ class Observing:
             if member.is_replaced:
                 self._schedule_succession(found, member)
         rooms.over = dict(sorted(rooms.over.items(), key=lambda entry: entry[1]))
-        if rooms.over:
+        self._heard.recovered([note for note in event.notes if note.kind is NoteKind.HEARD])
+        if rooms.over or self._heard:
             self._schedule_over()
         self._ordering.recovered(sorted(rules, key=lambda entry: entry[1].name), event.ordered)
         for note in event.notes:

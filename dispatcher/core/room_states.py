@@ -34,6 +34,9 @@ class RoomLimits:
     succession_time: Nanoseconds = 30 * SECOND
     # How long news of a session that is over may come late (a webhook is valid for 5 minutes).
     over_time: Nanoseconds = 600 * SECOND
+    # Events without sids whose ids are known after a restart, and for how long.
+    heard_max: int = 10_000
+    heard_time: Nanoseconds = 600 * SECOND
 
 
 @dataclass(slots=True, eq=False)

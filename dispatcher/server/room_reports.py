@@ -3,7 +3,8 @@
 An event is handed to the engine and told to be taken when what follows from it is durable. The ids of
 the last events that were taken are remembered, so that one that is sent again does nothing; the
 memory is bounded, and begins anew with the server. What an event's content says is old (a
-connection that has left, a room that is over) the core knows on its own, durably.
+connection that has left, a room that is over) the core knows on its own, durably, and of events
+without sids, which say no such thing, it knows the ids.
 
 Left to others: who may report (`webhooks`, `room_service`), what an event means (`dispatcher.core`).
 """
@@ -68,7 +69,7 @@ class RoomReports:
         Raises a retryable CallboardError when it cannot be taken now.
         """
         if not event_id:
-            return await self._ask(event)
+            return await self._ask(event, "")
         key = (event.project, event_id)
         if key in self._taken:
             return Answer(Taken.BEFORE)
@@ -76,17 +77,19 @@ class RoomReports:
             raise BeingTaken("this event is being taken; try again in a moment")
         self._being_taken.add(key)
         try:
-            answer = await self._ask(event)
+            answer = await self._ask(event, event_id)
         finally:
             self._being_taken.discard(key)
-        if answer.taken is Taken.NOW:
+        if answer.taken is not Taken.REFUSED:
             self._taken[key] = None
             if len(self._taken) > self._event_ids_max:
                 del self._taken[next(iter(self._taken))]
         return answer
 
-    async def _ask(self, event: RoomEvent) -> Answer:
-        reply = await self._engineer.ask(lambda number: RoomEventReported(number, event))
+    async def _ask(self, event: RoomEvent, event_id: str) -> Answer:
+        reply = await self._engineer.ask(lambda number: RoomEventReported(number, event, event_id))
         if reply.outcome is Outcome.REFUSED:
             return Answer(Taken.REFUSED, reply.detail)
+        if reply.outcome is Outcome.EXISTED:
+            return Answer(Taken.BEFORE)
         return Answer(Taken.NOW)

@@ -67,7 +67,7 @@ class RoomService:
         answer = await self._reports.report(event, request.event.id)
         if answer.taken is Taken.REFUSED:
             raise TwirpError(TwirpCode.RESOURCE_EXHAUSTED, answer.detail)
-        return api_pb2.ReportRoomEventResponse()
+        return api_pb2.ReportRoomEventResponse(told_before=answer.taken is Taken.BEFORE)
 
     async def list(
         self, call: Call, request: api_pb2.ListRoomsRequest

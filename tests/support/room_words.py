@@ -116,11 +116,12 @@ class RoomWords:
         reason: DisconnectReason = DisconnectReason.UNKNOWN_REASON,
         project: str = PROJECT,
         at: Nanoseconds = 0,
+        event_id: str = "",
     ) -> Reply | None:
         """Report an event of a room."""
         self._requests += 1
         event = RoomEvent(kind, project, room, who, track, reason, at)
-        self.tell(RoomEventReported(self._requests, event))
+        self.tell(RoomEventReported(self._requests, event, event_id))
         return self.reply(self._requests)
 
     def reply(self, request: int) -> Reply | None:

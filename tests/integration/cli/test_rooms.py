@@ -49,7 +49,8 @@ def test_the_same_id_is_the_same_event(server: Server) -> None:
     for event in ("room_started", "room_finished"):
         told = room(server, "event", event, "-r", "cli-twice", "--id", f"EV_{event}")
         assert told.out == f"EV_{event} taken\n"
-    room(server, "event", "room_started", "-r", "cli-twice", "--id", "EV_room_started")
+    again = room(server, "event", "room_started", "-r", "cli-twice", "--id", "EV_room_started")
+    assert again.out == "EV_room_started was told before\n"
     assert "cli-twice" not in listed(server)
 
 

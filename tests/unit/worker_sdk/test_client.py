@@ -15,7 +15,7 @@ from dispatcher.runtime import RuntimeLimits
 from protocol import api_pb2, wire_pb2
 from protocol.errors import TwirpCode, TwirpError
 from protocol.tokens import Grants, verify
-from worker_sdk import DispatchClient, ServerUnreachable, UnexpectedAnswer
+from worker_sdk import DispatchClient, ReportedRoomEvent, ServerUnreachable, UnexpectedAnswer
 from worker_sdk.client import CALL_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -244,7 +244,7 @@ async def test_a_room_event_without_an_id_is_given_one_that_every_try_repeats() 
     )
     told = api_pb2.RoomEvent(event="room_started", room=wire_pb2.Room(name="lobby"))
     async with client_of(script) as client:
-        event_id = await client.report_room_event(told)
+        event_id = (await client.report_room_event(told)).id
     sent = [api_pb2.ReportRoomEventRequest.FromString(r.content).event for r in script.requests]
     assert [event.id for event in sent] == [event_id] * 3
     assert event_id
@@ -253,7 +253,7 @@ async def test_a_room_event_without_an_id_is_given_one_that_every_try_repeats() 
 
 
 async def test_a_room_event_keeps_the_id_that_it_has() -> None:
-    script = Script(ok(api_pb2.ReportRoomEventResponse()))
+    script = Script(ok(api_pb2.ReportRoomEventResponse(told_before=True)))
     told = api_pb2.RoomEvent(event="room_started", room=wire_pb2.Room(name="r"), id="EV_mine")
     async with client_of(script) as client:
-        assert await client.report_room_event(told) == "EV_mine"
+        assert await client.report_room_event(told) == ReportedRoomEvent("EV_mine", True)

@@ -127,7 +127,7 @@ def test_a_rule_is_read_as_it_was_written(rule: Rule) -> None:
 
 def test_a_session_that_is_over_is_read_as_it_was_written() -> None:
     note = note_texts.over_note("project", "RM_1", 12)
-    assert (note.project, note.key, note_texts.over_of(note)) == ("project", "RM_1", 12)
+    assert (note.project, note.key, note_texts.until_of(note)) == ("project", "RM_1", 12)
 
 
 def test_an_agents_job_types_are_read_as_they_were_written() -> None:
