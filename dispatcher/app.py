@@ -89,6 +89,8 @@ class Parts:
     # None: we are no worker of it
     bridge: Bridge | None
     notifier: Notifier
+    # of the SFU's nodes, but for the one that the reconciler has
+    other_nodes: tuple[SfuClient, ...] = ()
 
 
 def compose(config: Config) -> Parts:
@@ -159,17 +161,36 @@ def compose(config: Config) -> Parts:
     passthrough = Passthrough(
         sfu, config.keys, config.room_project, time.time_ns, limits, config.sfu, rooms
     )
-    http = HttpApp(socket_app, twirp, lambda: _why_not_ready(runtime), routes, passthrough)
     notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
     reconciler = bridge = None
+    other_nodes: tuple[SfuClient, ...] = ()
     if sfu is not None and client is not None:
         reconciler = Reconciler(
             client, config.room_project, runtime.submit, runtime.now, config.sfu
         )
         if config.bridge:
             urls = config.bridge_urls or (sfu.url,)
-            bridge = Bridge(runtime, client, sfu, urls, config.room_project, config.bridging)
-    return Parts(runtime, sessions, http, feed, reconciler, bridge, notifier)
+            other_nodes = tuple(
+                SfuClient(replace(sfu, url=url), config.sfu) for url in urls if url != sfu.url
+            )
+            bridge = Bridge(
+                runtime,
+                client,
+                sfu,
+                urls,
+                config.room_project,
+                config.bridging,
+                others=other_nodes,
+            )
+    http = HttpApp(
+        socket_app,
+        twirp,
+        lambda: _why_not_ready(runtime),
+        routes,
+        passthrough,
+        bridge.health.warnings if bridge is not None else lambda: (),
+    )
+    return Parts(runtime, sessions, http, feed, reconciler, bridge, notifier, other_nodes)
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
@@ -265,6 +286,8 @@ async def serve_until(
                 server.should_exit = True
                 await server.shutdown(sockets=[listener])
                 await parts.http.close()
+                for node in parts.other_nodes:
+                    await node.close()
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise _cause(group) from None

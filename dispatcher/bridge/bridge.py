@@ -11,7 +11,7 @@ Left to others: one socket (`socket`), one job for one call (`core.bridging`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -19,6 +19,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from dispatcher.bridge.health import SweepHealth
 from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.bridge.offers import call_of, job_for, restart_policy_of, served_of
 from dispatcher.bridge.socket import Connect, SfuSocket, open_websocket
@@ -94,9 +95,11 @@ class Bridge:
         project: str,
         limits: BridgeLimits | None = None,
         opener: Connect = open_websocket,
+        others: Sequence[DispatchSource] = (),
     ) -> None:
         self._dispatcher = dispatcher
-        self._source = source
+        # who can tell of dispatches; whom we ask is the first, and others have a try when it fails
+        self._sources = [source, *others]
         self._access = access
         self._urls = tuple(urls)
         self._project = project
@@ -110,9 +113,13 @@ class Bridge:
         self._disturbed_at: float | None = None
         # set when a sweep is wanted before its time
         self._wanted = anyio.Event()
-        # why the last sweep failed; addresses whose last connection did
-        self._failing: SfuError | None = None
+        self.health = SweepHealth()
+        # addresses whose last connection failed
         self._away: set[str] = set()
+        # calls that were answered with: nobody serves this
+        self._turned_away: dict[str, None] = {}
+        # rooms that a sweep was told nothing of: when they are asked for again, and the pause then
+        self._silent: dict[str, tuple[float, float]] = {}
         # is more served than may be registered?
         self._is_over_limit = False
 
@@ -252,6 +259,7 @@ class Bridge:
         """Commit the call, then answer; what cannot be committed in time is declined."""
         try:
             if served_of(job) not in self._served:
+                self._turn_away(call_of(job, self._project).key)
                 return wire_pb2.AvailabilityResponse(available=False, terminate=True)
             with anyio.fail_after(self._limits.answer_seconds):
                 is_taken = await self._commit(socket, job)
@@ -262,6 +270,11 @@ class Bridge:
             log.warning("bridge_offer_declined", sfu_job_id=job.id, reason=str(error))
             is_taken = False
         return wire_pb2.AvailabilityResponse(available=is_taken)
+
+    def _turn_away(self, key: str) -> None:
+        self._turned_away[key] = None
+        if len(self._turned_away) > self._limits.turned_away_max:
+            del self._turned_away[next(iter(self._turned_away))]
 
     async def _commit(self, socket: SfuSocket, offered: wire_pb2.Job) -> bool:
         call = call_of(offered, self._project)
@@ -350,24 +363,56 @@ class Bridge:
         """Hold what is known against the SFU's dispatches; False where it did not tell them."""
         asked_at = self._dispatcher.now()
         after_outage = self._after_outage
-        types = self._served_types()
-        try:
-            rooms = await look(
-                self._source, self._project, types, self._dispatcher, self._random, self._limits
-            )
-        except SfuError as error:
-            if self._failing is None:
-                log.warning("bridge_sweep_failed", url=error.url, reason=error.cause)
-            self._failing = error
+        now = anyio.current_time()
+        avoided = {name for name, (until, _) in self._silent.items() if until > now}
+        failed: SfuError | None = None
+        for _ in range(len(self._sources)):
+            try:
+                seen = await look(
+                    self._source,
+                    self._project,
+                    self._served_types(),
+                    self._dispatcher,
+                    self._random,
+                    self._limits,
+                    self._turned_away,
+                    avoided,
+                )
+                break
+            except SfuError as error:
+                failed = failed or error
+                self._sources.append(self._sources.pop(0))
+        else:
+            assert failed is not None, "there is somebody to ask"
+            self.health.failed(failed)
             self._disturb()
             return False
-        self._failing = None
+        self._note_silent(seen.silent, avoided)
+        self.health.succeeded(len(seen.silent), seen.unserved)
         self._dispatcher.submit(
             BridgeDispatchesListed(
-                self._project, asked_at, rooms, after_outage or self._after_outage
+                self._project,
+                asked_at,
+                seen.rooms,
+                after_outage or self._after_outage,
+                seen.silent,
             )
         )
         return True
+
+    @property
+    def _source(self) -> DispatchSource:
+        return self._sources[0]
+
+    def _note_silent(self, silent: Collection[str], avoided: Collection[str]) -> None:
+        limits, before, now = self._limits, self._silent, anyio.current_time()
+        self._silent = {name: before[name] for name in silent if name in avoided}
+        for name in silent:
+            if name not in avoided:
+                pause = limits.silent_seconds_min
+                if name in before:
+                    pause = min(before[name][1] * 2, limits.silent_seconds_max)
+                self._silent[name] = now + pause, pause
 
     def _served_types(self) -> dict[tuple[str, str], set[JobType]]:
         """The job types that are served, by agent name and deployment."""

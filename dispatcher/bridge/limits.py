@@ -28,6 +28,12 @@ class BridgeLimits:
     sweep_seconds: float = 10.0
     # Calls of a sweep that are under way at once.
     sweep_calls_max: int = 8
+    # A room of which the SFU told nothing, because its node is away, is asked for again after this;
+    # doubled each time.
+    silent_seconds_min: float = 10.0
+    silent_seconds_max: float = 600.0
+    # Offers that were answered with "nobody serves this" and are remembered, for the next sweeps.
+    turned_away_max: int = 10_000
     # After a connection was lost and came back, rooms may take so long to be back as well.
     outage_seconds: float = 30.0
     # Of a socket: from its start to LiveKit's answer to the registration, its end, its pings.

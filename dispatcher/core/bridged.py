@@ -86,6 +86,8 @@ class DispatchesOfRoom:
 class BridgeDispatchesListed:
     """All rooms of the SFU with their dispatches, asked for at `asked_at`.
 
+    `silent`: names of rooms that are there, and of which it could tell no more.
+
     `after_outage`: as in BridgeOffered; then a room that is missing may be on its way back.
     """
 
@@ -93,6 +95,7 @@ class BridgeDispatchesListed:
     asked_at: Nanoseconds
     rooms: tuple[DispatchesOfRoom, ...]
     after_outage: bool = False
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ class Bridging:
 
     def listed(self, event: BridgeDispatchesListed) -> None:
         """The SFU told its rooms and dispatches."""
-        seen: set[str] = set()
+        seen = set(event.silent)
         for room in event.rooms:
             seen.add(room.room)
             if self._is_outdated(event, room):

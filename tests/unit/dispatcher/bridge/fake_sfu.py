@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
@@ -21,6 +22,7 @@ from dispatcher.core.jobs import JobType
 from dispatcher.sfu.client import SfuUnavailable
 from protocol import wire_pb2
 from protocol.codec import decode_worker_message
+from protocol.errors import TwirpCode
 from tests.conformance.waiting import eventually
 
 _CUT = b""
@@ -106,6 +108,9 @@ class FakeSfu:
         self.before_dispatches: Callable[[], object] | None = None
         # nodes that cannot be reached
         self.away_urls: set[str] = set()
+        # rooms that are listed, and of which no more is told; how often each was asked for
+        self.silent_rooms: set[str] = set()
+        self.asked_for: Counter[str] = Counter()
         # how often all rooms were listed, and one dispatch
         self.sweeps = self.asked_for_one = 0
         self._numbers = itertools.count(1)
@@ -207,6 +212,9 @@ class FakeSfu:
     ) -> Sequence[wire_pb2.AgentDispatch]:
         await self._be_there()
         self.asked_for_one += bool(dispatch_id)
+        self.asked_for[room] += 1
+        if room in self.silent_rooms:
+            raise SfuUnavailable("ws://sfu", "its node is away", TwirpCode.UNAVAILABLE)
         if self.before_dispatches is not None:
             happen, self.before_dispatches = self.before_dispatches, None
             happen()

@@ -9,10 +9,12 @@ from random import Random
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from dispatcher.bridge.bridge import Bridge
 from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.clock import steady_clock
+from dispatcher.core.bridged import Served
 from dispatcher.core.effects import Message, NoteIgnored, RecordMove, SendAssignment, StoreRequest
 from dispatcher.core.engine import Engine
 from dispatcher.core.events import (
@@ -120,6 +122,7 @@ class Scene:
         policy: Policy,
         limits: BridgeLimits,
         urls: Sequence[str],
+        others: Sequence[FakeSfu] = (),
     ) -> None:
         self.sfu = sfu
         self.store = HeldStore(database)
@@ -132,7 +135,7 @@ class Scene:
             retention=RETENTION,
             limits=RuntimeLimits(commit_retry_seconds=0.001, commit_retry_seconds_max=0.002),
         )
-        self.bridge = Bridge(self.runtime, sfu, ACCESS, urls, PROJECT, limits, opener=sfu.open)
+        self.bridge = Bridge(self.runtime, sfu, ACCESS, urls, PROJECT, limits, sfu.open, others)
 
     def work(self, agent: str = "greeter", *, job_type: JobType = JobType.ROOM) -> str:
         """A worker of this name comes; return its id."""
@@ -171,10 +174,11 @@ async def scene(
     policy: Policy | None = None,
     limits: BridgeLimits = LIMITS,
     urls: Sequence[str] = (ACCESS.url,),
+    others: Sequence[FakeSfu] = (),
 ) -> AsyncIterator[Scene]:
     """Run a bridge; at the end everything of it is gone but the SFU and the disk, as after a kill."""
     disk = database or MemoryDatabase()
-    one = Scene(disk, sfu or FakeSfu(), policy or Policy(), limits, urls)
+    one = Scene(disk, sfu or FakeSfu(), policy or Policy(), limits, urls, others)
     async with anyio.create_task_group() as tasks:
         await tasks.start(one.runtime.run)
         tasks.start_soon(one.bridge.run)
@@ -335,11 +339,28 @@ async def test_an_unnamed_socket_that_serves_nobody_says_so_at_once() -> None:
         assert answer.terminate
         assert not answer.available
         one.store.gate.set()
+        # Who comes now is called for the next room: this one was told that nobody comes.
+        one.work("")
+        await eventually("it is served", lambda: Served("") in one.bridge._served)
         await one.swept()
         assert await one.jobs() == []
-        # Now somebody is there: the room is found by a sweep.
-        one.work("")
-        await one.only()
+        one.sfu.room("next")
+        one.sfu.dispatch("next", agent="")
+        await one.swept()
+        assert (await one.only()).job.room == "next"
+
+
+async def test_what_the_sfu_has_as_done_is_not_called_for_by_a_sweep() -> None:
+    async with scene() as one:
+        one.sfu.room()
+        dispatch = one.sfu.dispatch()
+        done = one.sfu.job(dispatch)  # by us, before we were restarted, or by a worker of its own
+        done.state.status = wire_pb2.JS_SUCCESS
+        dispatch.state.jobs.append(done)
+        one.work()
+        await one.sfu.sockets()
+        await one.swept()
+        assert await one.jobs() == []
 
 
 async def test_a_socket_cut_between_offer_and_answer_leaves_one_job() -> None:
@@ -537,6 +558,87 @@ async def test_an_sfu_that_is_away_ends_nothing() -> None:
         one.sfu.is_away = True
         assert not await one.bridge.sweep()
         assert (await one.only()).state.phase is JobPhase.QUEUED
+
+
+async def test_sweeps_that_fail_are_told_thinned_and_their_end_once() -> None:
+    async with scene() as one:
+        one.work()
+        await one.sfu.sockets()
+        await one.swept()
+        one.sfu.is_away = True
+        with capture_logs() as entries:
+            for _ in range(5):
+                assert not await one.bridge.sweep()
+            warnings = one.bridge.health.warnings()
+            one.sfu.is_away = False
+            await one.swept()
+            await one.swept()
+        told = [(e["event"], e["times"]) for e in entries if e["event"].startswith("bridge_sweep")]
+        assert told == [
+            ("bridge_sweep_failed", 1),
+            ("bridge_sweep_failed", 2),
+            ("bridge_sweep_failed", 4),
+            ("bridge_sweep_recovered", 5),
+        ]
+        assert "(5 times)" in warnings[0]
+        assert one.bridge.health.warnings() == []
+
+
+async def test_another_node_is_asked_while_the_first_is_away() -> None:
+    first, second = FakeSfu(), FakeSfu()
+    first.is_away = True
+    async with scene(first, others=[second]) as one:
+        second.room()
+        second.dispatch()
+        one.work()
+        await one.only()
+        with capture_logs() as entries:
+            assert await one.bridge.sweep()
+        assert [e for e in entries if e["event"].startswith("bridge_sweep")] == []
+
+
+async def test_a_room_that_the_sfu_tells_nothing_of_is_left_as_it_is() -> None:
+    limits = replace(LIMITS, silent_seconds_min=600)
+    async with scene(limits=limits) as one:
+        one.work()
+        socket = (await one.sfu.sockets())[0]
+        one.sfu.room()
+        dispatch = one.sfu.dispatch()
+        await one.sfu.assign(socket, one.sfu.job(dispatch))
+        job = await one.only()
+        one.sfu.silent_rooms.add("room")
+        one.sfu.room("other")
+        one.sfu.dispatch("other")
+        await one.swept()
+
+        async def rooms() -> bool:
+            return {each.job.room for each in await one.jobs()} == {"room", "other"}
+
+        await eventually("the other room's job", rooms, seconds=5)
+        assert (await one.jobs())[0].state.phase is job.state.phase
+        assert "1 of its rooms" in one.bridge.health.warnings()[0]
+        asked = one.sfu.asked_for["room"]
+        await one.swept()  # and it costs the next sweep no wait
+        assert one.sfu.asked_for["room"] == asked
+
+
+async def test_an_agent_that_nobody_ever_served_is_told_once_and_thinned() -> None:
+    async with scene() as one:
+        one.work()
+        await one.sfu.sockets()
+        with capture_logs() as entries:
+            for number in range(5):
+                one.sfu.room(f"r{number}")
+                one.sfu.dispatch(f"r{number}", agent="nobody")
+                one.sfu.dispatch(f"r{number}")
+                await one.swept()
+                await one.swept()
+        told = [e for e in entries if e["event"] == "bridge_agent_unserved"]
+        assert [(e["agent_name"], e["room"], e["times"]) for e in told] == [
+            ("nobody", "r0", 1),
+            ("nobody", "r1", 2),
+            ("nobody", "r3", 4),
+        ]
 
 
 async def test_a_room_that_ends_during_a_sweep_is_over_and_no_dispatch_was_deleted() -> None:
