@@ -67,7 +67,13 @@ EVENTS: Mapping[str, str] = {
     "bridge_disconnected": "A socket to the SFU's /agent at `url` is lost, or cannot be made.",
     "bridge_connected_again": "The sockets to the SFU's /agent at `url` are registered again.",
     "bridge_offer_declined": "A job that the SFU offered could not be committed; it looks further.",
-    "bridge_sweep_failed": "The SFU's dispatches cannot be listed; nothing is changed until they can.",
+    "bridge_sweep_failed": "The SFU's dispatches cannot be listed; nothing is changed until they can."
+    " Said the 1st, 2nd, 4th ... time, with `times`; while it lasts /readyz says so too.",
+    "bridge_sweep_recovered": "The SFU's dispatches can be listed again, after `times` in `seconds`.",
+    "bridge_rooms_silent": "The SFU lists `rooms` rooms of which it tells no more: one of its nodes is"
+    " away. Their jobs go on.",
+    "bridge_agent_unserved": "A token, or CreateRoom, asked for an agent that no worker of ours ever"
+    " served: a wrong name? Said the 1st, 2nd, 4th ... time of a name, with `times`.",
     "bridge_names_over_limit": "More is served than the bridge may register; the rest is left out.",
     "library_log": "A library (`logger`) says something (`message`) that is no event of ours.",
 }
