@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Who follows waits for a server that is being restarted.
 FOLLOW_RETRY_SECONDS_MAX = 60.0
+# The kind of a job's first event.
+CREATED = "created"
 
 _COLUMNS = ("at", "seq", "event", "phase", "job", "worker", "note")
 _WIDTHS = (23, 8, 20, 9, 25, 25, 0)
@@ -130,7 +132,10 @@ class _Output:
 
 def _cells(event: StreamedEvent) -> list[str]:
     data = event.data
-    note = "; ".join(data[name] for name in ("reason", "error", "detail") if data[name])
+    texts = [data[name] for name in ("reason", "error", "detail") if data[name]]
+    if event.kind == CREATED and data.get("rule"):
+        texts.insert(0, f"by rule {data['rule']}")
+    note = "; ".join(texts)
     cells = (
         clock(int(data["at"])),
         str(event.sequence),

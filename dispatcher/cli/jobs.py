@@ -1,4 +1,4 @@
-"""`callboard job`: the jobs of all rooms, and what became of one."""
+"""`callboard job`: the jobs of all rooms, what became of one, why it waits, and its end."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from dispatcher.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from protocol import api_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(help="List and show jobs.")
+app = typer.Typer(help="List, show, explain and end jobs.")
 
 METADATA_CHARACTERS_SHOWN = 500
 PHASES = "delayed, queued, offered, assigned, running, orphaned, succeeded, failed, cancelled"
@@ -125,7 +125,7 @@ def show(
     """Show a job and its timeline: one line for each durable move."""
 
     async def call(client: DispatchClient) -> api_pb2.JobRecord:
-        with missing_is(f"there is no job {job_id}; ended ones are kept for a time only"):
+        with missing_is(_no_job(job_id)):
             return await client.get_job(job_id)
 
     record = ask(call, url, api_key, api_secret, dev)
@@ -138,11 +138,16 @@ def show(
     print_fields(
         {
             "id": job.id,
+            "made by": made_by(record),
             "dispatch": job.dispatch_id or "-",
             "room": job.room.name,
+            "participant": record.participant_identity or "-",
             "agent": job.agent_name or "-",
             "type": job_type_name(job.type),
+            "namespace": record.namespace or "-",
             "deployment": record.deployment or "-",
+            "priority": str(record.priority),
+            "unique key": record.unique_key or "-",
             "phase": _phase(record.phase),
             "attempt": f"{record.attempt}" + _because(record.attempt_reason),
             "epoch": str(record.epoch),
@@ -152,7 +157,9 @@ def show(
             .lower()
             .replace("_", "-"),
             "created": f"{clock(record.created_at)} ({ago(record.created_at)})",
+            "queue deadline": _queue_deadline(record),
             "metadata": _cut(job.metadata) or "-",
+            "attributes": _cut(_pairs(job.attributes)) or "-",
             "error": job.state.error or "-",
         }
     )
@@ -165,12 +172,138 @@ def show(
             str(event.attempt),
             str(event.epoch),
             event.worker_id or "-",
-            "; ".join(text for text in (event.reason, event.error, event.detail) if text) or "-",
+            _texts(event),
         ]
         for event in record.timeline
     ]
     columns = ["at", "event", "phase", "attempt", "epoch", "worker", "note"]
     print_table(columns, rows, "no events", phase="phase")
+
+
+@app.command("why")
+def why(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job, AJ_...")],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Say why a job waits, with a reason for each worker of its agent; or what became of it."""
+
+    async def call(client: DispatchClient) -> api_pb2.ExplainJobResponse:
+        with missing_is(_no_job(job_id)):
+            return await client.explain_job(job_id)
+
+    answer = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(answer))
+        return
+    record = answer.job
+    fields = {
+        "job": f"{record.job.id}, {job_type_name(record.job.type)} of {record.job.room.name}",
+        "made by": made_by(record),
+        "phase": _phase(record.phase),
+        "why": answer.summary,
+        "since": f"{clock(answer.since)} ({ago(answer.since)})",
+    }
+    if answer.until:
+        fields["until"] = f"{clock(answer.until)} ({ago(answer.until)})"
+    if record.phase in _waiting_for_a_worker():
+        fields["lane"] = _lane(record)
+        # A job on offer is not among those that wait.
+        waiting = max(answer.waiting, answer.position)
+        place = f"{answer.position} of {waiting}" if answer.position else f"one of {waiting}"
+        fields["place"] = place
+    print_fields(fields)
+    typer.echo()
+    if record.phase in _waiting_for_a_worker():
+        rows = [[each.worker_id, each.reason, each.text] for each in answer.workers]
+        print_table(["worker", "reason", "why not"], rows, "no worker of this agent is connected")
+        if answer.workers_left_out:
+            typer.echo(
+                f"and {answer.workers_left_out} more workers: callboard worker list", err=True
+            )
+        return
+    told = zip(record.timeline, answer.told, strict=False)
+    rows = [[clock(event.at), words, _texts(event)] for event, words in told]
+    print_table(["at", "what happened", "note"], rows, "no events")
+
+
+@app.command("terminate")
+def terminate(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job, AJ_...")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Kept in the job's timeline.")
+    ] = "",
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """End a job for good, wherever it is: its worker is told to stop, and nothing makes it anew.
+
+    One that has ended already stays as it is, which is no error.
+    """
+
+    async def call(client: DispatchClient) -> api_pb2.JobRecord:
+        with missing_is(_no_job(job_id)):
+            return await client.terminate_job(job_id, reason)
+
+    record = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(record))
+        return
+    typer.echo(f"{record.job.id} {_phase(record.phase)}: {note(record)}")
+
+
+def _no_job(job_id: str) -> str:
+    return f"there is no job {job_id}; ended ones are kept for a time only"
+
+
+def made_by(record: api_pb2.JobRecord) -> str:
+    """Return what made a job, for a person; its dispatch has a field of its own."""
+    match record.made_by:
+        case "rule":
+            return f"rule {record.rule}"
+        case "automatic":
+            return "automatic dispatch to unnamed workers"
+        case "bridge":
+            return f"the SFU, dispatch {record.sfu_dispatch_id}"
+        case "worker":
+            return "a worker, for itself"
+        case _:
+            return record.made_by or "-"
+
+
+def _lane(record: api_pb2.JobRecord) -> str:
+    parts = [f"agent {record.job.agent_name or '(unnamed)'}", job_type_name(record.job.type)]
+    parts += [f"namespace {record.namespace}"] if record.namespace else []
+    parts += [f"deployment {record.deployment}"] if record.deployment else []
+    return ", ".join(parts)
+
+
+def _waiting_for_a_worker() -> frozenset[int]:
+    from protocol.api_pb2 import OFFERED, QUEUED
+
+    return frozenset((QUEUED, OFFERED))
+
+
+def _queue_deadline(record: api_pb2.JobRecord) -> str:
+    """Return for how long the job may be queued, and until when, while it is."""
+    length = span(record.queue_deadline_seconds)
+    if not record.queue_deadline_at:
+        return length
+    return f"{clock(record.queue_deadline_at)} ({ago(record.queue_deadline_at)}), after {length}"
+
+
+def _pairs(texts: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={texts[name]}" for name in sorted(texts))
+
+
+def _texts(event: api_pb2.JobEvent) -> str:
+    return "; ".join(text for text in (event.reason, event.error, event.detail) if text) or "-"
 
 
 def _phase(number: api_pb2.JobPhase) -> str:
@@ -192,8 +325,15 @@ def _cut(text: str) -> str:
 
 def note(record: api_pb2.JobRecord) -> str:
     """Return what is worth saying of a job in a list."""
+    from protocol.api_pb2 import CANCELLED
+    from protocol.wire_pb2 import JobStateReason
+
     if record.job.state.error:
         return record.job.state.error
+    if record.phase == CANCELLED:
+        reason = record.job.state.reason
+        named = JobStateReason.Name(reason).removeprefix("JSR_").lower() if reason else ""
+        return record.detail or named.replace("_", " ") or "cancelled"
     return _deadline_told(record) or record.attempt_reason or "-"
 
 

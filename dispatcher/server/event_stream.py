@@ -1,7 +1,8 @@
 """GET /events: the moves of a project's jobs as Server-Sent Events, as they become durable.
 
 One event for each row of the event log: `id:` its sequence number, `event:` its kind, `data:` one
-JSON object in the API's form (JobEvent's names, with job_id and dispatch_id). A stream goes on
+JSON object in the API's form (JobEvent's names, with job_id, dispatch_id, and the rule that made the
+job). A stream goes on
 after `Last-Event-ID`, else after `?after=SEQ`, else it starts now; with `?follow=false` it ends
 where the log does. While nothing happens it sends comments with the newest id, so that a project
 where little happens is not sent far back when it resumes. Where rows are gone (pruned before they
@@ -28,6 +29,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.origins import origin_of
 from dispatcher.event_feed import EventFeed
 from dispatcher.server.access import Access, Bearer, header
 from dispatcher.server.job_service import may_read
@@ -227,6 +229,7 @@ def event_data(row: EventRow) -> dict[str, str | int]:
         "detail": row.detail,
         "job_id": row.job_id,
         "dispatch_id": row.dispatch_id,
+        "rule": origin_of(row.order, row.dispatch_id).rule,
     }
 
 

@@ -1,16 +1,24 @@
-"""callboard.JobService: what jobs there are, and what became of each.
+"""callboard.JobService: what jobs there are, what became of each, why one waits, and its end.
 
 The store tells of all jobs; that a job is just being offered is known to the engine alone and is
-shown over it.
+shown over it. The end of a job is answered when it is durable.
+
+Left to others: what keeps a job waiting (`job_reasons`, `core.reasons`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
+from dispatcher.core.effects import Outcome
+from dispatcher.core.events import JobTerminationRequested
+from dispatcher.core.jobs import SECOND
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.origins import Maker, origin_of
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Bearer
+from dispatcher.server.job_reasons import fill_course, fill_waiting, position_in_lane
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.pages import number_after, page_size
 from dispatcher.server.twirp import Call, Method, MethodTable
@@ -34,6 +42,7 @@ class JobService:
     def __init__(self, runtime: Runtime, limits: ServerLimits) -> None:
         self._runtime = runtime
         self._limits = limits.wire
+        self._explained_workers_max = limits.explained_workers_max
 
     def methods(self) -> MethodTable:
         """Return the service's rows of the Twirp table."""
@@ -41,6 +50,8 @@ class JobService:
             SERVICE: {
                 "ListJobs": Method(api_pb2.ListJobsRequest, may_read, self.list),
                 "GetJob": Method(api_pb2.GetJobRequest, may_read, self.get),
+                "ExplainJob": Method(api_pb2.ExplainJobRequest, may_read, self.explain),
+                "TerminateJob": Method(api_pb2.TerminateJobRequest, may_read, self.terminate),
             }
         }
 
@@ -72,16 +83,70 @@ class JobService:
 
     async def get(self, call: Call, request: api_pb2.GetJobRequest) -> api_pb2.GetJobResponse:
         """Tell all of one job, with its timeline."""
-        check_text("job_id", request.job_id, self._limits.id_bytes_max)
-        store = self._runtime.store
-        stored = await store.get_job(call.project, request.job_id)
-        if stored is None:
-            raise TwirpError(TwirpCode.NOT_FOUND, "the job does not exist")
+        stored = await self._stored(call, request.job_id)
         response = api_pb2.GetJobResponse()
-        self._fill(response.job, stored)
-        for row in await store.job_events(call.project, request.job_id):
-            _fill_event(response.job.timeline.add(), row)
+        await self._fill_whole(call, response.job, stored)
         return response
+
+    async def explain(
+        self, call: Call, request: api_pb2.ExplainJobRequest
+    ) -> api_pb2.ExplainJobResponse:
+        """Tell why a job waits, and for each worker of its agent why that does not get it."""
+        runtime = self._runtime
+        stored = await self._stored(call, request.job_id)
+        response = api_pb2.ExplainJobResponse()
+        rows = await self._fill_whole(call, response.job, stored)
+        fill_course(response, stored, rows)
+        if stored.state.phase.is_waiting:
+            position = 0
+            if stored.state.phase is not JobPhase.DELAYED:
+                position = await position_in_lane(runtime.store, stored)
+            phase, _ = self._now(stored)
+            fill_waiting(
+                response,
+                stored,
+                phase,
+                runtime.engine,
+                position,
+                runtime.now(),
+                self._explained_workers_max,
+            )
+        return response
+
+    async def terminate(
+        self, call: Call, request: api_pb2.TerminateJobRequest
+    ) -> api_pb2.TerminateJobResponse:
+        """End a job for good; one that has ended stays as it is, and is the answer."""
+        check_text("reason", request.reason, self._limits.label_bytes_max)
+        job_id, project = request.job_id, call.project
+        stored = await self._stored(call, job_id)
+        if not stored.state.phase.is_ended:
+            reply = await self._runtime.ask(
+                lambda number: JobTerminationRequested(number, project, job_id, request.reason)
+            )
+            if reply.outcome is Outcome.NOT_FOUND:
+                raise _not_found()
+            stored = await self._stored(call, job_id)
+        response = api_pb2.TerminateJobResponse()
+        await self._fill_whole(call, response.job, stored)
+        return response
+
+    async def _stored(self, call: Call, job_id: str) -> StoredJob:
+        check_text("job_id", job_id, self._limits.id_bytes_max)
+        stored = await self._runtime.store.get_job(call.project, job_id)
+        if stored is None:
+            raise _not_found()
+        return stored
+
+    async def _fill_whole(
+        self, call: Call, record: api_pb2.JobRecord, stored: StoredJob
+    ) -> Sequence[EventRow]:
+        """Fill a record with the job and its timeline, which is returned too."""
+        self._fill(record, stored)
+        rows = await self._runtime.store.job_events(call.project, stored.job.id)
+        for row in rows:
+            _fill_event(record.timeline.add(), row)
+        return rows
 
     def _now(self, stored: StoredJob) -> tuple[JobPhase, str]:
         """Return the job's phase, and the worker that has it, is offered it, or had it last."""
@@ -110,6 +175,19 @@ class JobService:
         record.namespace = job.lane.namespace
         record.deployment = job.lane.deployment
         record.restart_policy = cast("wire_pb2.JobRestartPolicy", int(job.restart_policy))
+        origin = origin_of(job.order, job.dispatch_id)
+        record.made_by = origin.maker.value
+        record.rule = origin.rule
+        if origin.maker is Maker.BRIDGE:
+            record.sfu_dispatch_id = origin.name
+        record.unique_key = job.unique_key
+        record.detail = stored.detail
+        record.participant_identity = record.job.participant.identity
+        record.queue_deadline_seconds = job.queue_time / SECOND
+
+
+def _not_found() -> TwirpError:
+    return TwirpError(TwirpCode.NOT_FOUND, "the job does not exist")
 
 
 def may_read(bearer: Bearer, _request: object) -> bool:

@@ -46,11 +46,16 @@ from dispatcher.core.lifecycle import JobPhase, JobTrigger
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job as it stands in the store. `number` grows in order of arrival; pages go by it."""
+    """A job as it stands in the store. `number` grows in order of arrival; pages go by it.
+
+    `detail` is that of its last event, for people: there from `get_job` and `list_jobs`, unless the
+    event is pruned.
+    """
 
     number: int
     job: Job
     state: JobState
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ class StoredDispatch:
 class EventRow:
     """One durable move, as the event log keeps it. Sequence numbers start at 1 and have no gap.
 
-    `reason` is the name of a JobStateReason, empty for UNSPECIFIED.
+    `reason` is the name of a JobStateReason, empty for UNSPECIFIED. `order` is the job's (`Job.order`),
+    empty also when the job is pruned.
     """
 
     sequence: int
@@ -81,6 +87,7 @@ class EventRow:
     reason: str
     error: str
     detail: str
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,13 @@ class MemoryDatabase:
         entry = self._jobs.get(job_id)
         if entry is None or entry.job.lane.project != project:
             return None
-        return entry.stored
+        return self._with_detail(entry)
+
+    def _with_detail(self, entry: _Entry) -> StoredJob:
+        """Return the job with the detail of its last event, if that is kept."""
+        last = entry.events[-1]
+        is_kept = bool(self._events) and last.sequence >= self._events[0].sequence
+        return replace(entry.stored, detail=last.detail if is_kept else "")
 
     def list_jobs(self, where: JobFilter, limit: int, before: int = 0) -> list[StoredJob]:
         """Return jobs, newest first."""
@@ -267,7 +273,7 @@ class MemoryDatabase:
         found: list[StoredJob] = []
         for entry in reversed(self._jobs.values()):
             if len(found) < limit and not 0 < before <= entry.number and _matches(entry, where):
-                found.append(entry.stored)
+                found.append(self._with_detail(entry))
         return found
 
     def job_events(self, project: str, job_id: str) -> list[EventRow]:
@@ -494,6 +500,7 @@ class MemoryDatabase:
             reason=state.reason.name if state.reason else "",
             error=state.error,
             detail=detail,
+            order=job.order,
         )
         self._events.append(event)
         entry.events.append(event)

@@ -19,9 +19,11 @@ from dispatcher.store.sqlite.failures import translated
 from dispatcher.store.sqlite.rows import (
     DISPATCH_COLUMNS,
     DISPATCH_JOINS,
-    EVENT_COLUMNS,
     JOB_COLUMNS,
     JOB_JOINS,
+    LAST_DETAIL,
+    ORDERED_EVENT_COLUMNS,
+    ORDERED_EVENT_JOIN,
     STATE_JOINS,
     Row,
     dispatch_of,
@@ -39,17 +41,20 @@ LIST_DISPATCHES = (
     " ORDER BY d.number LIMIT ?"
 )
 JOBS_OF_DISPATCH = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.dispatch = ? ORDER BY j.number"  # noqa: S608
-GET_JOB = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.id = ? AND j.project = ?"  # noqa: S608
+GET_JOB = (
+    f"SELECT {JOB_COLUMNS}, {LAST_DETAIL} FROM {JOB_JOINS} WHERE j.id = ? AND j.project = ?"  # noqa: S608
+)
 JOB_EVENTS = (
     f"WITH RECURSIVE chain (sequence) AS ("  # noqa: S608
     " SELECT s.last_event FROM job j CROSS JOIN job_state s ON s.job = j.number"
     " WHERE j.id = ? AND j.project = ?"
     " UNION ALL SELECT e.previous FROM chain CROSS JOIN event e ON e.sequence = chain.sequence)"
-    f" SELECT {EVENT_COLUMNS} FROM chain CROSS JOIN event e ON e.sequence = chain.sequence"
-    " ORDER BY e.sequence"
+    f" SELECT {ORDERED_EVENT_COLUMNS} FROM chain CROSS JOIN event e ON e.sequence = chain.sequence"
+    f" {ORDERED_EVENT_JOIN} ORDER BY e.sequence"
 )
 EVENTS_AFTER = (
-    f"SELECT {EVENT_COLUMNS} FROM event e WHERE e.sequence > ? ORDER BY e.sequence LIMIT ?"  # noqa: S608
+    f"SELECT {ORDERED_EVENT_COLUMNS} FROM event e {ORDERED_EVENT_JOIN}"  # noqa: S608
+    " WHERE e.sequence > ? ORDER BY e.sequence LIMIT ?"
 )
 # The counter is what was given out before the last prune, which may have taken the newest rows.
 LAST_SEQUENCE = (
@@ -85,25 +90,26 @@ class Reader:
         """Return one job."""
         with translated(self._place):
             row = self._connection.execute(GET_JOB, (job_id, project)).fetchone()
-        return None if row is None else stored_job_of(row)
+        return None if row is None else stored_job_of(row[:-1], row[-1])
 
     def list_jobs(self, where: JobFilter, limit: int, before: int) -> list[StoredJob]:
         """Return jobs, newest first."""
         sql, values = jobs_query(where, limit, before)
         with translated(self._place):
-            return [stored_job_of(row) for row in self._connection.execute(sql, values)]
+            rows = self._connection.execute(sql, values)
+            return [stored_job_of(row[:-1], row[-1]) for row in rows]
 
     def job_events(self, project: str, job_id: str) -> list[EventRow]:
         """Return the job's events."""
         with translated(self._place):
             rows = self._connection.execute(JOB_EVENTS, (job_id, project))
-            return [event_of(row) for row in rows]
+            return [event_of(row, row[-1]) for row in rows]
 
     def events_after(self, sequence: int, limit: int) -> list[EventRow]:
         """Return the events with greater sequence numbers."""
         with translated(self._place):
             rows = self._connection.execute(EVENTS_AFTER, (sequence, limit))
-            return [event_of(row) for row in rows]
+            return [event_of(row, row[-1]) for row in rows]
 
     def last_sequence(self) -> int:
         """Return the highest sequence number that an event was given."""
@@ -159,7 +165,7 @@ def jobs_query(where: JobFilter, limit: int, before: int) -> tuple[str, Row]:
     conditions.append(f"{number} < ?")
     values += [before or NUMBER_MAX, limit]
     sql = (
-        f"SELECT {JOB_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f"SELECT {JOB_COLUMNS}, {LAST_DETAIL} FROM {source} WHERE {' AND '.join(conditions)}"  # noqa: S608
         f" ORDER BY {number} DESC LIMIT ?"
     )
     return sql, tuple(values)

@@ -50,6 +50,8 @@ DISPATCH_JOINS = (
     "dispatch d CROSS JOIN job j ON j.dispatch = d.number"
     " CROSS JOIN job_state s ON s.job = j.number"
 )
+# The detail of the job's last event, to be read before JOB_COLUMNS or after them.
+LAST_DETAIL = "ifnull((SELECT l.detail FROM event l WHERE l.sequence = s.last_event), '')"
 # 5 of the lane, 7 of the job, 13 of the state
 HELD_COLUMNS = (
     f"{_LANE_COLUMNS}, j.id, d.id, j.room, j.restart_policy, j.queue_time, j.made_for,"
@@ -61,6 +63,9 @@ EVENT_COLUMNS = (
     "e.sequence, e.at, e.project, e.job_id, e.dispatch_id, e.trigger, e.phase, e.epoch, e.attempt,"
     " e.worker_id, e.reason, e.error, e.detail"
 )
+# EVENT_COLUMNS and the order of the event's job, if that is not pruned; and the join for it.
+ORDERED_EVENT_COLUMNS = f"{EVENT_COLUMNS}, ifnull(o.made_for, '')"
+ORDERED_EVENT_JOIN = "LEFT JOIN job o ON o.id = e.job_id"
 
 _PHASES = {phase.value: phase for phase in JobPhase}
 _TRIGGERS = {trigger.value: trigger for trigger in JobTrigger}
@@ -115,8 +120,8 @@ def state_of(row: Row) -> JobState:
     )
 
 
-def stored_job_of(row: Row) -> StoredJob:
-    """Return the job of a row of JOB_COLUMNS."""
+def stored_job_of(row: Row, detail: str = "") -> StoredJob:
+    """Return the job of a row of JOB_COLUMNS, and its last event's detail where that was read too."""
     job = Job(
         id=row[6],
         dispatch_id=row[7] or "",
@@ -130,7 +135,7 @@ def stored_job_of(row: Row) -> StoredJob:
         order=row[14],
         unique_key=row[15],
     )
-    return StoredJob(row[5], job, state_of(row))
+    return StoredJob(row[5], job, state_of(row), detail)
 
 
 def held_job_of(row: Row, lane: Lane | None = None) -> HeldJob:
@@ -153,8 +158,8 @@ def note_of(row: Row) -> Note:
     return Note(NoteKind(row[0]), *row[1:])
 
 
-def event_of(row: Row) -> EventRow:
-    """Return the event of a row of EVENT_COLUMNS."""
+def event_of(row: Row, order: str = "") -> EventRow:
+    """Return the event of a row of EVENT_COLUMNS, and its job's order where that was read too."""
     return EventRow(
         sequence=row[0],
         at=row[1],
@@ -169,6 +174,7 @@ def event_of(row: Row) -> EventRow:
         reason=reason_text(_REASONS[row[10]]),
         error=row[11],
         detail=row[12],
+        order=order,
     )
 
 

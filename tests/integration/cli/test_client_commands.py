@@ -108,6 +108,53 @@ def test_a_job_is_shown_with_its_timeline(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_job_is_ended_and_says_so_wherever_it_is_listed(server: Server) -> None:
+    create(server, "ended")
+    (job,) = callboard("job", "list", "--room", "ended", "--json", env=server.env).json["jobs"]
+    job_id = job["job"]["id"]
+    done = callboard("job", "terminate", job_id, "--reason", "a test", env=server.env)
+    told = "terminated by an operator: a test"
+    assert (done.code, done.out) == (0, f"{job_id} cancelled: {told}\n")
+    again = callboard("job", "terminate", job_id, "--json", env=server.env)
+    assert (again.code, again.json["phase"]) == (0, "CANCELLED")
+    row = callboard("job", "list", "--room", "ended", env=server.env).out.splitlines()[1]
+    assert row.endswith(f"\t{told}")
+
+
+def test_why_a_job_waits_is_told_for_people_and_as_json(server: Server) -> None:
+    create(server, "waits")
+    (job,) = callboard("job", "list", "--room", "waits", "--json", env=server.env).json["jobs"]
+    job_id = job["job"]["id"]
+    told = callboard("job", "why", job_id, env=server.env)
+    assert told.code == 0
+    fields = dict(line.split(":", 1) for line in told.out.splitlines() if ":" in line)
+    assert fields["why"].strip() == "no worker of this agent is connected"
+    assert fields["lane"].strip() == "agent nobody, room"
+    assert told.err == "no worker of this agent is connected\n"
+    answer = callboard("job", "why", job_id, "--json", env=server.env).json
+    assert (answer["summary"], answer["workers"]) == (fields["why"].strip(), [])
+    callboard("job", "terminate", job_id, env=server.env)
+    course = callboard("job", "why", job_id, env=server.env).out
+    assert "it has ended, cancelled: terminated by an operator" in course
+    assert f"\tmade by dispatch {job['job']['dispatch_id']}: queued\t" in course
+
+
+def test_a_job_shows_all_that_was_asked_for(server: Server) -> None:
+    created(server, "-r", "all-of-it", "-a", "nobody", "--attribute", "tier=vip")
+    (job,) = callboard("job", "list", "--room", "all-of-it", "--json", env=server.env).json["jobs"]
+    shown = callboard("job", "show", job["job"]["id"], env=server.env).out
+    fields = dict(line.split(":", 1) for line in shown.splitlines() if ":" in line)
+    assert fields["attributes"].strip() == "tier=vip"
+    assert fields["made by"].strip() == "dispatch"
+    assert (fields["priority"].strip(), fields["namespace"].strip()) == ("0", "-")
+    assert fields["queue deadline"].strip().endswith("after 5 min")
+
+
+@pytest.mark.parametrize("command", ["why", "terminate"])
+def test_an_unknown_job_has_no_reason_and_no_end(server: Server, command: str) -> None:
+    assert "AJ_none" in callboard("job", command, "AJ_none", env=server.env).failed_with(1)
+
+
 def test_workers_are_listed(server: Server) -> None:
     listed = eventually(["worker", "list", "--json"], server.env, lambda r: r.json["workers"])
     (worker,) = listed.json["workers"]

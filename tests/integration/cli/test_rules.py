@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -249,3 +250,14 @@ def test_what_cannot_be_explained_is_one_line(
     assert (
         callboard("rule", "explain", *arguments, env=server.env).failed_with(code).startswith(line)
     )
+
+
+def test_the_events_of_a_job_name_its_rule(server: Server, tmp_path: Path) -> None:
+    _apply(server, _file(tmp_path, "r"))
+    assert callboard("room", "event", "room_started", "--room", "r-1", env=server.env).code == 0
+    rows = callboard("events", env=server.env).out.splitlines()
+    assert any("\tcreated\t" in row and "\tby rule r-room" in row for row in rows)
+    events = [
+        json.loads(line) for line in callboard("events", "--json", env=server.env).out.splitlines()
+    ]
+    assert [each["kind"] for each in events if each["rule"] == "r-room"] == ["created"]

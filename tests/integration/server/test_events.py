@@ -168,7 +168,7 @@ async def test_events_say_what_the_timeline_of_the_job_says(
         record = await api.job(await run_job(api, worker, agent_name))
         told = [(await stream.event()).data for _ in range(4)]
     ids = {"job_id": record["job"]["id"], "dispatch_id": record["job"]["dispatch_id"]}
-    assert told == [{**event, **ids} for event in record["timeline"]]
+    assert told == [{**event, **ids, "rule": ""} for event in record["timeline"]]
 
 
 async def test_a_stream_that_names_no_place_starts_now(server: RunningServer, api: Caller) -> None:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from dispatcher.cli.jobs import note
-from protocol import api_pb2
+from dispatcher.cli.jobs import made_by, note
+from protocol import api_pb2, wire_pb2
 
 SECOND = 1_000_000_000
 
@@ -33,3 +33,27 @@ def test_what_went_wrong_comes_before_all_else() -> None:
     record = api_pb2.JobRecord(phase=api_pb2.ORPHANED, until_at=time.time_ns())
     record.job.state.error = "it broke"
     assert note(record) == "it broke"
+
+
+def test_a_cancelled_job_says_why() -> None:
+    record = api_pb2.JobRecord(phase=api_pb2.CANCELLED, detail="its rule 'a' was deleted")
+    assert note(record) == "its rule 'a' was deleted"
+    record.ClearField("detail")  # its events are pruned
+    record.job.state.reason = wire_pb2.JSR_ROOM_CLOSED
+    assert note(record) == "room closed"
+    record.job.state.reason = wire_pb2.JSR_UNSPECIFIED
+    assert note(record) == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (api_pb2.JobRecord(made_by="rule", rule="greeter"), "rule greeter"),
+        (api_pb2.JobRecord(made_by="automatic"), "automatic dispatch to unnamed workers"),
+        (api_pb2.JobRecord(made_by="bridge", sfu_dispatch_id="AD_9"), "the SFU, dispatch AD_9"),
+        (api_pb2.JobRecord(made_by="dispatch"), "dispatch"),
+        (api_pb2.JobRecord(made_by="worker"), "a worker, for itself"),
+    ],
+)
+def test_what_made_a_job_is_told(record: api_pb2.JobRecord, told: str) -> None:
+    assert made_by(record) == told
