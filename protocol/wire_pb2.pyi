@@ -561,12 +561,14 @@ class SimulateJobRequest(_message.Message):
     def __init__(self, type: _Optional[_Union[JobType, str]] = ..., room: _Optional[_Union[Room, _Mapping]] = ..., participant: _Optional[_Union[ParticipantInfo, _Mapping]] = ...) -> None: ...
 
 class MigrateJobRequest(_message.Message):
-    __slots__ = ("job_ids", "jobs")
+    __slots__ = ("job_ids", "jobs", "epochs")
     JOB_IDS_FIELD_NUMBER: _ClassVar[int]
     JOBS_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
     job_ids: _containers.RepeatedScalarFieldContainer[str]
     jobs: _containers.RepeatedCompositeFieldContainer[Job]
-    def __init__(self, job_ids: _Optional[_Iterable[str]] = ..., jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ...) -> None: ...
+    epochs: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, job_ids: _Optional[_Iterable[str]] = ..., jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., epochs: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class HandOver(_message.Message):
     __slots__ = ("job_ids",)

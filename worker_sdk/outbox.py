@@ -80,9 +80,17 @@ class StatusOutbox:
         return bool(self._unwritten)
 
     @property
-    def ended_job_ids(self) -> tuple[str, ...]:
-        """The jobs whose results are not confirmed: for the server, this worker holds them."""
-        return tuple(dict.fromkeys(r.job_id for r in self._reports.values() if r.status.is_final))
+    def ended_jobs(self) -> dict[str, int]:
+        """The jobs whose results are not confirmed, with their epochs (0: not known).
+
+        For the server this worker holds them.
+        """
+        return {r.job_id: r.epoch or 0 for r in self._reports.values() if r.status.is_final}
+
+    def has_result(self, job_id: str, epoch: int | None) -> bool:
+        """Is there a result of this job and epoch that is not confirmed?"""
+        sequence = self._latest.get((job_id, epoch))
+        return sequence is not None and self._reports[sequence].status.is_final
 
     def put(
         self, job_id: str, epoch: int | None, status: ReportedStatus, error: str = ""

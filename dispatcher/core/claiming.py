@@ -104,12 +104,14 @@ class Claiming:
             hand = board.jobs.get(job_id)
             if hand is None or hand.lane.project != project:
                 unknown.append(job_id)
-            elif hand.id in worker.jobs:
+                continue
+            is_current = event.epochs.get(job_id, hand.state.epoch) == hand.state.epoch
+            if hand.id in worker.jobs:
                 verdicts[job_id] = Verdict.KEEP
-            elif self._may_adopt(hand, worker):
+            elif is_current and self._may_adopt(hand, worker):
                 self._holding.adopt(hand, worker, "claimed by its worker")
                 verdicts[job_id] = Verdict.KEEP
-            elif hand.worker is not None and self._may_contest(hand, worker):
+            elif is_current and hand.worker is not None and self._may_contest(hand, worker):
                 self._contest(hand, hand.worker, worker).setdefault(job_id, None)
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED

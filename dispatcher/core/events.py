@@ -117,10 +117,14 @@ class JobReported:
 @quick
 @dataclass(frozen=True, slots=True)
 class JobsMigrated:
-    """A worker claims the jobs that it still runs (LiveKit's MigrateJobRequest)."""
+    """A worker claims the jobs that it still runs (LiveKit's MigrateJobRequest).
+
+    `epochs` are those that it says it holds, by job, of the jobs of which it says so.
+    """
 
     worker_id: str
     job_ids: tuple[str, ...]
+    epochs: Mapping[str, int] = field(default_factory=dict)
 
 
 @quick

@@ -111,7 +111,6 @@ class Presence:
         worker = self._board.workers[worker_id]
         if worker.phase is WorkerPhase.SETTLING:
             worker.advance(WorkerTrigger.SETTLED)
-            self._holding.redeliver(worker)
             self._offering.refresh(worker)
 
     def reported(self, event: WorkerReported) -> None:
@@ -131,7 +130,7 @@ class Presence:
             worker.advance(WorkerTrigger.REPORTED_FULL)
         else:
             worker.advance(WorkerTrigger.REPORTED_AVAILABLE)
-        self._holding.redeliver(worker)  # the first status follows the claim
+        self._holding.redeliver(worker)  # a status follows the claim
         self._offering.refresh(worker)
 
     def disconnected(self, event: WorkerDisconnected) -> None:

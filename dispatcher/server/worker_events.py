@@ -142,8 +142,11 @@ def jobs_migrated(
     """
     check_count("job_ids", len(request.job_ids), limits.migrate_job_ids_max, "jobs")
     check_count("jobs", len(request.jobs), limits.migrate_job_ids_max, "jobs")
+    check_count("epochs", len(request.epochs), len(request.job_ids), "epochs")
     ids = [*request.job_ids, *(job.id for job in request.jobs)]
-    return JobsMigrated(worker_id, _possible_ids(ids, limits))
+    said = zip(request.job_ids, request.epochs, strict=False)
+    epochs = {job_id: epoch for job_id, epoch in said if epoch}
+    return JobsMigrated(worker_id, _possible_ids(ids, limits), epochs)
 
 
 def jobs_handed_over(

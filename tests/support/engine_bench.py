@@ -277,10 +277,10 @@ class EngineBench(RoomWords):
         """Let the worker give a sign of life."""
         self.tell(WorkerPonged(worker))
 
-    def claim(self, worker: str, *jobs: str) -> dict[str, Verdict]:
-        """Let the worker claim jobs; return the verdicts that it has by now."""
+    def claim(self, worker: str, *jobs: str, epoch: int = 0) -> dict[str, Verdict]:
+        """Let the worker claim jobs, of an epoch; return the verdicts that it has by now."""
         before = len(self.sent)
-        self.tell(JobsMigrated(worker, jobs))
+        self.tell(JobsMigrated(worker, jobs, dict.fromkeys(jobs, epoch) if epoch else {}))
         return self.verdicts(worker, before)
 
     def verdicts(self, worker: str, since: int = 0) -> dict[str, Verdict]:

@@ -59,6 +59,7 @@ EXTENSIONS = {
     ("JobAssignment", "epoch", 100, FieldDescriptor.TYPE_UINT64, False, True),
     ("JobAssignment", "attempt", 101, FieldDescriptor.TYPE_UINT32, False, False),
     ("JobAssignment", "attempt_reason", 102, FieldDescriptor.TYPE_STRING, False, False),
+    ("MigrateJobRequest", "epochs", 100, FieldDescriptor.TYPE_UINT64, True, False),
     ("UpdateJobStatus", "epoch", 100, FieldDescriptor.TYPE_UINT64, False, True),
     ("UpdateJobStatus", "sequence", 101, FieldDescriptor.TYPE_UINT64, False, True),
     ("WorkerMessage", "hand_over", 100, FieldDescriptor.TYPE_MESSAGE, False, True),

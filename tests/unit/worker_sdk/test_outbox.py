@@ -87,7 +87,7 @@ def test_only_jobs_with_a_final_status_count_as_ended() -> None:
     outbox = StatusOutbox()
     outbox.put("AJ_1", 1, RUNNING)
     outbox.put("AJ_2", 1, SUCCESS)
-    assert outbox.ended_job_ids == ("AJ_2",)
+    assert list(outbox.ended_jobs) == ["AJ_2"]
 
 
 def test_a_full_outbox_still_takes_final_statuses() -> None:
@@ -95,7 +95,7 @@ def test_a_full_outbox_still_takes_final_statuses() -> None:
     outbox.put("AJ_1", 1, SUCCESS)
     assert outbox.is_full
     outbox.put("AJ_2", 1, SUCCESS)
-    assert outbox.ended_job_ids == ("AJ_1", "AJ_2")
+    assert list(outbox.ended_jobs) == ["AJ_1", "AJ_2"]
 
 
 steps = st.lists(

@@ -158,7 +158,18 @@ def test_a_reconnect_claims_running_and_unconfirmed_jobs_in_one_message(planner:
     planner.received(assignment("AJ_2"), 0.0)
     planner.ended("AJ_2", 1, SUCCESS)
     (claim,) = planner.registered(OURS)
-    assert sorted(claim.migrate_job.job_ids) == ["AJ_1", "AJ_2"]
+    claimed = zip(claim.migrate_job.job_ids, claim.migrate_job.epochs, strict=True)
+    assert sorted(claimed) == [("AJ_1", 1), ("AJ_2", 1)]
+
+
+def test_a_job_that_ended_is_not_run_again_by_an_assignment_that_is_sent_again(
+    planner: Planner,
+) -> None:
+    planner.received(assignment("AJ_1"), 0.0)
+    planner.ended("AJ_1", 1, SUCCESS)
+    planner.registered(OURS)
+    assert planner.received(assignment("AJ_1"), 0.0) == []
+    assert planner.ledger.running_job_ids == ()
 
 
 def test_a_reconnect_with_nothing_held_claims_nothing(planner: Planner) -> None:

@@ -36,6 +36,26 @@ def test_a_claimed_orphan_is_kept_at_the_same_epoch(bench: EngineBench) -> None:
     assert len(bench.offers(job)) == 1
 
 
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_claim_of_an_older_epoch_is_stopped_and_leaves_the_job_to_its_holder(
+    bench: EngineBench, restarted: bool
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.lose("a")
+    bench.worker("b")
+    bench.pass_time(20)
+    bench.accept(job)
+    if restarted:
+        bench.restart()
+    else:
+        bench.lose("b")
+    bench.connect("a2")
+    bench.connect("b2")
+    assert bench.claim("a2", job, epoch=1) == {job: Verdict.STOP_REASSIGNED}
+    assert bench.claim("b2", job, epoch=2) == {job: Verdict.KEEP}
+
+
 def test_a_worker_that_is_back_may_declare_another_grace_time(bench: EngineBench) -> None:
     bench.worker("a", grace_seconds=3)
     job = bench.running()
