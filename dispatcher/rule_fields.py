@@ -132,7 +132,7 @@ FIELDS = (
     Field(
         "uniqueness_key",
         Form.TEXT,
-        f"Jobs with the same key are one. {_TEMPLATE} Empty: one job for each subject.",
+        f"Who shares the key of a job that has not ended is served by that job. {_TEMPLATE} Empty: one job for each subject.",
     ),
     Field(
         "concurrency_limit",
