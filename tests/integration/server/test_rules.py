@@ -179,6 +179,21 @@ async def test_a_project_has_a_bound_of_rules(data_dir: Path) -> None:
         await _apply(api, rules[2], OTHER_PROJECT_KEY)
 
 
+async def test_a_rule_that_is_mended_calls_who_is_there(api: Caller, server: RunningServer) -> None:
+    agent_name = fresh("agent")
+    async with registered(server, agent_name) as worker:
+        rule = _rule(agent_name=f"{agent_name}-mistyped")
+        await _apply(api, rule)
+        room = f"{rule['name']}-1"
+        await _tell(api, "room_started", room)
+        [wrong] = await _jobs(api, room)
+        await _apply(api, {**rule, "agent_name": agent_name})
+        offer = await worker.offered()
+        assert offer.job.room.name == room
+        assert offer.job.id != wrong["job"]["id"]
+        await api.job_becomes(wrong["job"]["id"], "CANCELLED")
+
+
 # ---- who may ----
 
 

@@ -12,12 +12,15 @@ from livekit import api
 from structlog.testing import capture_logs
 
 from dispatcher.core.events import RoomsListed
+from dispatcher.core.jobs import MILLISECOND
+from dispatcher.core.policy import Policy
 from dispatcher.core.room_events import ParticipantKind, RoomSeen
 from dispatcher.sfu.access import SfuAccess
 from dispatcher.sfu.client import SfuClient
 from dispatcher.sfu.limits import SfuLimits
 from dispatcher.sfu.reconciling import Reconciler
 from tests.conformance.waiting import eventually
+from tests.integration.server.peers import Caller, registered
 from tests.support.livekit_server import (
     LiveKitServer,
     needs_livekit_server,
@@ -146,3 +149,37 @@ async def test_rooms_that_no_webhook_told_of_are_known_and_forgotten(
         async with sfu.calling() as client:
             await client.room.delete_room(api.DeleteRoomRequest(room=room))
         await eventually("the room is forgotten", is_forgotten)
+
+
+async def test_an_agent_that_no_webhook_told_of_ends_its_job_when_it_has_left(
+    tmp_path: Path, room: str
+) -> None:
+    """Its worker reports nothing, as Node's."""
+    async with (
+        running_livekit_server(tmp_path / "sfu", keys={KEY: SECRET}) as sfu,
+        sfu.joined(room, "ann"),
+        running_server(
+            tmp_path / "data",
+            room_url=sfu.url,
+            sfu=SfuLimits(reconcile_seconds=0.1),
+            policy=Policy(parting_time=500 * MILLISECOND),
+        ) as server,
+        httpx2.AsyncClient(timeout=20) as client,
+        registered(server, "silent") as worker,
+    ):
+        caller = Caller(server, client)
+        await caller.dispatch("silent", room)
+        job_id = (await worker.offered()).job.id
+        await worker.answer(job_id, participant_identity=f"agent-{job_id}")
+        await worker.assigned()
+        async with sfu.joined(room, f"agent-{job_id}"):
+
+            async def both_are_known() -> bool:
+                return await rooms_of(server) == {room: 2}
+
+            await eventually("the agent is known", both_are_known)
+            assert (await caller.job(job_id))["phase"] == "ASSIGNED"
+        ended = await caller.job_becomes(job_id, "SUCCEEDED")
+        assert ended["attempt"] == 1
+        # The person is still there, and so is the room.
+        assert await rooms_of(server) == {room: 1}
