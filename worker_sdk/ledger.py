@@ -60,8 +60,10 @@ class JobLedger:
         self.is_draining = False
         # Offered or accepted jobs whose assignment has not come, oldest first.
         self._reserved: dict[str, _Reservation] = {}
-        # Jobs that run, and why each was told to stop, if it was.
+        # Jobs that run, and why each was told to stop, if it was; and the epoch that each was
+        # assigned with, of those that were assigned with one.
         self._active: dict[str, StopReason | None] = {}
+        self._epochs: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return (
@@ -94,6 +96,10 @@ class JobLedger:
         """Jobs that run and were not told to stop: those that a claim names."""
         return tuple(job_id for job_id, reason in self._active.items() if reason is None)
 
+    def epoch(self, job_id: str) -> int:
+        """The epoch that a running job was assigned with; 0 where the server gave none."""
+        return self._epochs.get(job_id, 0)
+
     def reserve(self, job_id: str, now: float, *, is_resuming: bool = False) -> Refusal | None:
         """Promise room for an offered job, until `release` or `admit`. None: reserved."""
         self.expire_reservations(now)
@@ -116,7 +122,7 @@ class JobLedger:
         reservation = self._reserved.get(job_id)
         return reservation is not None and reservation.is_resuming
 
-    def admit(self, job_id: str) -> Admission:
+    def admit(self, job_id: str, epoch: int | None = None) -> Admission:
         """An assignment came. START: the job is running from now on.
 
         It may come without a reservation, after a reconnect or very late: the server counts the
@@ -128,6 +134,8 @@ class JobLedger:
         if not is_promised and (self.is_full or self.is_draining):
             return Admission.NO_ROOM
         self._active[job_id] = None
+        if epoch:
+            self._epochs[job_id] = epoch
         return Admission.START
 
     def stop(self, job_id: str, reason: StopReason) -> bool:
@@ -145,6 +153,7 @@ class JobLedger:
     def end(self, job_id: str) -> None:
         """A job has ended and its room is free."""
         del self._active[job_id]
+        self._epochs.pop(job_id, None)
 
     def expire_reservations(self, now: float) -> tuple[str, ...]:
         """Free the room of reservations whose assignment has not come. Returns their jobs."""

@@ -80,8 +80,6 @@ class Planner:
         # Whether this connection's server understands ours beside LiveKit's messages.
         self._is_extended = False
         self._status_sequence = 0
-        # of the jobs that run
-        self._epochs: dict[str, int | None] = {}
 
     # ---- the connection ----
 
@@ -93,7 +91,7 @@ class Planner:
         """
         # Every server that lists extensions gives receipts and takes hand-overs.
         self._is_extended = bool(response.extensions)
-        claimed = {job_id: self._epochs[job_id] or 0 for job_id in self.ledger.running_job_ids}
+        claimed = {job_id: self.ledger.epoch(job_id) for job_id in self.ledger.running_job_ids}
         claimed |= self.outbox.ended_jobs
         self.outbox.reconnected(has_receipts=self._is_extended)
         if not claimed:
@@ -152,7 +150,6 @@ class Planner:
         """A job's function is over: its room is free, and its result goes where it counts."""
         reason = self.ledger.stop_reason(job_id)
         self.ledger.end(job_id)
-        del self._epochs[job_id]
         if reason is StopReason.FENCED:
             return self._stopped(job_id, epoch)
         if outcome.kind is OutcomeKind.STOPPED and reason is StopReason.WORKER_STOPPING:
@@ -261,12 +258,11 @@ class Planner:
         if self.outbox.has_result(job_id, epoch):
             return []  # it ran, and the server is about to hear how it ended
         resuming = self.ledger.is_resuming(job_id)
-        admission = self.ledger.admit(job_id)
+        admission = self.ledger.admit(job_id, epoch)
         if admission is Admission.DUPLICATE:
             return []
         if admission is Admission.NO_ROOM:
             return self._give_up(job_id, epoch, "the worker has no room for the job")
-        self._epochs[job_id] = epoch
         self.outbox.put(job_id, epoch, ReportedStatus.RUNNING)
         return [
             Start(
