@@ -137,7 +137,7 @@ class AcknowledgedIsKept(Checker):
         for dispatch_id in self._acknowledged:
             stored = self.stored_dispatch(dispatch_id)
             for job in stored.jobs if stored is not None else ():
-                if not self.world.has_come_to_its_end(job):
+                if not self.world.has_come_to_its_end(job.job, job.state.phase):
                     self.blame(f"the acknowledged job {job.job.id} is {job.state.phase.value}")
 
 

@@ -24,6 +24,7 @@ from dispatcher.core.room_events import (
     RoomInfo,
     RoomSeen,
 )
+from dispatcher.core.room_states import RoomLimits
 from tests.simulation.sfu_plan import SfuPlan
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ REASONS = (
 METADATA = ("", '{"tier": "gold"}', "no JSON {")
 # How often the list is asked for when everything has healed.
 HEALED_LISTS_EVERY: Nanoseconds = 3 * SECOND
+SUCCESSION: Nanoseconds = RoomLimits().succession_time
 # Two sessions of one room are further apart, because news tell the time in whole seconds.
 BETWEEN_SESSIONS: Nanoseconds = 2 * SECOND
 
@@ -90,6 +92,8 @@ class Sfu:
         # news of people that are on their way, and since when the server knows the truth
         self._on_the_way = 0
         self._settled: tuple[int, Nanoseconds] | None = None
+        # was somebody replaced whose next connection may not be told of?
+        self._was_replaced = False
 
     def begin(self) -> None:
         """Rooms come to life, and the server asks for the list now and then."""
@@ -108,13 +112,14 @@ class Sfu:
     @property
     def is_settled(self) -> bool:
         """Does the server that runs know the truth, and had it time to act on it?"""
+        server = self._world.server
         if self._settled is None:
             return False
+        # Who was replaced and whose next connection nobody told of is waited for.
+        if self._was_replaced and not server.is_steady(SUCCESSION + 2 * SECOND):
+            return False
         incarnation, since = self._settled
-        return (
-            incarnation == self._world.server.incarnation
-            and self._world.timeline.now - since > 2 * SECOND
-        )
+        return incarnation == server.incarnation and self._world.timeline.now - since > 2 * SECOND
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -195,7 +200,10 @@ class Sfu:
         del session.guests[identity]
         is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
         # Who is replaced, and whose next connection nobody hears of, is taken for gone in a while.
-        if not is_replaced or self._world.scenario.may_miss_news:
+        may_miss_news = self._world.scenario.may_miss_news
+        if is_replaced and may_miss_news and guest.execution is None:
+            self._was_replaced = True
+        if not is_replaced or may_miss_news:
             self.left.add((session.info.sid, identity))
         self._tell(RoomEventKind.PARTICIPANT_LEFT, session, guest, reason=reason)
 

@@ -16,7 +16,6 @@ from dispatcher.core.events import Registration, WorkerDrainRequested
 from dispatcher.core.jobs import MILLISECOND, SECOND, Job, JobType, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
-from dispatcher.store.contract import JobFilter, StoredJob
 from tests.simulation.callers import Callers
 from tests.simulation.checkers import INVARIANTS, Checker
 from tests.simulation.facts import Facts
@@ -401,22 +400,20 @@ class World:
             return False
         if rule_callers is not None and not rule_callers.are_content:
             return False
-        database = self.database
         if any(
-            not self.has_come_to_its_end(job)
-            for job in database.list_jobs(JobFilter(PROJECT), 1 << 30)
+            not self.has_come_to_its_end(facts.job, facts.rows[-1].phase)
+            for facts in self.facts.open.values()
         ):
             return False
         return not any(
             stored.dispatch.deletion_requested_at and not stored.dispatch.deleted_at
             for dispatch_id in self.callers.wishes
-            if (stored := database.get_dispatch(PROJECT, dispatch_id)) is not None
+            if (stored := self.database.get_dispatch(PROJECT, dispatch_id)) is not None
         )
 
-    def has_come_to_its_end(self, stored: StoredJob) -> bool:
+    def has_come_to_its_end(self, job: Job, phase: JobPhase) -> bool:
         """Has the job ended, or does it run without end?"""
-        phase = stored.state.phase
-        return phase.is_ended or (phase is JobPhase.RUNNING and self.is_endless(stored.job))
+        return phase.is_ended or (phase is JobPhase.RUNNING and self.is_endless(job))
 
     def play(self) -> int:
         """Play it to its end, or to the first violation; return the number of steps."""
