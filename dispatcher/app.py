@@ -35,6 +35,7 @@ from dispatcher.notifier.notifier import Notifier
 from dispatcher.room_configurations import Presets
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
+from dispatcher.server.agent_service import AgentService
 from dispatcher.server.connection import bounded_connection
 from dispatcher.server.dispatch_service import DispatchService
 from dispatcher.server.event_stream import EventStreams, events_route
@@ -136,6 +137,7 @@ def compose(config: Config) -> Parts:
         {
             **DispatchService(runtime, limits, of_sfu).methods(),
             **JobService(runtime, limits).methods(),
+            **AgentService(runtime, limits).methods(),
             **WorkerService(runtime, sessions, limits).methods(),
             **RuleService(runtime, limits, config.rules).methods(),
             **RoomService(

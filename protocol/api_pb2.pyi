@@ -609,3 +609,37 @@ class DeleteRoomConfigurationRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class AgentRecord(_message.Message):
+    __slots__ = ("agent_name", "types", "deployments", "workers", "served_at")
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENTS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    SERVED_AT_FIELD_NUMBER: _ClassVar[int]
+    agent_name: str
+    types: _containers.RepeatedScalarFieldContainer[_wire_pb2.JobType]
+    deployments: _containers.RepeatedScalarFieldContainer[str]
+    workers: int
+    served_at: int
+    def __init__(self, agent_name: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_wire_pb2.JobType, str]]] = ..., deployments: _Optional[_Iterable[str]] = ..., workers: _Optional[int] = ..., served_at: _Optional[int] = ...) -> None: ...
+
+class ListAgentsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAgentsResponse(_message.Message):
+    __slots__ = ("agents",)
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentRecord]
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentRecord, _Mapping]]] = ...) -> None: ...
+
+class ForgetAgentRequest(_message.Message):
+    __slots__ = ("agent_name",)
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    agent_name: str
+    def __init__(self, agent_name: _Optional[str] = ...) -> None: ...
+
+class ForgetAgentResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -46,6 +46,7 @@ KEEP_ALIVE_SECONDS = 60.0
 TOKEN_LIFE_SECONDS = 600.0
 
 _DISPATCH_SERVICE = "livekit.AgentDispatchService"
+_AGENT_SERVICE = "callboard.AgentService"
 _JOB_SERVICE = "callboard.JobService"
 _WORKER_SERVICE = "callboard.WorkerService"
 _ROOM_SERVICE = "callboard.RoomService"
@@ -273,6 +274,21 @@ class DispatchClient:
         return answer.worker
 
     # ---- rooms ----
+
+    async def list_agents(self) -> list[api_pb2.AgentRecord]:
+        """The agents that workers serve, or have served and are remembered, by name."""
+        answer = await self._call(
+            _AGENT_SERVICE, "ListAgents", api_pb2.ListAgentsRequest(), api_pb2.ListAgentsResponse
+        )
+        return list(answer.agents)
+
+    async def forget_agent(self, agent_name: str) -> None:
+        """Forget an agent whose workers are gone.
+
+        TwirpError `not_found`, and `failed_precondition` while a worker of it is connected.
+        """
+        request = api_pb2.ForgetAgentRequest(agent_name=agent_name)
+        await self._call(_AGENT_SERVICE, "ForgetAgent", request, api_pb2.ForgetAgentResponse)
 
     async def list_rooms(
         self, *, page_size: int = 0, page_token: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,13 +103,18 @@ def list_(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """List a room's dispatches. For the jobs of all rooms: `callboard job list`."""
+    """List a room's dispatches, with the bridge the SFU's too (made by a token, or CreateRoom).
+
+    For the jobs of all rooms: `callboard job list`.
+    """
     _check_named("ROOM", room)
 
-    async def call(client: DispatchClient) -> list[wire_pb2.AgentDispatch]:
-        return await client.list_dispatches(room)
+    async def call(client: DispatchClient) -> tuple[list[wire_pb2.AgentDispatch], set[str]]:
+        return await client.list_dispatches(room), {
+            agent.agent_name for agent in await client.list_agents()
+        }
 
-    found = ask(call, url, api_key, api_secret, dev)
+    found, served = ask(call, url, api_key, api_secret, dev)
     if json:
         print_json({"agent_dispatches": [as_json(dispatch) for dispatch in found]})
         return
@@ -117,7 +123,7 @@ def list_(
             dispatch.id,
             dispatch.agent_name or "-",
             dispatch.deployment or "-",
-            _jobs(dispatch),
+            _jobs_or_why_none(dispatch, served),
             ago(dispatch.state.created_at),
         ]
         for dispatch in found
@@ -165,6 +171,17 @@ def _show(dispatch: wire_pb2.AgentDispatch) -> None:
             "jobs": _jobs(dispatch),
         }
     )
+
+
+def _jobs_or_why_none(dispatch: wire_pb2.AgentDispatch, served: Collection[str]) -> str:
+    """Return a dispatch's jobs; where nobody has taken any and the name is new to us, that."""
+    from protocol.wire_pb2 import JS_PENDING
+
+    is_taken = any(job.state.status != JS_PENDING for job in dispatch.state.jobs)
+    if is_taken or dispatch.agent_name in served:
+        return _jobs(dispatch)
+    jobs = f"{_jobs(dispatch)} " if dispatch.state.jobs else ""
+    return f"{jobs}(nobody ever served this agent)"
 
 
 def _jobs(dispatch: wire_pb2.AgentDispatch) -> str:

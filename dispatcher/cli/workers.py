@@ -1,4 +1,4 @@
-"""`callboard worker`: who is connected, with which load."""
+"""`callboard worker`: who is connected, with which load, and which agents are remembered."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from protocol import api_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(help="List connected workers, and take one out of service.")
+app = typer.Typer(
+    help="List connected workers, take one out of service; list agents, and forget one."
+)
 
 PHASES = "connecting, available, full, backed_off, draining, stale, gone, out_of_service"
 
 
 @app.callback()
 def _group() -> None:
-    """List connected workers, and take one out of service."""
+    """List connected workers, take one out of service; list agents, and forget one."""
 
 
 @app.command("list")
@@ -127,6 +129,68 @@ def drain(
     jobs = "1 job" if worker.jobs_held == 1 else f"{worker.jobs_held} jobs"
     then = f", which go to others after {hand_over_after} s" if hand_over_after else ""
     typer.echo(f"{worker.id} gets no more jobs; it has {jobs}{then if worker.jobs_held else ''}")
+
+
+@app.command("served")
+def served(
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """List the agents that workers serve, or have served and are remembered.
+
+    A dispatch of one that is remembered waits for its workers; with the bridge, the SFU offers us its
+    jobs. Workers without a name (-) are forgotten by themselves a while after the last one left.
+    """
+
+    async def call(client: DispatchClient) -> list[api_pb2.AgentRecord]:
+        return await client.list_agents()
+
+    agents = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"agents": [as_json(agent) for agent in agents]})
+        return
+    rows = [
+        [
+            agent.agent_name or "-",
+            ",".join(job_type_name(number) for number in agent.types) or "-",
+            ",".join(each or "-" for each in agent.deployments) or "-",
+            str(agent.workers),
+            ago(agent.served_at) if agent.served_at else "-",
+        ]
+        for agent in agents
+    ]
+    columns = ["agent", "types", "deployments", "workers", "told to the SFU"]
+    print_table(columns, rows, "no worker was ever here")
+
+
+@app.command("forget")
+def forget(
+    agent_name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The agent; - for workers without a name.")
+    ],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Forget an agent whose workers are gone for good: nothing waits for it by itself any longer."""
+    name = "" if agent_name == "-" else agent_name
+
+    async def call(client: DispatchClient) -> None:
+        with missing_is(
+            f"there is no agent {agent_name}: `callboard worker served` shows who is remembered"
+        ):
+            await client.forget_agent(name)
+
+    ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json({"agent_name": name})
+    else:
+        typer.echo(f"{agent_name} is forgotten")
 
 
 def _jobs(worker: api_pb2.WorkerRecord) -> str:

@@ -110,11 +110,19 @@ class Stage:
 
     async def room(self, name: str) -> dict[str, Any]:
         """What our server says of a room; nothing, where it is not there."""
+        return await self._ask("RoomService/GetRoom", {"name": name})
+
+    async def agents(self) -> list[str]:
+        """The names of the agents that our server remembers."""
+        answer = await self._ask("AgentService/ListAgents", {})
+        return [agent.get("agent_name", "") for agent in answer.get("agents", [])]
+
+    async def _ask(self, method: str, request: dict[str, object]) -> dict[str, Any]:
         token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
         async with httpx2.AsyncClient(timeout=20) as client:
             answer = await client.post(
-                f"{self.server.http_url}/twirp/callboard.RoomService/GetRoom",
-                json={"name": name},
+                f"{self.server.http_url}/twirp/callboard.{method}",
+                json=request,
                 headers={"Authorization": f"Bearer {token}"},
             )
         content: dict[str, Any] = answer.json()

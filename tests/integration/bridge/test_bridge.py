@@ -63,17 +63,47 @@ async def test_an_unnamed_worker_is_called_for_a_room_that_names_nobody(
     tmp_path: Path,
 ) -> None:
     async with stage(Stage(tmp_path)) as own, own.sfu.calling() as client:
+        await own.registered("", times=2)
         early = new_room()
         await client.room.create_room(api.CreateRoomRequest(name=early))
+        await eventually("the SFU was told that nobody comes", lambda: _is_done(client, early))
         worker = own.new_worker("")
         await worker.registered()
-        await own.only_job(early, "RUNNING")  # it came late, and finds who is there
         room = new_room()
         async with own.sfu.joined(room, "ada"):
             await own.only_job(room, "RUNNING")
-        for name in (early, room):
-            await client.room.delete_room(api.DeleteRoomRequest(room=name))
-            await own.only_job(name, *OVER)
+        await client.room.delete_room(api.DeleteRoomRequest(room=room))
+        await own.only_job(room, *OVER)
+        assert await own.jobs(room=early) == []  # also after sweeps
+
+
+async def _is_done(client: api.LiveKitAPI, room: str) -> bool:
+    listed = await client.agent_dispatch.list_dispatch(room)
+    states = [int(job.state.status) for each in listed for job in each.state.jobs]
+    return states == [wire_pb2.JS_SUCCESS]
+
+
+async def test_the_unnamed_are_called_no_longer_when_they_have_been_gone_for_long(
+    tmp_path: Path,
+) -> None:
+    settings = {"policy": {"unnamed_memory_seconds": 1}}
+    async with stage(Stage(tmp_path, settings)) as own, own.sfu.calling() as client:
+        async with own.raw_worker("") as worker:
+            first = new_room()
+            await client.room.create_room(api.CreateRoomRequest(name=first))
+            await worker.take_job()
+
+        async def are_forgotten() -> bool:
+            return await own.agents() == []
+
+        await eventually("they are forgotten", are_forgotten)
+        own.server.kill()
+        await own.server.start()
+        await own.registered("", times=4)
+        room = new_room()
+        await client.room.create_room(api.CreateRoomRequest(name=room))
+        await eventually("the SFU was told so", lambda: _is_done(client, room))
+        assert await own.jobs(room=room) == []
 
 
 async def test_a_publisher_is_called_for_and_its_job_ends_when_it_leaves(shared: Stage) -> None:
