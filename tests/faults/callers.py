@@ -17,7 +17,7 @@ import anyio
 
 from protocol.errors import TwirpError
 from tests.faults.fleet import AGENT, KEY, SECRET, STOCK_AGENT
-from worker_sdk import DispatchClient, ServerUnreachable
+from worker_sdk import DispatchClient, ServerUnreachable, UnexpectedAnswer
 
 __all__ = ["Calls", "call_all", "clients_to"]
 
@@ -29,6 +29,9 @@ CALLS_IN_FLIGHT_MAX = 20_000
 # an answer. Each client may use 100 connections, and gets slow when more wait for one.
 CALLS_AT_ONCE = 256
 CLIENTS = 4
+# A caller that is refused for good tries again all the same, so often.
+TRIES_MAX = 10
+REFUSED_PAUSE_SECONDS = 1.0
 # Most jobs are short, so that many are on their way through each move at any time; some are long
 # enough to be run elsewhere while a worker that is cut off still runs them, and short enough not to
 # be lost as often as a job is tried.
@@ -128,14 +131,22 @@ async def _call(
     agent: str,
     seconds: float,
 ) -> None:
-    try:
-        async with lane:
-            dispatch = await client.create_dispatch(
-                room, agent, metadata=f"{seconds:.3f}", request_id=f"call-{room}"
-            )
-    except ServerUnreachable as error:
-        calls.given_up.append(f"{room}: {error}")
-    except TwirpError as error:
-        calls.refused.append(f"{room}: {error}")
-    else:
-        calls.acknowledge(room, dispatch.id, [job.id for job in dispatch.state.jobs])
+    wish = f"call-{room}"
+    metadata = f"{seconds:.3f}"
+    async with lane:
+        for _ in range(TRIES_MAX):
+            try:
+                dispatch = await client.create_dispatch(
+                    room, agent, metadata=metadata, request_id=wish
+                )
+            except ServerUnreachable as error:
+                calls.given_up.append(f"{room}: {error}")
+                return
+            except (TwirpError, UnexpectedAnswer) as error:
+                # The client does not try again what is answered so; these callers do.
+                calls.refused.append(f"{room}: {error}")
+                await anyio.sleep(REFUSED_PAUSE_SECONDS)
+            else:
+                calls.acknowledge(room, dispatch.id, [job.id for job in dispatch.state.jobs])
+                return
+        calls.given_up.append(f"{room}: refused {TRIES_MAX} times")
