@@ -274,7 +274,7 @@ def explain(
             "matches" if verdict.matches else verdict.mismatch.condition,
             "-" if verdict.matches else verdict.mismatch.wanted,
             "-" if verdict.matches else verdict.mismatch.found,
-            verdict.job_id or "-",
+            _job(verdict),
         ]
         for verdict in verdicts
     ]
@@ -318,12 +318,40 @@ def _event(
 
 async def _explain_job(client: DispatchClient, job_id: str, rule: str) -> list[api_pb2.RuleVerdict]:
     """Explain what a job was made for: its participant, or its room, live if it is there."""
-    from protocol import api_pb2, wire_pb2
+    from protocol import api_pb2
 
     with missing_is(f"there is no job {job_id}"):
-        job = (await client.get_job(job_id)).job
+        record = await client.get_job(job_id)
+    job = record.job
     if job.dispatch_id:
         raise CommandFailed(f"{job_id} was made for the dispatch {job.dispatch_id}, not by a rule")
+    if record.made_by == "bridge":
+        raise CommandFailed(
+            f"{job_id} was made for the SFU's dispatch {record.sfu_dispatch_id}, not by a rule"
+        )
+    found = await _explain_what_it_was_made_for(client, job, rule)
+    made_by = record.rule
+    if made_by and rule in ("", made_by) and all(each.rule != made_by for each in found):
+        gone = api_pb2.RuleMismatch(
+            condition="deleted", wanted="the rule", found="it was deleted since"
+        )
+        found.append(
+            api_pb2.RuleVerdict(
+                rule=made_by,
+                mismatch=gone,
+                participant=record.participant_identity,
+                job_id=job_id,
+                job_phase=record.phase,
+            )
+        )
+    return found
+
+
+async def _explain_what_it_was_made_for(
+    client: DispatchClient, job: wire_pb2.Job, rule: str
+) -> list[api_pb2.RuleVerdict]:
+    from protocol import api_pb2, wire_pb2
+
     if job.type == wire_pb2.JT_ROOM:
         try:
             return await client.explain_event(room=job.room.name, rule=rule)
@@ -340,6 +368,17 @@ async def _explain_job(client: DispatchClient, job_id: str, rule: str) -> list[a
     if job.type != wire_pb2.JT_ROOM:
         told.participant.CopyFrom(job.participant)
     return await client.explain_event(event=told, rule=rule)
+
+
+def _job(verdict: api_pb2.RuleVerdict) -> str:
+    """Return the job of a verdict, with its phase where that is told."""
+    from protocol.api_pb2 import JobPhase
+
+    if not verdict.job_id:
+        return "-"
+    if not verdict.job_phase:
+        return verdict.job_id
+    return f"{verdict.job_id} ({JobPhase.Name(verdict.job_phase).lower()})"
 
 
 # ---- how a rule looks ----

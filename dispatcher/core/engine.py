@@ -282,6 +282,20 @@ class Engine:
         """The rules, by project and name."""
         return self._ordering.rules
 
+    def live_jobs_of(self, project: str, order: str) -> Collection[str]:
+        """The jobs of an order (`Job.order`) that have not ended."""
+        return self._ordering.live_of((project, order))
+
+    def holder_of(self, project: str, order: str, unique_key: str) -> str | None:
+        """The live job of an order that has this unique key, None where none has."""
+        return self._ordering.holder((project, order), unique_key)
+
+    def automatic_types(self, project: str) -> frozenset[JobType] | None:
+        """The job types that unnamed workers are called for; None: they are called for nothing."""
+        if not self.policy.automatic_dispatch:
+            return None
+        return self._ordering.unnamed_types(project)
+
     @property
     def room_configurations(self) -> Mapping[ConfigurationKey, bytes]:
         """The serialised room configurations, by project and name."""

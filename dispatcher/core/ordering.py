@@ -10,7 +10,7 @@ is at its limit (`waiting_lists`), marks of what was made (`made_jobs`), how a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from dispatcher.core.board import Board, DeadlineKind
@@ -202,6 +202,18 @@ class Ordering:
         jobs[order] = job.id
         self._rooms.touch(room, subject)
         self._live.add(OrderedJob(job.id, room.project, order, unique_key), own_place)
+
+    def live_of(self, key: OrderKey) -> Collection[str]:
+        """Return the jobs of an order that have not ended."""
+        return self._live.of(key)
+
+    def holder(self, key: OrderKey, unique_key: str) -> str | None:
+        """Return which live job of an order has this unique key."""
+        return self._live.holder(key, unique_key)
+
+    def unnamed_types(self, project: str) -> frozenset[JobType]:
+        """Return the job types that workers without a name have registered with."""
+        return self._unnamed.get(project, frozenset())
 
     def is_live(self, job_id: str) -> bool:
         """Is this a job of an order that has not ended?"""

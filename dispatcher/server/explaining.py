@@ -2,21 +2,25 @@
 
 An event is taken as what is so after it: who joins is there, who publishes a track is a publisher.
 What an event does not say (a track event has no attributes) is taken from the live room, if it is
-there; who is known by a track alone is called for once the join is told. For each rule and each one whom it could be about there is one verdict.
+there; who is known by a track alone is called for once the join is told. For each rule and each one
+whom it could be about there is one verdict: a condition of the rule that fails, or what holds its job
+back (the limit, the uniqueness key). Automatic dispatch to unnamed workers has lines of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dispatcher.core.conditions import Mismatch, mismatch, needs_participant
 from dispatcher.core.drafting import order_of
 from dispatcher.core.jobs import JobType
-from dispatcher.core.made_jobs import REVOKED, id_of
+from dispatcher.core.made_jobs import REVOKED, SHARED, id_of
+from dispatcher.core.ordering import AUTOMATIC, UNIQUE_KEY_BYTES_MAX
 from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, RoomInfo
 from dispatcher.core.room_states import Member, RoomState
 from dispatcher.core.rules import Rule
+from dispatcher.core.templates import fill
 
 _CALLING = (
     RoomEventKind.ROOM_STARTED,
@@ -44,6 +48,24 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What is so of the jobs that have not ended: all of an order, and who has a unique key of it.
+
+    `automatic`: the job types that unnamed workers take; None: automatic dispatch is switched off.
+    """
+
+    live_of: Callable[[str], Collection[str]] = lambda _: ()
+    holder_of: Callable[[str, str], str | None] = lambda *_: None
+    automatic: frozenset[JobType] | None = frozenset()
+
+
+NOTHING_STANDS = Standing()
+# What the lines of the built-in rule are called; no rule has such a name.
+AUTOMATIC_NAME = "(automatic)"
+_JOBS_SHOWN_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What one rule says of one subject. `job_id` is the job that it made of it, if it did."""
 
@@ -65,6 +87,8 @@ class Scene:
     room: Subject
     people: tuple[Subject, ...] = ()
     called: bool = True
+    # who created the room named its agents
+    names_agents: bool = False
 
     def subjects(self, rule: Rule) -> tuple[Subject, ...]:
         """Return whom the rule could be about; the room alone where nobody is there."""
@@ -79,6 +103,7 @@ def scene_of_room(state: RoomState) -> Scene:
     return Scene(
         Subject(state.info, jobs=state.jobs),
         tuple(_subject(state.info, member, "publishes nothing") for member in people),
+        names_agents=state.names_agents,
     )
 
 
@@ -95,8 +120,9 @@ def scene_of_event(event: RoomEvent, live: RoomState | None) -> Scene:
         )
     room = Subject(info, told=event.kind.value, jobs=live.jobs if live is not None else {})
     called = event.kind in _CALLING
+    named = live is not None and live.names_agents
     if event.participant is None:
-        return Scene(room, called=called)
+        return Scene(room, called=called, names_agents=named)
     publishes = event.kind is RoomEventKind.TRACK_PUBLISHED
     member = _member(event.participant, live)
     if member is None:
@@ -109,7 +135,7 @@ def scene_of_event(event: RoomEvent, live: RoomState | None) -> Scene:
             person = replace(person, participant=event.participant, is_known=True)
         elif publishes:
             person = replace(person, is_publisher=True)
-    return Scene(room, (person,), called)
+    return Scene(room, (person,), called, named)
 
 
 def tests_of(scene: Scene, rules: Iterable[Rule]) -> int:
@@ -117,7 +143,9 @@ def tests_of(scene: Scene, rules: Iterable[Rule]) -> int:
     return sum(len(scene.subjects(rule)) for rule in rules)
 
 
-def verdicts(scene: Scene, rules: Iterable[Rule]) -> Iterator[Verdict]:
+def verdicts(
+    scene: Scene, rules: Iterable[Rule], standing: Standing = NOTHING_STANDS
+) -> Iterator[Verdict]:
     """Yield a verdict for each rule and each one whom it could be about."""
     for rule in rules:
         for subject in scene.subjects(rule):
@@ -125,7 +153,49 @@ def verdicts(scene: Scene, rules: Iterable[Rule]) -> Iterator[Verdict]:
             identity = subject.participant.identity if subject.participant is not None else ""
             # A room's job stands with the room, whoever it was that matched.
             holder = scene.room if rule.job_type is JobType.ROOM else subject
+            if failed is None:
+                failed = _held_back(rule, subject, holder.jobs, standing)
             yield Verdict(rule, failed, identity, _job_id(holder.jobs, rule))
+
+
+def automatic_verdicts(scene: Scene, standing: Standing = NOTHING_STANDS) -> Iterator[Verdict]:
+    """Yield the verdicts of automatic dispatch, for each job type that unnamed workers take."""
+    failed = None
+    if standing.automatic is None:
+        failed = Mismatch("policy.automatic_dispatch", "true", "false")
+    elif not standing.automatic:
+        failed = Mismatch("unnamed workers", "one, now or before", "none")
+    elif scene.names_agents:
+        failed = Mismatch(
+            "unnamed workers", "a room without agents", "its creator named its agents"
+        )
+    if failed is not None:
+        yield Verdict(AUTOMATIC[JobType.ROOM], failed)
+        return
+    types = sorted(standing.automatic or ())
+    yield from verdicts(scene, [AUTOMATIC[job_type] for job_type in types], standing)
+
+
+def _held_back(
+    rule: Rule, subject: Subject, jobs: Mapping[str, str], standing: Standing
+) -> Mismatch | None:
+    """Return what keeps a rule that matches from making its job."""
+    order = order_of(rule)
+    made = jobs.get(order, "")
+    if made and not made.startswith((SHARED, REVOKED)):
+        return None  # it has made it
+    key = fill(rule.uniqueness_key, subject.room, subject.participant, UNIQUE_KEY_BYTES_MAX)
+    holder = standing.holder_of(order, key) if key else None
+    if holder is None and made.startswith(SHARED):
+        holder = id_of(made)
+    if holder is not None:
+        return Mismatch("uniqueness_key", f"no other job with the key {key!r}", holder)
+    live, limit = standing.live_of(order), rule.concurrency_limit
+    if limit and len(live) >= limit:
+        shown = ", ".join(list(live)[:_JOBS_SHOWN_MAX])
+        more = ", ..." if len(live) > _JOBS_SHOWN_MAX else ""
+        return Mismatch("concurrency_limit", f"fewer than {limit}", f"{len(live)} ({shown}{more})")
+    return None
 
 
 def _mismatch(rule: Rule, subject: Subject, scene: Scene) -> Mismatch | None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from dispatcher.core.effects import Outcome
+from dispatcher.core.engine import Engine
 from dispatcher.core.events import JobTerminationRequested
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.lifecycle import JobPhase
@@ -149,13 +150,7 @@ class JobService:
         return rows
 
     def _now(self, stored: StoredJob) -> tuple[JobPhase, str]:
-        """Return the job's phase, and the worker that has it, is offered it, or had it last."""
-        state = stored.state
-        if state.phase is JobPhase.QUEUED:
-            in_hand = self._runtime.engine.jobs.get(stored.job.id)
-            if in_hand is not None and in_hand.phase is JobPhase.OFFERED and in_hand.worker:
-                return JobPhase.OFFERED, in_hand.worker.id
-        return state.phase, state.worker_id
+        return _now(self._runtime.engine, stored)
 
     def _fill(self, record: api_pb2.JobRecord, stored: StoredJob) -> None:
         job, state = stored.job, stored.state
@@ -188,6 +183,21 @@ class JobService:
 
 def _not_found() -> TwirpError:
     return TwirpError(TwirpCode.NOT_FOUND, "the job does not exist")
+
+
+def _now(engine: Engine, stored: StoredJob) -> tuple[JobPhase, str]:
+    """Return the job's phase, and the worker that has it, is offered it, or had it last."""
+    state = stored.state
+    if state.phase is JobPhase.QUEUED:
+        in_hand = engine.jobs.get(stored.job.id)
+        if in_hand is not None and in_hand.phase is JobPhase.OFFERED and in_hand.worker:
+            return JobPhase.OFFERED, in_hand.worker.id
+    return state.phase, state.worker_id
+
+
+def phase_now(engine: Engine, stored: StoredJob) -> api_pb2.JobPhase:
+    """Return the phase that a stored job has now, as the API tells it."""
+    return _PHASE_NUMBERS[_now(engine, stored)[0]]
 
 
 def may_read(bearer: Bearer, _request: object) -> bool:

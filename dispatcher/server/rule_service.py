@@ -16,14 +16,17 @@ from dispatcher.core.rules import Rule
 from dispatcher.rule_checks import RuleLimits, check_rule_name
 from dispatcher.runtime import Runtime
 from dispatcher.server.explaining import (
+    AUTOMATIC_NAME,
     Scene,
+    Standing,
     Verdict,
+    automatic_verdicts,
     scene_of_event,
     scene_of_room,
     tests_of,
     verdicts,
 )
-from dispatcher.server.job_service import may_read
+from dispatcher.server.job_service import may_read, phase_now
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.pages import page_size, place_after
 from dispatcher.server.twirp import Call, Method, MethodTable
@@ -37,6 +40,8 @@ SERVICE = "callboard.RuleService"
 
 # Verdicts after which others have their turn.
 _VERDICTS_AT_ONCE = 200
+# Jobs of one explanation whose phases are looked up.
+_PHASES_TOLD_MAX = 200
 
 
 class RuleService:
@@ -128,6 +133,7 @@ class RuleService:
             rules = [self._known(call, request.rule)]
         else:
             rules = sorted(self._project(call), key=lambda rule: rule.name)
+        standing = self._standing(call.project)
         count, count_max = tests_of(scene, rules), self._limits.verdicts_max
         if count > count_max:
             raise TwirpError(
@@ -136,12 +142,34 @@ class RuleService:
                 f" limit is {count_max}; name one rule, or one participant in an event",
             )
         found: list[Verdict] = []
-        for verdict in verdicts(scene, rules):
+        for verdict in verdicts(scene, rules, standing):
             found.append(verdict)
             if len(found) % _VERDICTS_AT_ONCE == 0:
                 await checkpoint()
+        if not request.rule:
+            found += automatic_verdicts(scene, standing)
         found.sort(key=lambda verdict: not verdict.matches)
-        return api_pb2.ExplainEventResponse(verdicts=[_verdict_message(one) for one in found])
+        response = api_pb2.ExplainEventResponse(verdicts=[_verdict_message(one) for one in found])
+        await self._tell_phases(call, response)
+        return response
+
+    def _standing(self, project: str) -> Standing:
+        engine = self._runtime.engine
+        return Standing(
+            lambda order: engine.live_jobs_of(project, order),
+            lambda order, key: engine.holder_of(project, order, key),
+            engine.automatic_types(project),
+        )
+
+    async def _tell_phases(self, call: Call, response: api_pb2.ExplainEventResponse) -> None:
+        """Say of the first jobs in which phase they are: one that failed is not as if it were there."""
+        looked_up = 0
+        for verdict in response.verdicts:
+            if verdict.job_id and looked_up < _PHASES_TOLD_MAX:
+                looked_up += 1
+                stored = await self._runtime.store.get_job(call.project, verdict.job_id)
+                if stored is not None:
+                    verdict.job_phase = phase_now(self._runtime.engine, stored)
 
     def _scene(self, call: Call, request: api_pb2.ExplainEventRequest) -> Scene:
         if request.HasField("event") == bool(request.room):
@@ -193,7 +221,7 @@ def _not_found(name: str) -> TwirpError:
 
 def _verdict_message(verdict: Verdict) -> api_pb2.RuleVerdict:
     message = api_pb2.RuleVerdict(
-        rule=verdict.rule.name,
+        rule=verdict.rule.name or AUTOMATIC_NAME,
         version=verdict.rule.version,
         matches=verdict.matches,
         participant=verdict.participant,

@@ -205,8 +205,9 @@ def test_a_live_room_and_a_job_are_explained(server: Server, tmp_path: Path) -> 
     vip = ["--attribute", "tier=vip", "--metadata", '{"customer": {"id": 7}}']
     assert callboard(*joined, *vip, env=server.env).code == 0
     found = _verdicts(server, "--room", "l-1")
-    jobs = {name: found[name][-1] for name in ("l-room", "l-vip")}
-    assert all(job.startswith("AJ_") for job in jobs.values())
+    told = {name: found[name][-1] for name in ("l-room", "l-vip")}
+    assert all(job.startswith("AJ_") and job.endswith(" (queued)") for job in told.values())
+    jobs = {name: job.removesuffix(" (queued)") for name, job in told.items()}
     shown = callboard("job", "show", jobs["l-vip"], "--json", env=server.env).json
     assert shown["job"]["metadata"] == "for ann"
     for name, job in jobs.items():
@@ -215,6 +216,37 @@ def test_a_live_room_and_a_job_are_explained(server: Server, tmp_path: Path) -> 
     assert callboard("room", "event", "room_finished", "--room", "l-1", env=server.env).code == 0
     for name, job in jobs.items():
         assert _verdicts(server, "--job", job)[name][1] == "matches"
+
+
+def test_a_job_that_is_held_back_says_by_what(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text('{name: s-lim, agent_name: nobody, match: {room: "s-*"}, concurrency_limit: 1}')
+    _apply(server, path)
+    for room in ("s-1", "s-2"):
+        started = callboard("room", "event", "room_started", "--room", room, env=server.env)
+        assert started.code == 0
+    (job,) = callboard("job", "list", "--room", "s-1", "--json", env=server.env).json["jobs"]
+    found = _verdicts(server, "--room", "s-2")
+    job_id = job["job"]["id"]
+    assert found["s-lim"] == ["-", "concurrency_limit", "fewer than 1", f"1 ({job_id})", "-"]
+    assert found["(automatic)"][1:4] == ["unnamed workers", "one, now or before", "none"]
+
+
+def test_a_job_that_ended_and_a_rule_that_is_deleted_are_told(
+    server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text('{name: t-gone, agent_name: nobody, match: {room: "t-*"}}')
+    _apply(server, path)
+    assert callboard("room", "event", "room_started", "--room", "t-1", env=server.env).code == 0
+    (job,) = callboard("job", "list", "--room", "t-1", "--json", env=server.env).json["jobs"]
+    job_id = job["job"]["id"]
+    assert callboard("job", "terminate", job_id, env=server.env).code == 0
+    cancelled = f"{job_id} (cancelled)"
+    assert _verdicts(server, "--room", "t-1")["t-gone"] == ["-", "matches", "-", "-", cancelled]
+    assert callboard("rule", "delete", "t-gone", env=server.env).code == 0
+    found = _verdicts(server, "--job", job_id)["t-gone"]
+    assert found == ["-", "deleted", "the rule", "it was deleted since", cancelled]
 
 
 def test_a_job_of_a_dispatch_is_not_a_rules(server: Server) -> None:

@@ -18,7 +18,9 @@ from dispatcher.core.room_states import RoomState
 from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Match, Rule
 from dispatcher.server.explaining import (
+    Standing,
     Verdict,
+    automatic_verdicts,
     scene_of_event,
     scene_of_room,
     verdicts,
@@ -225,3 +227,87 @@ def test_a_job_that_serves_somebody_as_well_is_told() -> None:
     live.members["PA_2"].jobs["rule:each"] = "+AJ_1"
     found = list(verdicts(scene_of_room(live), (EACH,)))
     assert [verdict.job_id for verdict in found] == ["", "AJ_1"]
+
+
+# ---- what holds a job back ----
+
+_LIMITED = replace(GREETER, concurrency_limit=2)
+_KEYED = replace(EACH, uniqueness_key="{participant.identity}")
+
+
+def _held_back(rule: Rule, standing: Standing, live: RoomState) -> tuple[str, str, str] | None:
+    (verdict,) = verdicts(scene_of_room(live), (rule,), standing)
+    failed = verdict.mismatch
+    return None if failed is None else (failed.condition, failed.wanted, failed.found)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "told"),
+    [
+        ([], None),
+        (["AJ_1"], None),
+        (["AJ_1", "AJ_2"], ("concurrency_limit", "fewer than 2", "2 (AJ_1, AJ_2)")),
+        (
+            [f"AJ_{number}" for number in range(9)],
+            ("concurrency_limit", "fewer than 2", "9 (AJ_0, AJ_1, AJ_2, ...)"),
+        ),
+    ],
+)
+def test_a_rule_at_its_limit_says_so(jobs: list[str], told: tuple[str, str, str] | None) -> None:
+    standing = Standing(live_of=lambda order: jobs if order == "rule:greeter" else ())
+    assert _held_back(_LIMITED, standing, _live()) == told
+
+
+def test_a_rule_at_its_limit_matches_where_it_has_its_job() -> None:
+    live = _live()
+    live.jobs["rule:greeter"] = "AJ_1"
+    assert _held_back(_LIMITED, Standing(live_of=lambda _: ["AJ_1", "AJ_2"]), live) is None
+
+
+def test_the_job_that_has_the_unique_key_is_named() -> None:
+    standing = Standing(
+        holder_of=lambda order, key: {("rule:each", "ann"): "AJ_7"}.get((order, key))
+    )
+    told = ("uniqueness_key", "no other job with the key 'ann'", "AJ_7")
+    assert _held_back(_KEYED, standing, _live(_joined(ANN))) == told
+    assert _held_back(_KEYED, standing, _live(_joined(BOB))) is None
+
+
+def test_a_condition_that_fails_comes_before_what_holds_back() -> None:
+    other = replace(_LIMITED, match=Match(room="desk-*"))
+    found = _held_back(other, Standing(live_of=lambda _: ["AJ_1", "AJ_2"]), _live())
+    assert found is not None
+    assert found[0] == "match.room"
+
+
+# ---- automatic dispatch ----
+
+
+def _automatic(live: RoomState, standing: Standing) -> list[tuple[JobType, str, str]]:
+    """Return job type, participant and the condition that fails."""
+    return [
+        (each.rule.job_type, each.participant, each.mismatch.condition if each.mismatch else "")
+        for each in automatic_verdicts(scene_of_room(live), standing)
+    ]
+
+
+def test_automatic_dispatch_calls_for_what_unnamed_workers_take() -> None:
+    live = _live(_joined(ANN))
+    both = Standing(automatic=frozenset({JobType.ROOM, JobType.PUBLISHER}))
+    assert _automatic(live, both) == [(JobType.ROOM, "", ""), (JobType.PUBLISHER, "ann", "type")]
+
+
+def test_automatic_dispatch_that_is_switched_off_says_so() -> None:
+    off = Standing(automatic=None)
+    assert _automatic(_live(), off) == [(JobType.ROOM, "", "policy.automatic_dispatch")]
+
+
+def test_automatic_dispatch_without_unnamed_workers_says_so() -> None:
+    assert _automatic(_live(), Standing()) == [(JobType.ROOM, "", "unnamed workers")]
+
+
+def test_automatic_dispatch_leaves_a_room_whose_agents_are_named() -> None:
+    live = _live()
+    live.names_agents = True
+    standing = Standing(automatic=frozenset({JobType.ROOM}))
+    assert _automatic(live, standing) == [(JobType.ROOM, "", "unnamed workers")]
