@@ -183,7 +183,7 @@ class OneHolder(Checker):
             ):
                 self.blame(f"{row.job_id} is cancelled, and nobody called it off")
             by_evidence = row.trigger in (JobTrigger.SUCCEEDED, JobTrigger.LEFT)
-            if by_evidence and row.epoch in facts.left_cleanly:
+            if by_evidence and (row.epoch in facts.left_cleanly or self._left_unheard(facts, row)):
                 continue
             if row.error.startswith("nothing was heard"):
                 if self._before(facts, row).phase is not JobPhase.ASSIGNED:
@@ -221,6 +221,16 @@ class OneHolder(Checker):
             and world.server.is_steady(window)
         ):
             self.blame(f"{row.job_id} is taken from {connection.link}, which lives")
+
+    def _left_unheard(self, facts: JobFacts, row: EventRow) -> bool:
+        """Had its agent left, of which no news came, and nobody said that it started?"""
+        sfu = self.world.sfu
+        return (
+            sfu is not None
+            and (row.job_id, row.epoch) in sfu.agents_gone
+            and row.epoch not in facts.left
+            and self._before(facts, row).phase is JobPhase.ASSIGNED
+        )
 
     def _was_lost(self, facts: JobFacts, row: EventRow) -> bool:
         """Had its worker been away for long enough, when it was tried again?"""

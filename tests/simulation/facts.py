@@ -94,6 +94,8 @@ class JobFacts:
     results: list[tuple[int, str, bool]] = field(default_factory=list)
     # epochs of runs whose agent was heard to have left as one that is done
     left_cleanly: set[int] = field(default_factory=set)
+    # and of those whose agent was heard to have left at all
+    left: set[int] = field(default_factory=set)
     # epochs -> processes by name that were sent an assignment
     assigned: dict[int, set[str]] = field(default_factory=dict)
     # workers whose end of it, or hand-over, was heard since it was last given to one
@@ -237,6 +239,7 @@ class Facts(Watcher):
         sfu = self._world.sfu
         if facts is None or sfu is None:
             return
+        facts.left.add(sfu.epochs[sid])
         if reason in CLEAN:
             facts.left_cleanly.add(sfu.epochs[sid])
         if facts.last is not None:

@@ -88,6 +88,8 @@ class Sfu:
         self.names_over: set[str] = set()
         self.left: set[tuple[str, str]] = set()
         self.epochs: dict[str, int] = {}
+        # runs whose agent was there and is not any more, by job and epoch
+        self.agents_gone: set[tuple[str, int]] = set()
         self._over_at: dict[str, Nanoseconds] = {}
         # news of people that are on their way, and since when the server knows the truth
         self._on_the_way = 0
@@ -200,6 +202,8 @@ class Sfu:
         del session.guests[identity]
         is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
         # Who is replaced, and whose next connection nobody hears of, is taken for gone in a while.
+        if guest.execution is not None:
+            self.agents_gone.add((guest.execution.job.id, guest.execution.epoch))
         may_miss_news = self._world.scenario.may_miss_news
         if is_replaced and may_miss_news and guest.execution is None:
             self._was_replaced = True
