@@ -7,8 +7,8 @@ it all, so a seed is a schedule and each failure replays: `python -m tests.simul
 
 `scenario` and `sfu_plan` draw what happens, `simulator` puts it together; `timeline`, `network`,
 `store`, `server`, `callers`, `rule_callers`, `sfu`, `processes` and its kinds of workers play it;
-`facts` is what an outside observer knows; `checkers`, `rule_checker` (with `rule_oracle`) and
-`history_watch` judge; `coverage` says what was reached; `planted_bugs` and `planted_parts` prove the
+`facts` is what an outside observer knows; `checkers`, `promise_checker`, `time_checkers`,
+`rule_checker` (with `rule_oracle`) and `history_watch` judge; `coverage` says what was reached; `planted_bugs` and `planted_parts` prove the
 checkers; `batches` plays many.
 
 `room_replay` is another simulation, of rooms alone: fifty thousand events in disorder.

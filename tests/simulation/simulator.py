@@ -17,12 +17,20 @@ from dispatcher.core.jobs import MILLISECOND, SECOND, Job, JobType, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
 from tests.simulation.callers import Callers
-from tests.simulation.checkers import INVARIANTS, Checker
+from tests.simulation.checkers import (
+    AcknowledgedIsKept,
+    CapKept,
+    Checker,
+    ConfigKept,
+    EndedStaysEnded,
+    OneHolder,
+)
 from tests.simulation.facts import Facts
 from tests.simulation.history_watch import ASKED_EVERY, HistoryIsClean
 from tests.simulation.hostile_worker import HostileWorker
 from tests.simulation.node_worker import NodeWorker
 from tests.simulation.processes import WorkerProcess
+from tests.simulation.promise_checker import PromisesAreDurable
 from tests.simulation.rule_callers import RuleCallers
 from tests.simulation.rule_checker import RulesAreKept
 from tests.simulation.scenario import (
@@ -40,11 +48,22 @@ from tests.simulation.server import Server
 from tests.simulation.sfu import Sfu, hash_of
 from tests.simulation.stock_worker import StockWorker
 from tests.simulation.store import CommitFault, SimulatedStore, SqliteUnderSimulation
+from tests.simulation.time_checkers import DeadlinesFire, FreeWorkersAreAsked
 from tests.simulation.timeline import START, Timeline
 from tests.simulation.trace import Trace, Violation
 from tests.support.memory_store import MemoryDatabase
 
-CHECKERS: tuple[type[Checker], ...] = (*INVARIANTS, RulesAreKept)
+CHECKERS: tuple[type[Checker], ...] = (
+    AcknowledgedIsKept,
+    OneHolder,
+    CapKept,
+    ConfigKept,
+    EndedStaysEnded,
+    PromisesAreDurable,
+    FreeWorkersAreAsked,
+    DeadlinesFire,
+    RulesAreKept,
+)
 PROBE_INTERVAL: Nanoseconds = 500 * MILLISECOND
 # After everything healed, no job may take longer than this to its end.
 HEALED_TIME_MAX: Nanoseconds = 400 * SECOND
