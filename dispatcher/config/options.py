@@ -153,7 +153,8 @@ def _rooms(name: str, help: str) -> Option:  # noqa: A002
     if name.endswith("_time"):
         key = f"rooms.{name}_seconds"
         return Option(key, Kind.DURATION, help, default / SECOND, "s", "", name, 0.001, 86_400)
-    return Option(f"rooms.{name}", Kind.INTEGER, help, default, "", "", name, 1, _COUNT_MAX)
+    unit = "bytes" if name == "bytes_max" else ""
+    return Option(f"rooms.{name}", Kind.INTEGER, help, default, unit, "", name, 1, _COUNT_MAX)
 
 
 def _configurations(name: str, help: str, most: float) -> Option:  # noqa: A002
@@ -362,7 +363,9 @@ OPTIONS: tuple[Option, ...] = (
     _limit("unreadable_frames_max", "Frames of one connection that cannot be read.", _COUNT_MAX),
     _limit("close_timeout_seconds", "How long a closing handshake may take."),
     _limit("read_turn_bytes_max", "What is read of one worker before others have their turn."),
-    _limit("heavy_turn_seconds", "How long claims and losses are taken in before others have a turn."),
+    _limit(
+        "heavy_turn_seconds", "How long claims and losses are taken in before others have a turn."
+    ),
     _limit("events_behind_max", "What one worker may say meanwhile before it is heard at once."),
     _limit("head_bytes_max", "The head of a request."),
     _limit("head_timeout_seconds", "How long it may take to come in."),
@@ -396,6 +399,9 @@ OPTIONS: tuple[Option, ...] = (
     # ---- rooms ----
     _rooms("rooms_max", "Rooms that are known at once."),
     _rooms("participants_max", "Participants of one room."),
+    _rooms(
+        "bytes_max", "What is said of the participants of one room: metadata, attributes, names."
+    ),
     _rooms("tracks_max", "Tracks of one participant, and as many that are gone."),
     _rooms("gone_max", "Participants of one room that are known to be gone."),
     _rooms("over_max", "Sessions of rooms that are known to be over."),

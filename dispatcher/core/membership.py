@@ -22,7 +22,7 @@ from dispatcher.core.room_changes import (
     RoomsFull,
 )
 from dispatcher.core.room_events import DisconnectReason, Participant, RoomEvent, RoomEventKind
-from dispatcher.core.room_states import Member, RoomLimits, RoomState, key_of
+from dispatcher.core.room_states import Member, RoomLimits, RoomState, bytes_of, key_of
 
 # Stands for the tracks of who is listed as a publisher: the list has no names of theirs.
 LISTED_TRACK = "listed"
@@ -59,6 +59,7 @@ class Membership:
     def restore(self, room: RoomState, member: Member) -> None:
         """Put back who was there when the server ended."""
         room.members[member.key] = member
+        room.bytes_held += bytes_of(member.participant)
         if member.is_known:
             room.identities[member.participant.identity] = member
         if member.subject != member.key:
@@ -76,8 +77,9 @@ class Membership:
         member = room.members.get(key)
         if member is not None and member.is_known:
             if member.participant != participant:
+                self._check_bytes(room, participant, member)
                 _forget_identity(room, member)
-                member.participant = participant
+                _describe(room, member, participant)
                 member.is_replaced = False
                 room.identities[participant.identity] = member
                 self._touch(room, key)
@@ -85,15 +87,18 @@ class Membership:
             return member
         older = room.identities.get(participant.identity)
         if older is not None and 0 < participant.joined_at < older.participant.joined_at:
-            room.members.pop(key, None)
+            if member is not None:
+                _take_out(room, member)
             self._note_gone(room, key)  # it has been replaced before its join was told
             return None
+        self._check_bytes(room, participant, member, older)
         if older is not None:
-            del room.members[older.key]
+            _take_out(room, older)
         if member is None:
             member = self._add(room, participant, now)
         else:  # known by its tracks
-            member.participant, member.is_known = participant, True
+            _describe(room, member, participant)
+            member.is_known = True
             self._touch(room, key)
         room.identities[participant.identity] = member
         if older is not None:
@@ -105,14 +110,29 @@ class Membership:
             changes.append(PublishingStarted(room, member))
         return member
 
+    def _check_bytes(
+        self, room: RoomState, participant: Participant, *instead_of: Member | None
+    ) -> None:
+        """Raise RoomsFull if the room may not hold what is said of this participant as well."""
+        held = room.bytes_held - sum(
+            bytes_of(member.participant) for member in instead_of if member is not None
+        )
+        if held + bytes_of(participant) > self._limits.bytes_max:
+            raise RoomsFull(
+                f"room {room.info.name!r} would hold over {self._limits.bytes_max} bytes of its"
+                " participants' metadata and attributes, which is the limit (rooms.bytes_max)"
+            )
+
     def _add(self, room: RoomState, participant: Participant, now: Nanoseconds) -> Member:
         if len(room.members) >= self._limits.participants_max:
             raise RoomsFull(
                 f"room {room.info.name!r} has {self._limits.participants_max} participants,"
                 " which is the limit"
             )
+        self._check_bytes(room, participant)
         member = Member(participant, now, key_of(participant))
         room.members[member.key] = member
+        room.bytes_held += bytes_of(participant)
         self._touch(room, member.key)
         return member
 
@@ -171,7 +191,7 @@ class Membership:
         is_told: bool = True,
     ) -> None:
         """Somebody is not there any more; `is_told` False: a list did not have it."""
-        del room.members[member.key]
+        _take_out(room, member)
         room.successors.pop(member.subject, None)
         _forget_identity(room, member)
         if member.participant.sid:
@@ -243,6 +263,17 @@ class Membership:
         if len(member.gone_tracks) > self._limits.tracks_max:
             del member.gone_tracks[next(iter(member.gone_tracks))]
         self._touch(room, member.key)
+
+
+def _take_out(room: RoomState, member: Member) -> None:
+    del room.members[member.key]
+    room.bytes_held -= bytes_of(member.participant)
+
+
+def _describe(room: RoomState, member: Member, participant: Participant) -> None:
+    """Keep what is said now of somebody who is there."""
+    room.bytes_held += bytes_of(participant) - bytes_of(member.participant)
+    member.participant = participant
 
 
 def _key_in(room: RoomState, participant: Participant) -> str:

@@ -22,6 +22,8 @@ class RoomLimits:
 
     rooms_max: int = 100_000
     participants_max: int = 10_000  # in one room
+    # what is said of the participants of one room: identities, names, metadata, attributes
+    bytes_max: int = 64 * 1024 * 1024
     tracks_max: int = 64  # of one participant, and as many that are gone
     # participants of one room, and sessions of rooms, that are known to be gone
     gone_max: int = 1_000
@@ -76,6 +78,8 @@ class RoomState:
     started_at: Nanoseconds
     seen_at: Nanoseconds
     members: dict[str, Member] = field(default_factory=dict)
+    # the bytes of what is said of them
+    bytes_held: int = 0
     # connections that have left
     gone: dict[str, None] = field(default_factory=dict)
     # those of them that a list did not have, and nothing else: a later list may have them again
@@ -106,3 +110,15 @@ class RoomState:
 def key_of(participant: Participant) -> str:
     """Return what a connection is known by: its sid, or where there is none its identity."""
     return participant.sid or f"identity:{participant.identity}"
+
+
+def bytes_of(participant: Participant) -> int:
+    """Return how many bytes the texts have that are kept of a participant."""
+    held = sum(_bytes(name) + _bytes(text) for name, text in participant.attributes.items())
+    return held + sum(
+        _bytes(text) for text in (participant.identity, participant.name, participant.metadata)
+    )
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

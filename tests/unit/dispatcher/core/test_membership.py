@@ -15,7 +15,7 @@ from dispatcher.core.room_changes import (
     RoomsFull,
 )
 from dispatcher.core.room_events import DisconnectReason, Participant, RoomInfo
-from dispatcher.core.room_states import RoomLimits
+from dispatcher.core.room_states import RoomLimits, bytes_of
 from tests.support.room_words import PROJECT, ROOM, bare_person, person, room_info
 from tests.unit.dispatcher.core.told_rooms import (
     CLIENT,
@@ -278,6 +278,60 @@ def test_no_more_participants_than_the_bound_and_it_is_named() -> None:
     assert told.sids == ["PA_ann_1", "PA_bob_1"]
     told.leaves("ann")
     assert kinds(told.joins("cyd")) == [MemberJoined]
+
+
+def _bulky(identity: str, connection: int = 1, kilobytes: int = 1) -> Participant:
+    return person(identity, connection, metadata="m" * 1000 * kilobytes)
+
+
+def test_no_more_bytes_of_participants_than_the_bound_and_it_is_named() -> None:
+    told = Told(RoomLimits(bytes_max=3000))
+    told.joins(_bulky("ann"))
+    told.joins(_bulky("bob"))
+    with pytest.raises(RoomsFull, match=r"over 3000 bytes .* \(rooms.bytes_max\)"):
+        told.joins(_bulky("cyd"))
+    assert told.sids == ["PA_ann_1", "PA_bob_1"]
+    told.leaves("ann")
+    assert kinds(told.joins(_bulky("cyd"))) == [MemberJoined]
+
+
+def test_attributes_count_as_bytes_of_a_room() -> None:
+    told = Told(RoomLimits(bytes_max=3000))
+    with pytest.raises(RoomsFull, match="3000 bytes"):
+        told.joins(person("ann", attributes={"a": "x" * 3000}))
+    assert kinds(told.joins("ann")) == [MemberJoined]
+
+
+def test_who_says_more_of_itself_than_the_room_may_hold_stays_as_it_was() -> None:
+    told = Told(RoomLimits(bytes_max=3000))
+    told.joins(_bulky("ann"))
+    with pytest.raises(RoomsFull, match="3000 bytes"):
+        told.joins(_bulky("ann", kilobytes=3))
+    assert len(told.member("ann").participant.metadata) == 1000
+    assert kinds(told.joins(_bulky("ann", kilobytes=2))) == [MemberJoined]
+
+
+def test_the_bytes_of_who_is_replaced_are_free_for_who_comes() -> None:
+    told = Told(RoomLimits(bytes_max=3000))
+    told.joins(_bulky("ann", 1, kilobytes=2))
+    told.joins(_bulky("ann", 2, kilobytes=2))
+    assert told.sids == ["PA_ann_2"]
+    with pytest.raises(RoomsFull, match="3000 bytes"):
+        told.joins(_bulky("ann", 3, kilobytes=4))
+    assert told.sids == ["PA_ann_2"]
+
+
+def test_the_bytes_of_a_room_are_those_of_who_is_there() -> None:
+    told = Told()
+    told.publishes("bob")
+    for connection in (1, 2):
+        for who in ("ann", "bob"):
+            told.joins(_bulky(who, connection, kilobytes=connection))
+    told.leaves("ann", 2)
+    there = [each.participant for each in told.room.members.values()]
+    assert told.room.bytes_held == sum(bytes_of(each) for each in there) > 0
+    told.leaves("bob", 2)
+    assert (told.sids, told.room.bytes_held) == ([], 0)
 
 
 def test_no_more_tracks_than_the_bound_of_one_participant() -> None:
