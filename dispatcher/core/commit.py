@@ -20,7 +20,7 @@ is given to nobody: the engine was ahead of the store, and wrong.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
@@ -52,7 +52,7 @@ _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
 # Moves between phases in which a job is held.
 UNHURRIED = frozenset({JobTrigger.WORKER_LOST, JobTrigger.CLAIMED})
-# What may promise one of them.
+# What may promise one of them. (A stop may promise one of its own job's.)
 _BEHIND_UNHURRIED = frozenset({SendVerdicts, SendStatusReceipt})
 _NONE: frozenset[str] = frozenset()
 _NOTHING = ReleaseJobs(())
@@ -103,6 +103,7 @@ class GroupCommit:
         "_made",
         "_numbers",
         "_open",
+        "_open_jobs",
         "_overtaken",
         "_turns",
         "_underway",
@@ -131,11 +132,13 @@ class GroupCommit:
         # messages with the number of requests that must be durable before they go
         self._gated: deque[tuple[int, Message]] = deque()
         # The line of unhurried moves: those that no batch has yet by number, their numbers by job,
-        # the last number, the numbers that are not durable, and those in the batch under way.
+        # the last number, the jobs of those that are not durable, by number and counted, and the
+        # numbers in the batch under way.
         self._unhurried: dict[int, RecordMove] = {}
         self._unhurried_of: dict[str, list[int]] = {}
         self._numbers = 0
-        self._open: dict[int, None] = {}
+        self._open: dict[int, str] = {}
+        self._open_jobs: Counter[str] = Counter()
         self._underway_numbers: list[int] = []
         # those that had to change the line, with how many requests are durable when they are
         self._overtaken: deque[tuple[int, int]] = deque()
@@ -164,15 +167,9 @@ class GroupCommit:
                 self._made += 1
             elif kind in _AT_ONCE or (kind is Reply and cast(Reply, effect).is_durable):
                 at_once.append(cast(Message, effect))
-            elif self._open and kind in _BEHIND_UNHURRIED:
+            elif self._open and self._may_promise_unhurried(cast(Message, effect)):
                 message = cast(Message, effect)
                 self._gated_behind_unhurried.append((self._made, self._numbers, message))
-            elif (
-                self._open
-                and kind is SendTermination
-                and self._gate_stop(cast(SendTermination, effect))
-            ):
-                pass
             elif self._made == self._durable:
                 at_once.append(cast(Message, effect))
             else:
@@ -187,31 +184,26 @@ class GroupCommit:
             self._numbers += 1
             self._unhurried[self._numbers] = move
             self._unhurried_of.setdefault(move.job_id, []).append(self._numbers)
-            self._open[self._numbers] = None
+            self._open[self._numbers] = move.job_id
+            self._open_jobs[move.job_id] += 1
             return True
-        self._hurry(move.job_id)
-        return False
-
-    def _hurry(self, job_id: str) -> None:
-        """Have the unhurried moves of a job change the line."""
-        for number in self._unhurried_of.pop(job_id, ()):
+        for number in self._unhurried_of.pop(move.job_id, ()):
             self._waiting.append(self._unhurried.pop(number))
             self._made += 1
             self._overtaken.append((self._made, number))
+        return False
 
-    def _gate_stop(self, stop: SendTermination) -> bool:
-        """Let a stop wait for an unhurried move of its job under way; return whether there is one.
+    def _may_promise_unhurried(self, message: Message) -> bool:
+        if type(message) is SendTermination:
+            # Who lost the job to a claimant is told to stop once the claim is durable.
+            return message.job_id in self._open_jobs
+        return type(message) in _BEHIND_UNHURRIED
 
-        A stop promises that the job is not its worker's: who lost it to a claimant is told so once
-        the claim is durable. Of moves that no batch has yet this makes hurried ones.
-        """
-        self._hurry(stop.job_id)
-        numbers = self._underway_numbers
-        moves = self._underway[len(self._underway) - len(numbers) :]
-        if not any(cast(RecordMove, move).job_id == stop.job_id for move in moves):
-            return False
-        self._gated_behind_unhurried.append((self._made, numbers[-1], stop))
-        return True
+    def _settled(self, number: int) -> None:
+        job_id = self._open.pop(number)
+        self._open_jobs[job_id] -= 1
+        if not self._open_jobs[job_id]:
+            del self._open_jobs[job_id]
 
     def take(self) -> list[StoreRequest]:
         """Return the batch to commit now: empty if one is under way, or there is nothing."""
@@ -262,10 +254,10 @@ class GroupCommit:
 
     def _release_unhurried(self, released: list[Message]) -> None:
         for number in self._underway_numbers:
-            del self._open[number]
+            self._settled(number)
         self._underway_numbers = []
         while self._overtaken and self._overtaken[0][0] <= self._durable:
-            del self._open[self._overtaken.popleft()[1]]
+            self._settled(self._overtaken.popleft()[1])
         oldest = next(iter(self._open), self._numbers + 1)
         gated = self._gated_behind_unhurried
         while gated and gated[0][0] <= self._durable and gated[0][1] < oldest:
