@@ -301,6 +301,23 @@ def test_a_job_that_nobody_takes_fails_for_lack_of_capacity_at_its_deadline(
     assert state.error == "no worker of agent 'greeter' took the job within 300 s"
 
 
+@pytest.mark.parametrize(
+    ("namespace", "deployment", "lane"),
+    [
+        ("eu", "", "namespace 'eu',"),
+        ("", "blue", "deployment 'blue',"),
+        ("eu", "blue", "namespace 'eu', deployment 'blue',"),
+    ],
+)
+def test_the_error_of_no_capacity_names_all_that_a_worker_has_to_have(
+    bench: EngineBench, namespace: str, deployment: str, lane: str
+) -> None:
+    job = bench.dispatch(namespace=namespace, deployment=deployment)
+    bench.pass_time(300)
+    error = bench.state(job).error
+    assert error == f"no worker of agent 'greeter', {lane} took the job within 300 s"
+
+
 def test_a_job_that_waited_for_a_server_too_is_told_how_long_in_all_and_for_this_one(
     bench: EngineBench,
 ) -> None:
