@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from dispatcher.core.bridged import Served
+from dispatcher.core.bridging import Called
 from dispatcher.core.conditions import Mismatch, mismatch, needs_participant
 from dispatcher.core.drafting import order_of
 from dispatcher.core.jobs import JobType
@@ -57,6 +59,8 @@ class Standing:
     live_of: Callable[[str], Collection[str]] = lambda _: ()
     holder_of: Callable[[str, str], str | None] = lambda *_: None
     automatic: frozenset[JobType] | None = frozenset()
+    # the SFU's calls for the room, through the bridge
+    calls: Collection[Called] = ()
 
 
 NOTHING_STANDS = Standing()
@@ -184,6 +188,8 @@ def _held_back(
     made = jobs.get(order, "")
     if made and not made.startswith((SHARED, REVOKED)):
         return None  # it has made it
+    if (called := _called_for(rule, subject, standing.calls)) is not None:
+        return Mismatch("bridge", "no call of the SFU for the same", called.job_id)
     key = fill(rule.uniqueness_key, subject.room, subject.participant, UNIQUE_KEY_BYTES_MAX)
     holder = standing.holder_of(order, key) if key else None
     if holder is None and made.startswith(SHARED):
@@ -195,6 +201,24 @@ def _held_back(
         shown = ", ".join(list(live)[:_JOBS_SHOWN_MAX])
         more = ", ..." if len(live) > _JOBS_SHOWN_MAX else ""
         return Mismatch("concurrency_limit", f"fewer than {limit}", f"{len(live)} ({shown}{more})")
+    return None
+
+
+def _called_for(rule: Rule, subject: Subject, calls: Collection[Called]) -> Called | None:
+    """Return the SFU's call for the same, which is left to have its own job."""
+    sid = ""
+    if rule.job_type is not JobType.ROOM and subject.participant is not None:
+        sid = subject.participant.sid
+    for called in calls:
+        call = called.call
+        if (
+            not rule.namespace  # the SFU knows none of ours
+            and call.served == Served(rule.agent_name, rule.job_type, rule.deployment)
+            and call.participant_sid == sid
+            and not called.is_gone
+            and (not subject.room.sid or call.room_sid in ("", subject.room.sid))
+        ):
+            return called
     return None
 
 

@@ -133,7 +133,7 @@ class RuleService:
             rules = [self._known(call, request.rule)]
         else:
             rules = sorted(self._project(call), key=lambda rule: rule.name)
-        standing = self._standing(call.project)
+        standing = self._standing(call.project, scene.room.room.name)
         count, count_max = tests_of(scene, rules), self._limits.verdicts_max
         if count > count_max:
             raise TwirpError(
@@ -153,12 +153,13 @@ class RuleService:
         await self._tell_phases(call, response)
         return response
 
-    def _standing(self, project: str) -> Standing:
+    def _standing(self, project: str, room: str) -> Standing:
         engine = self._runtime.engine
         return Standing(
             lambda order: engine.live_jobs_of(project, order),
             lambda order, key: engine.holder_of(project, order, key),
             engine.automatic_types(project),
+            engine.calls_of_room(project, room),
         )
 
     async def _tell_phases(self, call: Call, response: api_pb2.ExplainEventResponse) -> None:

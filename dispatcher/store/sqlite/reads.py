@@ -41,9 +41,7 @@ LIST_DISPATCHES = (
     " ORDER BY d.number LIMIT ?"
 )
 JOBS_OF_DISPATCH = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.dispatch = ? ORDER BY j.number"  # noqa: S608
-GET_JOB = (
-    f"SELECT {JOB_COLUMNS}, {LAST_DETAIL} FROM {JOB_JOINS} WHERE j.id = ? AND j.project = ?"  # noqa: S608
-)
+GET_JOB = f"SELECT {JOB_COLUMNS}, {LAST_DETAIL} FROM {JOB_JOINS} WHERE j.id = ? AND j.project = ?"  # noqa: S608
 JOB_EVENTS = (
     f"WITH RECURSIVE chain (sequence) AS ("  # noqa: S608
     " SELECT s.last_event FROM job j CROSS JOIN job_state s ON s.job = j.number"

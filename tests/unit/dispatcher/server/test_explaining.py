@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from dispatcher.core.bridged import Served, SfuCall
+from dispatcher.core.bridging import Called
 from dispatcher.core.jobs import JobType
 from dispatcher.core.room_events import (
     Participant,
@@ -271,6 +273,16 @@ def test_the_job_that_has_the_unique_key_is_named() -> None:
     told = ("uniqueness_key", "no other job with the key 'ann'", "AJ_7")
     assert _held_back(_KEYED, standing, _live(_joined(ANN))) == told
     assert _held_back(_KEYED, standing, _live(_joined(BOB))) is None
+
+
+def test_a_call_of_the_sfu_for_the_same_is_named() -> None:
+    call = SfuCall(P, ROOM.name, ROOM.sid, "AD_9", Served("greeter"))
+    standing = Standing(calls=[Called(call, "AJ_8", 1)])
+    told = ("bridge", "no call of the SFU for the same", "AJ_8")
+    assert _held_back(GREETER, standing, _live()) == told
+    assert _held_back(replace(GREETER, deployment="blue"), standing, _live()) is None
+    gone = Standing(calls=[Called(call, "AJ_8", 1, is_gone=True)])
+    assert _held_back(GREETER, gone, _live()) is None
 
 
 def test_a_condition_that_fails_comes_before_what_holds_back() -> None:
