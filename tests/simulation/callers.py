@@ -60,7 +60,7 @@ class Callers:
     def wish(self) -> None:
         """Somebody wants a dispatch."""
         world, random = self._world, self._world.random
-        agent = random.choice(world.scenario.agents)
+        agent = random.choice(world.scenario.named_agents)
         types = random.choice(((JobType.ROOM,),) * 4 + ((JobType.ROOM, JobType.PUBLISHER),))
         dispatch_id = world.new_id("AD")
         asked = AgentDispatch(id=dispatch_id, agent_name=agent, metadata=f"{random.random()}")

@@ -221,6 +221,8 @@ class OneHolder(Checker):
             return True
         if not job.order:
             return False
+        if job.order.startswith("automatic:"):
+            return True  # for as long as there are workers without a name, which may have gone
         subject = subject_of(job)
         return (
             subject.room_sid in world.sfu.over

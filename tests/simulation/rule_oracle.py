@@ -88,7 +88,8 @@ def required(sfu: Sfu, rule: str) -> Iterator[Subject]:
     """Yield every subject that this rule has to have made a job for, with who is there now."""
     for session, guest in _places(sfu, rule):
         if guest is None:
-            if _ROOM_RULES[rule](session):
+            # A room that an agent opened anew, or may have, waits for people.
+            if _ROOM_RULES[rule](session) and any(map(_is_somebody, session.guests.values())):
                 yield Subject(f"rule:{rule}", session.info.sid, "")
         elif _GUEST_RULES[rule](guest) and (rule not in PUBLISHER_RULES or guest.tracks):
             yield Subject(f"rule:{rule}", session.info.sid, guest.participant.identity)

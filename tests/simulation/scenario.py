@@ -106,6 +106,8 @@ class Scenario:
     policy: Policy
     active_time: Nanoseconds
     agents: tuple[str, ...]
+    # those of them that callers ask for
+    named_agents: tuple[str, ...]
     workers: tuple[WorkerPlan, ...]
     faults: tuple[tuple[Nanoseconds, FaultKind], ...]
     # when callers ask for dispatches, and how often they repeat themselves and delete
@@ -165,7 +167,7 @@ class Scenario:
         }
         policy = self.policy
         words = [
-            f"agents {', '.join(self.agents)}",
+            f"agents {', '.join(agent or 'unnamed' for agent in self.agents)}",
             "workers " + ", ".join(f"{kind} x{n}" for kind, n in kinds.items()),
             f"dispatches {len(self.dispatches_at)} in {self.active_time / SECOND:g} s",
             "faults " + (", ".join(f"{kind} x{n}" for kind, n in faults.items()) or "none"),
@@ -223,6 +225,7 @@ def _draw_policy(random: Random) -> Policy:
         status_timeout=random.choice((12, 30)) * SECOND,
         uncounted_time=random.choice((4, 30)) * SECOND,
         start_timeout=random.choice((5, 10, 20)) * SECOND,
+        unnamed_memory=random.choice((2, 600)) * SECOND,
         silence_time=random.choice((20, 40)) * SECOND,
         agents=agents,
     )
@@ -324,8 +327,11 @@ def draw_scenario(random: Random) -> Scenario:
     """Draw one schedule's conditions."""
     is_big = random.random() < 0.1
     active_time = random.choice((15, 30) if is_big else (4, 8, 16)) * SECOND
-    agents = ("a",) if random.random() < 0.6 else ("a", "b")
+    agents: tuple[str, ...] = ("a",) if random.random() < 0.6 else ("a", "b")
     sfu = draw_sfu(random, agents, active_time) if random.random() < 0.3 else None
+    named = agents
+    if sfu is not None and random.random() < 0.12:  # whom LiveKit calls for everybody
+        agents += ("",)
     count = random.randint(10, 40) if is_big else random.randint(1, 10)
     if sfu is not None:
         count = random.randint(0, 4)
@@ -338,6 +344,7 @@ def draw_scenario(random: Random) -> Scenario:
         policy=_draw_policy(random),
         active_time=active_time,
         agents=agents,
+        named_agents=named,
         workers=_draw_workers(random, agents, active_time, 7 if is_big else 4, sfu is not None),
         faults=_draw_faults(random, active_time, 2 if is_big else 1),
         dispatches_at=tuple(sorted(dispatches_at)),

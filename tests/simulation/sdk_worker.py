@@ -1,7 +1,8 @@
 """A worker as our SDK is, seen from the server.
 
 It declares a cap, keeps one instance id for all its connections, names the epoch of each status and
-numbers it, sends it again until its receipt comes, claims all that it holds in one message, obeys
+numbers it, sends it again until its receipt comes, claims all that it holds in one message and
+names the epochs, obeys
 verdicts, and hands jobs over when it has to leave.
 """
 
@@ -72,17 +73,18 @@ class SdkWorker(WorkerProcess):
 
     def registered(self) -> None:
         """Claim, send again what has no receipt, tell the status."""
-        claimed = dict.fromkeys(
-            job_id for job_id, (execution,) in self.executions.items() if not execution.is_stopping
-        )
-        claimed |= dict.fromkeys(
-            report.job_id
+        epochs = {
+            job_id: execution.epoch
+            for job_id, (execution,) in self.executions.items()
+            if not execution.is_stopping
+        }
+        epochs |= {
+            report.job_id: report.epoch
             for report in self._outbox.values()
             if report.status is not JobStatus.RUNNING
-        )
-        if claimed:
-            job_ids = tuple(claimed)
-            self.say(lambda worker_id: JobsMigrated(worker_id, job_ids))
+        }
+        if epochs:
+            self.say(lambda worker_id: JobsMigrated(worker_id, tuple(epochs), epochs))
         for report in self._outbox.values():
             self._write(report)
         self.say_again()

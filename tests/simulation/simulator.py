@@ -67,6 +67,8 @@ CHECKERS: tuple[type[Checker], ...] = (
 PROBE_INTERVAL: Nanoseconds = 500 * MILLISECOND
 # After everything healed, no job may take longer than this to its end.
 HEALED_TIME_MAX: Nanoseconds = 400 * SECOND
+# Who says nothing for longer is offered nothing, with most policies.
+HANGS_LONG: Nanoseconds = 6 * SECOND
 # How far the wall clock is set back or ahead.
 CLOCK_JUMP_MAX: Nanoseconds = 180 * SECOND
 _OF_ONE_WORKER = frozenset(
@@ -309,13 +311,8 @@ class World:
                 self.gone(victim)
             case FaultKind.DRAIN:
                 victim.wake(victim.drain)
-            case FaultKind.TAKE_OUT if link is not None and self.server.takes_calls:
-                at = self.server.now + int(random.random() * 10 * SECOND)
-                self.server.call(
-                    WorkerDrainRequested(
-                        self.new_number(), PROJECT, link.worker_id, random.choice((0, at))
-                    )
-                )
+            case FaultKind.TAKE_OUT:
+                self._take_out(victim)
             case FaultKind.SIMULATE:
                 said = victim.registration
                 job = Job(
@@ -331,6 +328,16 @@ class World:
                     victim.wake(victim.simulate_job, job)
             case _:
                 pass
+
+    def _take_out(self, victim: WorkerProcess) -> None:
+        if victim.link is not None and self.server.takes_calls:
+            at = self.server.now + int(self.random.random() * 10 * SECOND)
+            hand_over_at = self.random.choice((0, at))
+            self.server.call(
+                WorkerDrainRequested(
+                    self.new_number(), PROJECT, victim.link.worker_id, hand_over_at
+                )
+            )
 
     def _drain(self) -> None:
         if self.server.accepts:
@@ -360,7 +367,10 @@ class World:
         victim.hung_until = max(victim.hung_until, self.timeline.now + lasts)
         # The server pings, and gives a connection up that does not answer; of some that hang the
         # library still does.
-        if lasts > 8 * SECOND and victim.link is not None and random.random() < 0.5:
+        if lasts > HANGS_LONG and random.random() < 0.2:  # and an operator sees it
+            later = int(random.random() * (lasts - HANGS_LONG))
+            self.timeline.after(HANGS_LONG + later, self._take_out, victim)
+        elif lasts > 8 * SECOND and victim.link is not None and random.random() < 0.5:
             victim.link.cut(8 * SECOND, lasts)
 
     # --- the schedule ---
