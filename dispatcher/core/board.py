@@ -60,6 +60,7 @@ class DeadlineKind(StrEnum):
     UNSTARTED = "unstarted"  # the job that was assigned first of those that have not started
     HAND_OVER = "hand_over"  # worker
     UNNAMED = "unnamed"  # project
+    REOPENED = "reopened"  # project, room name
     DUE = "due"  # the earliest waiting job in the store
 
 

@@ -190,6 +190,7 @@ class Engine:
             DeadlineKind.DUE: lambda _, __: dispatching.due(),
             DeadlineKind.SWEEP: lambda _, __: ordering.sweep_due(),
             DeadlineKind.SUCCESSION: observing.succession_over,
+            DeadlineKind.REOPENED: ordering.reopened_due,
             DeadlineKind.UNNAMED: lambda project, _: served_agents.memory_over(project),
             DeadlineKind.OVER: lambda _, __: observing.over_due(),
             DeadlineKind.PARTING: lambda job_id, _: sightings.parting_over(job_id),

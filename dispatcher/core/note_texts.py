@@ -27,6 +27,7 @@ def room_note(room: RoomState) -> Note:
         "started_at": room.started_at,
         "seen_at": room.seen_at,
         "names_agents": room.names_agents,
+        "is_reopened": room.is_reopened,
         "jobs": room.jobs,
     }
     return Note(NoteKind.ROOM, room.project, room.info.name, "", _text(content))

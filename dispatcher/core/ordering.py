@@ -16,6 +16,7 @@ from dataclasses import replace
 from dispatcher.core.board import Board, DeadlineKind
 from dispatcher.core.bridged import BRIDGE_ORDER
 from dispatcher.core.calling_off import CallingOff
+from dispatcher.core.conditions import needs_participant
 from dispatcher.core.drafting import DISPATCH_ORDER, draft_job, order_of
 from dispatcher.core.effects import CreateJob, DropNotes, Outcome, PutNote, Reply
 from dispatcher.core.events import OrderedJob, RuleApplyRequested, RuleDeletionRequested
@@ -44,7 +45,7 @@ from dispatcher.core.room_changes import (
     RoomClosed,
     RoomOpened,
 )
-from dispatcher.core.room_states import Member, Place, RoomState
+from dispatcher.core.room_states import Member, Place, RoomKey, RoomState
 from dispatcher.core.rooms import Rooms
 from dispatcher.core.rules import Rule
 from dispatcher.core.sweeps import RuleKey, Sweeps
@@ -80,6 +81,8 @@ class Ordering:
         self._unnamed: dict[str, frozenset[JobType]] = {}
         # has the SFU called for the same as this rule? Set by who knows.
         self.is_called: Callable[[Rule, RoomState, Member | None], bool] = lambda *_: False
+        # rooms that ended with jobs in hand, until when their agents may come late; oldest first
+        self._left_behind: dict[RoomKey, Nanoseconds] = {}
         self._sweeps = Sweeps(rooms)
 
     # --- what changed in rooms ----------------------------------------------------------------
@@ -88,6 +91,7 @@ class Ordering:
         """Make and call off the jobs that follow."""
         match change:
             case RoomOpened(room):
+                self._note_reopened(room)
                 self._look_at_room(room)
                 for member in list(room.members.values()):
                     self._look_at_member(room, member)
@@ -103,6 +107,7 @@ class Ordering:
                     f" ({change.reason.name.lower()})",
                 )
             case RoomClosed(room):
+                self._note_agents(room)
                 jobs = [job_id for _, made in room.subjects() for job_id in own_ids(made)]
                 self._call_off(jobs, JobStateReason.ROOM_CLOSED, "its room is over")
             case LeftUnseen():
@@ -132,6 +137,47 @@ class Ordering:
             and not member.participant.is_dependent
         ):
             self._make(AUTOMATIC[job_type], room, member)
+
+    # --- rooms that an agent may have opened ---------------------------------------------------
+
+    def _waits_for_people(self, rule: Rule, room: RoomState) -> bool:
+        """Is nobody to be called for a room as such, because only agents are seen in it?
+
+        An agent whose room ended while it was on its way opens it anew by joining. To call another
+        for that session would leave them there, for nobody and for ever.
+        """
+        if rule.job_type is not JobType.ROOM or not room.is_reopened or needs_participant(rule):
+            return False
+        return not room.has_people
+
+    def _note_agents(self, room: RoomState) -> None:
+        """A session is over: are agents there, or on their way?"""
+        limits, jobs = self._rooms.limits, self._board.jobs
+        if any(job_id in jobs for _, made in room.subjects() for job_id in own_ids(made)):
+            self._left_behind.pop(room.key, None)
+            self._left_behind[room.key] = self._board.now + limits.over_time
+            if len(self._left_behind) > limits.over_max:
+                del self._left_behind[next(iter(self._left_behind))]
+
+    def _note_reopened(self, room: RoomState) -> None:
+        """A session has begun, perhaps by an agent of the one before it."""
+        if self._left_behind.pop(room.key, 0) > self._board.now:
+            room.is_reopened = True
+            self._rooms.touch(room)
+            if not room.members:
+                self._await_people(room)
+
+    def _await_people(self, room: RoomState) -> None:
+        until = self._board.now + self._rooms.limits.reopened_time
+        self._board.schedule(DeadlineKind.REOPENED, until, *room.key)
+
+    def reopened_due(self, project: str, name: str) -> None:
+        """A room that follows another has had its time to show who opened it."""
+        room = self._rooms.rooms.get((project, name))
+        if room is not None and room.is_reopened and not room.members:
+            room.is_reopened = False  # no agent did, so it waits for one
+            self._rooms.touch(room)
+            self._look_at_room(room)
 
     # --- unnamed workers ----------------------------------------------------------------------
 
@@ -167,7 +213,7 @@ class Ordering:
             if served_by is not None:
                 self._waiting.add(key, served_by.unique_key, place)
             return
-        if self.is_called(rule, room, member):
+        if self.is_called(rule, room, member) or self._waits_for_people(rule, room):
             return
         participant = member.participant if member is not None else None
         unique_key = fill(rule.uniqueness_key, room.info, participant, UNIQUE_KEY_BYTES_MAX)
@@ -398,6 +444,9 @@ class Ordering:
         self._call_off(off, JobStateReason.UNSPECIFIED, "its rule was changed")
         self._recover_called_off(there)
         self._recover_places()
+        for room in self._rooms.rooms.values():
+            if room.is_reopened and not room.members:
+                self._await_people(room)
         for project, rule in rules:
             self._set(project, rule)
             if rule.enabled:

@@ -36,6 +36,9 @@ class RoomLimits:
     succession_time: Nanoseconds = 30 * SECOND
     # How long news of a session that is over may come late (a webhook is valid for 5 minutes).
     over_time: Nanoseconds = 600 * SECOND
+    # How long a session that an agent may have opened is left to show who did, where nobody is seen in
+    # it: long enough for one of the SFU's lists.
+    reopened_time: Nanoseconds = 15 * SECOND
     # Events without sids whose ids are known after a restart, and for how long.
     heard_max: int = 10_000
     heard_time: Nanoseconds = 600 * SECOND
@@ -94,11 +97,21 @@ class RoomState:
     is_asked: bool = False
     # who created it named its agents: nobody is called automatically
     names_agents: bool = False
+    # the session before it ended with jobs in hand: an agent of those may have opened it, coming late
+    is_reopened: bool = False
 
     @property
     def key(self) -> RoomKey:
         """What it is known by."""
         return self.project, self.info.name
+
+    @property
+    def has_people(self) -> bool:
+        """Is anybody there but agents, recorders and the like?"""
+        return any(
+            member.is_known and not member.participant.is_dependent
+            for member in self.members.values()
+        )
 
     def subjects(self) -> Iterator[tuple[Member | None, dict[str, str]]]:
         """Yield the room (as None) and everybody in it, with the jobs that are made for each."""

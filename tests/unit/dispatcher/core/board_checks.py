@@ -146,6 +146,7 @@ def check_deadlines(board: Board) -> None:
         DeadlineKind.SUCCESSION,
         DeadlineKind.OVER,
         DeadlineKind.UNNAMED,
+        DeadlineKind.REOPENED,
         DeadlineKind.UNSTARTED,
     }
     outliving = {
