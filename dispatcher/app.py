@@ -29,7 +29,9 @@ import uvicorn
 from dispatcher.bridge.bridge import Bridge
 from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
+from dispatcher.core.effects import RecordMove
 from dispatcher.core.engine import Engine
+from dispatcher.core.lifecycle import JobTrigger
 from dispatcher.event_feed import EventFeed
 from dispatcher.notifier.notifier import Notifier
 from dispatcher.room_configurations import Presets
@@ -65,6 +67,8 @@ from protocol import wire_pb2
 from protocol.errors import CallboardError, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
     from uvicorn._types import ASGI3Application
 
@@ -106,6 +110,12 @@ def compose(config: Config) -> Parts:
         queue_time=config.policy.queue_time,
         clock=time.time_ns,
     )
+    reconciler: Reconciler | None = None
+
+    def list_rooms() -> None:
+        if reconciler is not None:
+            reconciler.request()
+
     store = SqliteStore(config.data_dir)
     feed = EventFeed(store, limits.event_page_rows, limits.event_pause_seconds)
     runtime = Runtime(
@@ -118,7 +128,7 @@ def compose(config: Config) -> Parts:
         store=store,
         delivery=sessions,
         clock=steady_clock(),
-        witness=LogWitness(),
+        witness=_Watchman(list_rooms),
         retention=config.retention,
         limits=config.runtime,
         committed=feed.committed,
@@ -164,7 +174,7 @@ def compose(config: Config) -> Parts:
         sfu, config.keys, config.room_project, time.time_ns, limits, config.sfu, rooms
     )
     notifier = Notifier(config.webhooks, config.keys, feed, store, config.notifier)
-    reconciler = bridge = None
+    bridge = None
     other_nodes: tuple[SfuClient, ...] = ()
     if sfu is not None and client is not None:
         reconciler = Reconciler(
@@ -193,6 +203,23 @@ def compose(config: Config) -> Parts:
         bridge.health.warnings if bridge is not None else lambda: (),
     )
     return Parts(runtime, sessions, http, feed, reconciler, bridge, notifier, other_nodes)
+
+
+# A job is about to be given to another worker, or may be soon: is its room still there?
+_LOSSES = frozenset({JobTrigger.WORKER_LOST, JobTrigger.GRACE_EXPIRED, JobTrigger.RETRIED})
+
+
+class _Watchman(LogWitness):
+    """A witness that has the SFU's rooms listed when jobs were lost with their workers."""
+
+    def __init__(self, list_rooms: Callable[[], None]) -> None:
+        super().__init__()
+        self._list_rooms = list_rooms
+
+    def recorded(self, move: RecordMove) -> None:
+        super().recorded(move)
+        if move.trigger in _LOSSES:
+            self._list_rooms()
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:

@@ -28,6 +28,8 @@ class SfuLimits:
     # --- comparing rooms ---
     # From the end of one comparison to the start of the next.
     reconcile_seconds: float = 10.0
+    # The same where a list is wanted at once, because jobs were lost with their worker.
+    reconcile_pause_seconds: float = 0.5
     # Rooms whose participants are asked for at the same time.
     reconcile_calls_max: int = 8
 

@@ -75,6 +75,8 @@ class Reconciler:
                 self._wanted = anyio.Event()
                 await self.reconcile()
                 with anyio.move_on_after(self._limits.reconcile_seconds):
+                    # Losses come in crowds, and a list is dear.
+                    await anyio.sleep(self._limits.reconcile_pause_seconds)
                     await self._wanted.wait()
         finally:
             with anyio.CancelScope(shield=True):

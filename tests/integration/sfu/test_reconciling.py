@@ -183,3 +183,32 @@ async def test_an_agent_that_no_webhook_told_of_ends_its_job_when_it_has_left(
         assert ended["attempt"] == 1
         # The person is still there, and so is the room.
         assert await rooms_of(server) == {room: 1}
+
+
+async def test_the_rooms_are_listed_at_once_when_a_job_is_lost_with_its_worker(
+    tmp_path: Path, room: str
+) -> None:
+    """Else the next worker would get a job for a room that ended unheard, and open it anew."""
+    async with (
+        running_livekit_server(tmp_path / "sfu", keys={KEY: SECRET}) as sfu,
+        sfu.calling() as livekit,
+    ):
+        await livekit.room.create_room(api.CreateRoomRequest(name=room))
+        async with (
+            running_server(
+                tmp_path / "data", room_url=sfu.url, sfu=SfuLimits(reconcile_seconds=600)
+            ) as server,
+            httpx2.AsyncClient(timeout=20) as client,
+        ):
+
+            async def is_known() -> bool:
+                return room in await rooms_of(server)
+
+            await eventually("the list at the start", is_known)
+            caller = Caller(server, client)
+            async with registered(server, "killed") as worker:
+                await caller.dispatch("killed", room)
+                job_id = (await worker.take_job()).job.id
+                await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+            ended = await caller.job_becomes(job_id, "CANCELLED")
+            assert ended["job"]["state"]["reason"] == "JSR_ROOM_CLOSED"
