@@ -215,6 +215,19 @@ def test_whom_no_worker_was_found_for_is_called_when_the_rule_is_there_anew(
     assert called(bench) == ["room"]
 
 
+def test_whom_no_worker_was_found_for_since_a_restart_is_called_with_a_changed_rule(
+    bench: EngineBench,
+) -> None:
+    bench.rule(queue_seconds=5)
+    bench.room_starts()
+    bench.restart()
+    bench.pass_time(6)
+    assert bench.phase(bench.job_of()) is JobPhase.FAILED
+    bench.rule(queue_seconds=50)
+    bench.pass_time(1)
+    assert called(bench) == ["room"]
+
+
 def test_all_who_shared_a_job_that_no_worker_took_are_called_with_a_changed_rule(
     bench: EngineBench,
 ) -> None:

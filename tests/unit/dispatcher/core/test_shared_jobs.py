@@ -183,6 +183,16 @@ def test_who_shares_a_job_is_known_after_a_restart(bench: EngineBench) -> None:
     assert called(bench) == ["bob"]
 
 
+def test_whose_job_is_called_off_right_after_a_restart_those_who_share_it_are_called(
+    bench: EngineBench,
+) -> None:
+    family(bench, "ann", "bob", "cyd")
+    bench.restart()
+    bench.leaves("ann")
+    assert called(bench) == ["bob"]
+    assert made_for(bench, "cyd") == [f"+{bench.live_jobs_of()[0]}"]
+
+
 def test_who_was_served_before_a_restart_is_not_called_after_it(bench: EngineBench) -> None:
     job = family(bench, "ann", "bob")
     bench.succeed(job)
