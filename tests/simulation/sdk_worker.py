@@ -1,9 +1,8 @@
 """A worker as our SDK is, seen from the server.
 
 It declares a cap, keeps one instance id for all its connections, names the epoch of each status and
-numbers it, sends it again until its receipt comes, claims all that it holds in one message and
-names the epochs, obeys
-verdicts, and hands jobs over when it has to leave.
+numbers it, sends it again until its receipt comes, claims all that it holds, with the epochs, in one
+message, obeys verdicts, and hands jobs over when it has to leave.
 """
 
 from __future__ import annotations

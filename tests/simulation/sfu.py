@@ -94,6 +94,8 @@ class Sfu:
         # news of people that are on their way, and since when the server knows the truth
         self._on_the_way = 0
         self._settled: tuple[int, Nanoseconds] | None = None
+        # when news of people came last
+        self._last_news: Nanoseconds = 0
         # was somebody replaced whose next connection may not be told of?
         self._was_replaced = False
 
@@ -118,7 +120,9 @@ class Sfu:
         if self._settled is None:
             return False
         # Who was replaced and whose next connection nobody told of is waited for.
-        if self._was_replaced and not server.is_steady(SUCCESSION + 2 * SECOND):
+        wait = SUCCESSION + 2 * SECOND
+        is_recent = self._world.timeline.now - self._last_news < wait
+        if self._was_replaced and (is_recent or not server.is_steady(wait)):
             return False
         incarnation, since = self._settled
         return incarnation == server.incarnation and self._world.timeline.now - since > 2 * SECOND
@@ -301,6 +305,7 @@ class Sfu:
         world = self._world
         if execution is None:
             self._on_the_way -= 1
+            self._last_news = world.timeline.now
         if world.server.takes_calls:
             world.server.call(RoomEventReported(world.new_number(), event))
 
