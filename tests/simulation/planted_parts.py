@@ -17,7 +17,6 @@ from dispatcher.core.engine import Engine
 from dispatcher.core.events import (
     JobsLookedUp,
     StoreRecovered,
-    WorkerDisconnected,
     WorkerPonged,
 )
 from dispatcher.core.holding import Holding
@@ -145,11 +144,15 @@ class JudgesNobodyUnknown(Claiming):
 # --- presence ---------------------------------------------------------------------------------
 
 
-class HearsOfNoLoss(Presence):
-    """A connection that was lost is not noticed."""
+class SetsNoGrace(Presence):
+    """The jobs of a worker that is lost are held for ever."""
 
-    def disconnected(self, event: WorkerDisconnected) -> None:
-        """Overlook it."""
+    def lose(self, worker: Worker, detail: str) -> None:
+        """Set no deadline."""
+        lost = list(worker.jobs)
+        super().lose(worker, detail)
+        for job_id in lost:
+            self._board.cancel(DeadlineKind.GRACE, job_id)
 
 
 # --- rooms, rules and what is seen of agents ----------------------------------------------------
