@@ -43,7 +43,7 @@ def test_the_rules_and_rooms_of_the_readme_do_what_it_says(server: Server, tmp_p
     section = README.partition("## Rules, rooms and webhooks")[2].partition("\n## ")[0]
     files = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     (tmp_path / "rules.yaml").write_text(files[0])
-    (tmp_path / "rooms.yaml").write_text(files[2])
+    (tmp_path / "rooms.yaml").write_text(files[1])
     lines = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
     said: dict[str, str] = {}
     for line in filter(None, lines):
