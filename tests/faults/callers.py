@@ -36,7 +36,7 @@ REFUSED_PAUSE_SECONDS = 1.0
 # enough to be run elsewhere while a worker that is cut off still runs them, and short enough not to
 # be lost as often as a job is tried.
 SHORT_SECONDS_MIN, SHORT_SECONDS_MAX = 0.02, 1.5
-LONG_SECONDS_MIN, LONG_SECONDS_MAX = 3.0, 8.0
+LONG_SECONDS_MIN, LONG_SECONDS_MAX = 4.0, 10.0
 LONG_SHARE = 0.06
 
 

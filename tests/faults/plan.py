@@ -96,7 +96,7 @@ HASTY_SETTINGS: Mapping[str, object] = {
     "limits": {"ping_interval_seconds": 1, "ping_timeout_seconds": 1}
 }
 _HASTY = {
-    FaultKind.WORKER_HUNG: Nature(Target.WORKER, 2.5, 6.0, 4, 1.0),
+    FaultKind.WORKER_HUNG: Nature(Target.WORKER, 4.0, 9.0, 4, 1.0),
     FaultKind.SOCKET_HALF_OPEN: Nature(Target.LINE, 1.0, 6.0, 8, 0.5),
 }
 # The first fault strikes a fleet that runs.
