@@ -11,8 +11,6 @@ from tests.simulation.trace import Violation
 
 SCHEDULES_MAX = 10_000
 
-pytestmark = pytest.mark.timeout(600)
-
 
 OF_CHECKERS = [bug for bug in PLANTED if bug.name not in IN_PARTS]
 OF_PARTS = [bug for bug in PLANTED if bug.name in IN_PARTS]
