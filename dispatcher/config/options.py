@@ -409,7 +409,9 @@ OPTIONS: tuple[Option, ...] = (
     _rooms("announced_time", "How long their start is waited for."),
     _rooms("succession_time", "How long who takes the place of a connection may take to come."),
     _rooms("over_time", "How long late news of a session that is over is known as that."),
-    _rooms("reopened_time", "How long an empty room that an agent may have opened waits for people."),
+    _rooms(
+        "reopened_time", "How long an empty room that an agent may have opened waits for people."
+    ),
     _rooms("heard_max", "Events without sids whose ids are known after a restart."),
     _rooms("heard_time", "How long their ids are known."),
     _configurations("configurations_max", "Room configurations of one project.", 100_000),
