@@ -256,16 +256,16 @@ def explain(
         attributes = parse_pairs("--attribute", attribute or [])
         told = _event(event, room, room_metadata, identity, kind, attributes, metadata)
 
-    async def call(client: DispatchClient) -> list[api_pb2.RuleVerdict]:
+    async def call(client: DispatchClient) -> tuple[list[api_pb2.RuleVerdict], list[str]]:
         if job:
-            return await _explain_job(client, job, rule)
+            return await _explain_job(client, job, rule), []
         if told is not None:
-            return await client.explain_event(event=told, rule=rule)
-        return await client.explain_event(room=room, rule=rule)
+            return await client.explain_event(event=told, rule=rule), []
+        return await client.explain_event(room=room, rule=rule), await _unserved(client, room)
 
-    verdicts = ask(call, url, api_key, api_secret, dev)
+    verdicts, unserved = ask(call, url, api_key, api_secret, dev)
     if json:
-        print_json({"verdicts": [as_json(verdict) for verdict in verdicts]})
+        print_json({"verdicts": [as_json(verdict) for verdict in verdicts], "unserved": unserved})
         return
     rows = [
         [
@@ -280,9 +280,18 @@ def explain(
     ]
     columns = ["rule", "participant", "verdict", "wanted", "found", "job"]
     print_table(columns, rows, "no rules")
+    for agent_name in unserved:
+        typer.echo(f"a dispatch waits for agent {agent_name}: nobody ever served this agent")
 
 
 # ---- explain ----
+
+
+async def _unserved(client: DispatchClient, room: str) -> list[str]:
+    """Return the agents that dispatches of a room name and that nobody ever served."""
+    served = {agent.agent_name for agent in await client.list_agents()}
+    asked_for = {dispatch.agent_name for dispatch in await client.list_dispatches(room)}
+    return sorted(asked_for - served - {""})
 
 
 def _event(

@@ -27,6 +27,9 @@ def test_an_agent_is_listed_while_it_is_remembered_and_forgotten_when_told(
         callboard("dispatch", "create", "-r", "r", "-a", "demo", env=server.env)
         assert "nobody ever served this agent" in dispatched(server)
         assert agents(server) == []
+        callboard("room", "event", "room_started", "-r", "r", env=server.env)
+        told = callboard("rule", "explain", "--room", "r", env=server.env).out
+        assert "a dispatch waits for agent demo: nobody ever served this agent" in told
         process = subprocess.Popen(
             [sys.executable, "-m", "dispatcher.cli.demo.worker", "w1"],
             env=environment(server.env),
