@@ -153,7 +153,10 @@ class OneHolder(Checker):
             ):
                 self.blame(f"{row.job_id} is cancelled, and nobody called it off")
             by_evidence = row.trigger in (JobTrigger.SUCCEEDED, JobTrigger.LEFT)
-            if by_evidence and (row.epoch in facts.left_cleanly or self._left_unheard(facts, row)):
+            # Known weakness: an agent is known by its identity, which all runs of a job share. One of an
+            # older run that joins after the next assignment is taken for that of the next one.
+            left_cleanly = any(epoch <= row.epoch for epoch in facts.left_cleanly)
+            if by_evidence and (left_cleanly or self._left_unheard(facts, row)):
                 continue
             if row.error.startswith("nothing was heard"):
                 if self._before(facts, row).phase is not JobPhase.ASSIGNED:
