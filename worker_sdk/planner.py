@@ -91,8 +91,9 @@ class Planner:
         """
         # Every server that lists extensions gives receipts and takes hand-overs.
         self._is_extended = bool(response.extensions)
-        claimed = {job_id: self.ledger.epoch(job_id) for job_id in self.ledger.running_job_ids}
-        claimed |= self.outbox.ended_jobs
+        claimed = self.outbox.ended_jobs
+        # Of a job that ended here before, and runs here again, the present run counts.
+        claimed |= {job_id: self.ledger.epoch(job_id) for job_id in self.ledger.running_job_ids}
         self.outbox.reconnected(has_receipts=self._is_extended)
         if not claimed:
             return []

@@ -116,8 +116,6 @@ class Bridge:
         self.health = SweepHealth()
         # addresses whose last connection failed
         self._away: set[str] = set()
-        # calls that were answered with: nobody serves this
-        self._turned_away: dict[str, None] = {}
         # rooms that a sweep was told nothing of: when they are asked for again, and the pause then
         self._silent: dict[str, tuple[float, float]] = {}
         # is more served than may be registered?
@@ -259,7 +257,6 @@ class Bridge:
         """Commit the call, then answer; what cannot be committed in time is declined."""
         try:
             if served_of(job) not in self._served:
-                self._turn_away(call_of(job, self._project).key)
                 return wire_pb2.AvailabilityResponse(available=False, terminate=True)
             with anyio.fail_after(self._limits.answer_seconds):
                 is_taken = await self._commit(socket, job)
@@ -270,11 +267,6 @@ class Bridge:
             log.warning("bridge_offer_declined", sfu_job_id=job.id, reason=str(error))
             is_taken = False
         return wire_pb2.AvailabilityResponse(available=is_taken)
-
-    def _turn_away(self, key: str) -> None:
-        self._turned_away[key] = None
-        if len(self._turned_away) > self._limits.turned_away_max:
-            del self._turned_away[next(iter(self._turned_away))]
 
     async def _commit(self, socket: SfuSocket, offered: wire_pb2.Job) -> bool:
         call = call_of(offered, self._project)
@@ -375,7 +367,6 @@ class Bridge:
                     self._dispatcher,
                     self._random,
                     self._limits,
-                    self._turned_away,
                     avoided,
                 )
                 break

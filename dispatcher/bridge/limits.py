@@ -32,8 +32,6 @@ class BridgeLimits:
     # doubled each time.
     silent_seconds_min: float = 10.0
     silent_seconds_max: float = 600.0
-    # Offers that were answered with "nobody serves this" and are remembered, for the next sweeps.
-    turned_away_max: int = 10_000
     # After a connection was lost and came back, rooms may take so long to be back as well.
     outage_seconds: float = 30.0
     # Of a socket: from its start to LiveKit's answer to the registration, its end, its pings.

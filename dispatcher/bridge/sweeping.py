@@ -78,13 +78,11 @@ async def look(
     view: EngineView,
     random: Random,
     limits: BridgeLimits,
-    turned_away: Container[str] = frozenset(),
     avoided: Container[str] = frozenset(),
 ) -> Seen:
     """Return every room with its dispatches. Raises SfuError: the first one, if there are more.
 
-    `turned_away`: keys of calls that nobody shall have. `avoided`: rooms not to ask for now, because
-    nothing was told of them a moment ago.
+    `avoided`: rooms not to ask for now, because nothing was told of them a moment ago.
     """
     rooms = await source.list_rooms()
     seen: list[DispatchesOfRoom] = []
@@ -100,9 +98,7 @@ async def look(
                 silent.add(room.name)
                 continue
             try:
-                found = await _look_into(
-                    source, room, project, types, view, random, turned_away, unserved
-                )
+                found = await _look_into(source, room, project, types, view, random, unserved)
                 if found is not None:
                     seen.append(found)
             except SfuError as error:
@@ -132,7 +128,6 @@ async def _look_into(
     types: Types,
     view: EngineView,
     random: Random,
-    turned_away: Container[str],
     unserved: list[Unserved],
 ) -> DispatchesOfRoom | None:
     """Look into one room; None: it is over by now."""
@@ -165,7 +160,7 @@ async def _look_into(
                 call = call_of(offered, project)
                 if (offered.type, call.participant_sid) in theirs:
                     continue  # a worker that is LiveKit's own has it
-                if (offered.type, call.participant_sid) in done or call.key in turned_away:
+                if (offered.type, call.participant_sid) in done:
                     continue
                 if (project, call.key) not in view.engine.calls:
                     job = job_for(
@@ -183,8 +178,16 @@ async def _look_into(
 
 
 def _done(dispatch: wire_pb2.AgentDispatch) -> set[tuple[int, str]]:
-    """Return what of a dispatch has ended with success, by type and participant."""
-    return {_subject(job) for job in dispatch.state.jobs if job.state.status == wire_pb2.JS_SUCCESS}
+    """Return what of a dispatch has ended with success, by type and participant.
+
+    That nobody served the unnamed, and we said so, looks like it; but then nobody had an identity.
+    """
+    return {
+        _subject(job)
+        for job in dispatch.state.jobs
+        if job.state.status == wire_pb2.JS_SUCCESS
+        and (dispatch.agent_name or job.state.participant_identity)
+    }
 
 
 def _subject(job: wire_pb2.Job) -> tuple[int, str]:

@@ -462,7 +462,6 @@ OPTIONS: tuple[Option, ...] = (
     _bridging("sweep_calls_max", "Calls of such a look that are under way at once.", 1_000),
     _bridging("silent_seconds_min", "A room on a node that is away is asked for again; doubles."),
     _bridging("silent_seconds_max", "The longest such pause."),
-    _bridging("turned_away_max", "Offers answered with 'nobody serves this' that are remembered."),
     _bridging("outage_seconds", "How long after an outage of the SFU its rooms may come back."),
     _bridging("open_timeout_seconds", "A socket is open within this."),
     _bridging("register_timeout_seconds", "And registered within this."),

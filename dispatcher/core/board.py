@@ -11,6 +11,7 @@ has a deadline.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -137,6 +138,8 @@ class Board:
         self.workers: dict[str, Worker] = {}
         # (project, instance id) of those that said it
         self.instances: dict[tuple[str, str], Worker] = {}
+        # jobs that connected workers may still be running and are to stop, and how many of them
+        self.stopping: Counter[str] = Counter()
         # (project, instance id) of those that were taken out of service, and when their jobs are
         # to be handed over; it is remembered of so many, the latest
         self.out_of_service: dict[tuple[str, str], Nanoseconds] = {}
@@ -330,8 +333,18 @@ class Board:
 
     def expect_stop(self, worker: Worker, job_id: str) -> None:
         """The worker runs a job that is its own no longer, and is told so."""
-        worker.stopping.add(job_id)
+        if job_id not in worker.stopping:
+            worker.stopping.add(job_id)
+            self.stopping[job_id] += 1
         self.schedule(DeadlineKind.STOP, self.now + self.policy.stop_timeout, worker.id, job_id)
+
+    def stop_is_over(self, worker: Worker, job_id: str) -> None:
+        """The worker has stopped the job, or is not waited for."""
+        if job_id in worker.stopping:
+            worker.stopping.discard(job_id)
+            self.stopping[job_id] -= 1
+            if not self.stopping[job_id]:
+                del self.stopping[job_id]
 
     def begin(self, now: Nanoseconds) -> list[Effect]:
         """Begin a turn; return the list that its effects will be in. Time never goes back."""

@@ -200,7 +200,7 @@ class Holding:
 
     def stopped(self, worker: Worker, job_id: str) -> None:
         """A job that a worker was to stop occupies it no longer."""
-        worker.stopping.discard(job_id)
+        self._board.stop_is_over(worker, job_id)
         self._board.cancel(DeadlineKind.STOP, worker.id, job_id)
         worker.reported_jobs = max(worker.reported_jobs - 1, 0)
         self._offering.refresh(worker)
@@ -309,6 +309,8 @@ class Holding:
         hand = self._board.jobs.get(event.job_id)
         if hand is None or hand.phase is not JobPhase.ASSIGNED or hand.state.epoch != event.epoch:
             return
+        if hand.assignment is not None and hand.assignment.expires_at >= self._board.now:
+            return  # it has been sent again meanwhile
         worker = hand.worker
         self._requeue(hand, JobTrigger.ASSIGNMENT_EXPIRED, AttemptReason.NOT_DELIVERED)
         if worker is not None:

@@ -153,9 +153,9 @@ class Presence:
         board.cancel(DeadlineKind.STATUS, worker.id)
         board.cancel(DeadlineKind.UNCOUNTED, worker.id)
         board.cancel(DeadlineKind.HAND_OVER, worker.id)
-        for job_id in worker.stopping:
+        for job_id in list(worker.stopping):
             board.cancel(DeadlineKind.STOP, worker.id, job_id)
-        worker.stopping.clear()
+            board.stop_is_over(worker, job_id)
         self._offering.cut(worker)
         undelivered: dict[str, JobInHand] = {}
         for hand in worker.jobs.values():

@@ -109,6 +109,8 @@ class Sightings:
         hand = self._job(room, participant)
         if hand is None or participant.identity in room.identities:
             return None  # or it is there, on another connection
+        if hand.id in self._board.stopping:
+            return None  # or it is that of an older run, which is being stopped
         if seen_at:
             return hand if seen_at >= hand.state.started_at else None
         if hand.state.epoch == 1 and participant.identity == f"agent-{hand.id}":

@@ -124,7 +124,10 @@ class Store(Protocol):
     ) -> Awaitable[Sequence[StoreResult]]:
         """Apply the requests in order, durably; return the results of those that have one.
 
-        A store may begin when it is called, and need not wait to be awaited.
+        A store may begin when it is called, and need not wait to be awaited. After a StoreError
+        nothing of the batch is there, unless the process ends next: a disk that fails while it
+        syncs may keep a batch that it said to have failed. (So a caller that was refused may find
+        after a crash that its call was carried out; one that repeats it uses the same id.)
         """
         ...
 

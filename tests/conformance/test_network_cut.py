@@ -10,6 +10,7 @@ from tests.conformance.conftest import StartWorker
 from tests.conformance.dispatches import Caller
 from tests.conformance.processes import Server
 from tests.conformance.relay import relay_to
+from tests.conformance.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +32,11 @@ async def test_stock_worker_whose_network_is_cut_for_ten_seconds_keeps_all_its_j
         await worker.registered()
         other = start_worker(own_server, "cut")
         dispatches = [await own_caller.create("cut", metadata="hold") for _ in range(JOBS)]
-        with anyio.fail_after(60):
-            while len(worker.records("started")) + len(other.records("started")) < JOBS:
-                await anyio.sleep(0.1)
+
+        def all_started() -> bool:
+            return len(worker.records("started")) + len(other.records("started")) == JOBS
+
+        await eventually("all jobs started", all_started, seconds=60)
 
         relay.is_open = False
         relay.cut()

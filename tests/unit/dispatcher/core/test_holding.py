@@ -10,7 +10,7 @@ from dispatcher.core.effects import (
     SendStatusReceipt,
     Verdict,
 )
-from dispatcher.core.events import MoveRefused
+from dispatcher.core.events import AssignmentExpired, MoveRefused
 from dispatcher.core.jobs import (
     SECOND,
     AttemptReason,
@@ -600,3 +600,18 @@ def test_an_assignment_that_was_not_durable_when_its_worker_came_back_is_sent_on
     bench.release_commits()
     assert [message.worker_id for message in bench.assignments(job)] == ["a", "b"]
     assert bench.holder(job) == "b"
+
+
+def test_an_assignment_that_is_superseded_by_another_does_not_end_it_when_it_expires(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one")
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.lose("a")
+    bench.pass_time(4)
+    bench.worker("b", instance="one")
+    bench.pass_time(3)
+    bench.tell(AssignmentExpired(job, 1))
+    assert bench.holder(job) == "b"
+    assert bench.state(job).epoch == 1

@@ -2,7 +2,7 @@
 
 from dispatcher.core.effects import SendAssignment
 from dispatcher.core.events import AssignmentExpired
-from dispatcher.core.jobs import AttemptReason
+from dispatcher.core.jobs import SECOND, AttemptReason
 from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.policy import Policy
 from tests.support.engine_bench import EngineBench
@@ -36,6 +36,7 @@ def test_a_job_whose_assignment_expired_goes_to_the_next_worker_as_the_same_atte
     job = bench.dispatch()
     bench.accept(job, worker="w")
     epoch = bench.state(job).epoch
+    bench.pass_time(POLICY.assignment_time / SECOND + 0.1)
     bench.tell(AssignmentExpired(job, epoch))
     assert bench.phase(job) is JobPhase.OFFERED
     state = bench.state(job)

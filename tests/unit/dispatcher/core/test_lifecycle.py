@@ -63,10 +63,7 @@ WORKER = {
     (W.DRAINING, U.DECLINED, W.DRAINING),
     (W.BACKED_OFF, U.BACKOFF_ENDED, W.AVAILABLE),
     (W.STALE, U.DECLINED, W.STALE),
-    *(
-        (phase, U.FELL_SILENT, W.STALE)
-        for phase in (W.AVAILABLE, W.FULL, W.BACKED_OFF, W.DRAINING)
-    ),
+    *((phase, U.FELL_SILENT, W.STALE) for phase in (W.AVAILABLE, W.FULL, W.BACKED_OFF, W.DRAINING)),
     *((phase, U.TAKEN_OUT, W.OUT_OF_SERVICE) for phase in LIVE),
     *(
         (W.OUT_OF_SERVICE, said, W.OUT_OF_SERVICE)

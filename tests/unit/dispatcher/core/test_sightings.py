@@ -508,3 +508,20 @@ def test_an_agent_known_by_its_track_alone_that_leaves_is_evidence_too(bench: En
     bench.publishes(identity)
     bench.leaves(bare_person(identity))
     assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_a_leave_while_an_older_run_is_being_stopped_is_no_evidence(bench: EngineBench) -> None:
+    job = running(bench)
+    bench.lose("w")
+    bench.worker("other")
+    bench.pass_time(21)
+    bench.accept(job, worker="other")
+    bench.connect("w2")
+    bench.claim("w2", job, epoch=1)  # and it is told to stop, and leaves the room
+    joins(bench, job, 2)
+    leaves(bench, job, Reason.CLIENT_INITIATED, 2)
+    assert bench.phase(job) is JobPhase.ASSIGNED
+    bench.job_status(job, JobStatus.SUCCESS, worker="w2")
+    joins(bench, job, 3)
+    leaves(bench, job, Reason.CLIENT_INITIATED, 3)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
