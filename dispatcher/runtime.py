@@ -252,9 +252,7 @@ class Runtime:
             raise broken[0] from None
         finally:
             self._is_open = False
-            for caller, _ in self._callers.values():
-                if not caller.done():
-                    caller.set_exception(Overloaded("the server stops; try again in a moment"))
+            self._refuse_callers()
             for timer in (self._timer, self._rest):
                 if timer is not None:
                     timer.cancel()
@@ -270,6 +268,13 @@ class Runtime:
         with anyio.move_on_after(limits.drain_seconds):
             while self._is_busy:  # noqa: ASYNC110
                 await anyio.sleep(limits.drain_poll_seconds)
+        # Who still waits is told so, before the server closes its connections.
+        self._refuse_callers()
+
+    def _refuse_callers(self) -> None:
+        for caller, _ in self._callers.values():
+            if not caller.done():
+                caller.set_exception(Overloaded("the server stops; try again in a moment"))
 
     @property
     def _is_busy(self) -> bool:

@@ -140,6 +140,8 @@ class Board:
         self.instances: dict[tuple[str, str], Worker] = {}
         # jobs that connected workers may still be running and are to stop, and how many of them
         self.stopping: Counter[str] = Counter()
+        # when a worker of the lane came last
+        self.arrivals: dict[Lane, Nanoseconds] = {}
         # (project, instance id) of those that were taken out of service, and when their jobs are
         # to be handed over; it is remembered of so many, the latest
         self.out_of_service: dict[tuple[str, str], Nanoseconds] = {}

@@ -278,12 +278,27 @@ class Holding:
         if board.is_draining:
             return  # its workers were sent away: where they come back is asked there
         hand = board.jobs[job_id]
-        here = board.instances.get((hand.lane.project, hand.instance_id or ""))
-        if here is not None and here.phase is WorkerPhase.SETTLING:
-            # Its process is back, and has not had its time to claim.
+        if self._may_be_coming(hand):
             board.schedule(DeadlineKind.GRACE, board.now + board.policy.settle_time, job_id)
             return
         self._lost_for_good(hand)
+
+    def _may_be_coming(self, hand: JobInHand) -> bool:
+        """Is its worker back, and has not had its time to claim, or are many just coming?
+
+        After a cut of the network all come at once, and may be knocking while this server is busy
+        with the others. For one more grace time they are waited for, as long as they come.
+        """
+        board = self._board
+        here = board.instances.get((hand.lane.project, hand.instance_id or ""))
+        if here is not None and here.phase is WorkerPhase.SETTLING:
+            return True
+        came_at = board.arrivals.get(hand.lane)
+        return (
+            came_at is not None
+            and board.now - came_at < board.policy.settle_time
+            and board.now < hand.state.until + hand.state.grace
+        )
 
     def _lost_for_good(self, hand: JobInHand) -> None:
         board = self._board

@@ -32,6 +32,9 @@ from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
 from dispatcher.core.offering import Offering
 from dispatcher.core.workers import JobInHand, Worker
 
+# Lanes of which it is remembered when a worker came last: those where one came latest.
+ARRIVALS_MAX = 10_000
+
 
 class Presence:
     """The part of the engine that knows who is here."""
@@ -72,6 +75,11 @@ class Presence:
             connected_at=board.now,
         )
         board.workers[worker.id] = worker
+        for lane in worker.lanes:
+            board.arrivals.pop(lane, None)
+            board.arrivals[lane] = board.now
+        while len(board.arrivals) > ARRIVALS_MAX:
+            del board.arrivals[next(iter(board.arrivals))]
         if said.instance_id:
             board.instances[said.project, said.instance_id] = worker
         board.schedule(DeadlineKind.SETTLE, board.now + board.policy.settle_time, worker.id)
@@ -165,6 +173,9 @@ class Presence:
             board.move(hand, JobTrigger.WORKER_LOST, detail, until=until)
             hand.worker = None
             board.schedule(DeadlineKind.GRACE, until, hand.id)
+            if hand.parting is not None:
+                # Its agent had left the room, and who could have said more is gone, too.
+                board.schedule(DeadlineKind.PARTING, board.now, hand.id)
         worker.jobs.clear()
         if undelivered:
             board.undelivered.setdefault((said.project, said.instance_id), {}).update(undelivered)

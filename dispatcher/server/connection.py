@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
@@ -132,6 +133,8 @@ class WorkerConnection(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = self
 
     async def send(self, message: ASGISendEvent) -> None:
+        if self.conn.eof_sent:  # the peer is gone; a refusal of it would fail in the middle
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             # Else uvicorn logs each refusal as an application that forgot to answer.

@@ -5,6 +5,9 @@ another, each with a claim of all its jobs. Taken in as they come they would kee
 for as long as all of them take. So of what may be heavy a budget is taken in at once, the rest waits
 in a line, and everybody else has a turn between.
 
+Who comes goes before who is lost: the first that is back takes what is called meanwhile, and where a
+process names itself its return ends its older connection anyway.
+
 Invariants: what one worker says stays in order; a worker that says more than `behind_max` while it
 waits is heard at once, so that its socket, not our memory, holds what it has to say.
 """
@@ -52,8 +55,9 @@ class Pacer:
         self._behind_max = behind_max
         self._soon = soon
         self._clock = clock
-        # what waits, with whose it is, and how much of each
+        # what waits, with whose it is: losses in a line of their own; and how much of each worker's
         self._line: deque[tuple[str, Event]] = deque()
+        self._losses: deque[tuple[str, Event]] = deque()
         self._behind: Counter[str] = Counter()
         # what is left of this turn's budget, and is the next turn asked for?
         self._left_seconds = budget_seconds
@@ -65,11 +69,12 @@ class Pacer:
             if type(event) not in _HEAVY:
                 self._hear(event)
                 return
-            if not self._line and self._left_seconds > 0:
+            if not self._behind and self._left_seconds > 0:
                 self._spend(event)
                 self._await_turn()
                 return
-        self._line.append((worker_id, event))
+        line = self._losses if type(event) is WorkerDisconnected else self._line
+        line.append((worker_id, event))
         self._behind[worker_id] += 1
         self._await_turn()
         while self._behind[worker_id] > self._behind_max:
@@ -83,13 +88,13 @@ class Pacer:
     def _turn(self) -> None:
         self._is_awaited = False
         self._left_seconds = self._budget_seconds
-        while self._line and self._left_seconds > 0:
+        while self._behind and self._left_seconds > 0:
             self._next()
-        if self._line:
+        if self._behind:
             self._await_turn()
 
     def _next(self) -> None:
-        worker_id, event = self._line.popleft()
+        worker_id, event = (self._line or self._losses).popleft()
         self._behind[worker_id] -= 1
         if not self._behind[worker_id]:
             del self._behind[worker_id]

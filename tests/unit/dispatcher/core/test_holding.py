@@ -615,3 +615,36 @@ def test_an_assignment_that_is_superseded_by_another_does_not_end_it_when_it_exp
     bench.tell(AssignmentExpired(job, 1))
     assert bench.holder(job) == "b"
     assert bench.state(job).epoch == 1
+
+
+def test_workers_that_keep_coming_are_waited_for_for_one_more_grace_time(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    for number in range(13):
+        bench.pass_time(0.4)
+        bench.connect(f"w{number}")
+    assert bench.phase(job) is JobPhase.ORPHANED  # after 5.2 s
+    assert bench.claim("w12", job) == {job: Verdict.KEEP}
+
+
+def test_a_job_is_not_held_for_longer_however_many_come(bench: EngineBench) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    for number in range(17):
+        bench.pass_time(0.4)
+        bench.connect(f"w{number}")
+    assert bench.state(job).epoch == 2  # after 6.8 s
+
+
+def test_workers_of_other_agents_that_come_hold_up_nothing(bench: EngineBench) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    for number in range(8):
+        bench.pass_time(0.4)
+        bench.connect(f"w{number}", agent="other")
+    assert bench.state(job).epoch == 2

@@ -172,7 +172,7 @@ def test_a_worker_that_is_lost_while_its_agent_is_away_is_believed_no_longer(
     bench.pass_time(1)
     bench.lose("w")
     bench.worker("other")
-    bench.pass_time(PARTING_SECONDS)
+    bench.pass_time(0)
     assert bench.offered(job) == "other"
 
 
@@ -524,4 +524,26 @@ def test_a_leave_while_an_older_run_is_being_stopped_is_no_evidence(bench: Engin
     bench.job_status(job, JobStatus.SUCCESS, worker="w2")
     joins(bench, job, 3)
     leaves(bench, job, Reason.CLIENT_INITIATED, 3)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_an_unclean_leave_told_before_its_worker_is_lost_gives_the_job_away_at_once(
+    bench: EngineBench,
+) -> None:
+    job = running(bench)
+    bench.worker("other", load=0.1)
+    leaves(bench, job, Reason.CONNECTION_TIMEOUT)
+    bench.lose("w")
+    bench.pass_time(0)
+    assert bench.offered(job) == "other"
+    assert bench.state(job).epoch == 2
+
+
+def test_a_clean_leave_told_before_its_worker_is_lost_ends_the_job_at_once(
+    bench: EngineBench,
+) -> None:
+    job = running(bench)
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    bench.lose("w")
+    bench.pass_time(0)
     assert bench.phase(job) is JobPhase.SUCCEEDED

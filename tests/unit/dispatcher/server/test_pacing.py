@@ -96,3 +96,15 @@ async def test_a_worker_that_says_too_much_while_it_waits_is_heard_at_once() -> 
     for _ in range(10):
         paced.submit("c", claim("c"))
     assert len(ear.heard) == 9
+
+
+async def test_who_comes_goes_before_who_is_lost() -> None:
+    ear = Ear()
+    paced = pacer(ear, budget_seconds=1.0)
+    paced.submit("a", claim("a"))
+    paced.submit("b", WorkerDisconnected("b"))
+    paced.submit("c", claim("c"))
+    with anyio.fail_after(5):
+        while len(ear.heard) < 3:
+            await turn()
+    assert ear.heard == [claim("a"), claim("c"), WorkerDisconnected("b")]
