@@ -297,7 +297,8 @@ async def serve_until(
                 if parts.bridge is not None:
                     tasks.start_soon(parts.bridge.run)
                 await tasks.start(parts.notifier.run)
-                await server.startup(sockets=[listener])
+                doors = [listener.dup() for _ in range(config.limits.accepts_in_turn_max)]
+                await server.startup(sockets=doors)
                 tasks.start_soon(server.main_loop)
                 port: int = listener.getsockname()[1]
                 log.info(
@@ -313,7 +314,7 @@ async def serve_until(
                 parts.feed.close()
                 await parts.notifier.stop()
                 server.should_exit = True
-                await server.shutdown(sockets=[listener])
+                await server.shutdown(sockets=doors)
                 await parts.http.close()
                 for node in parts.other_nodes:
                     await node.close()

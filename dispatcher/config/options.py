@@ -372,6 +372,7 @@ OPTIONS: tuple[Option, ...] = (
     _limit("body_timeout_seconds", "How long a caller may take to send the body of its call."),
     _limit("keep_alive_seconds", "How long an idle connection of a caller stays open.", 86_400),
     _limit("backlog_connections", "Connections that the kernel holds for us.", 65_535),
+    _limit("accepts_in_turn_max", "New connections taken in before others have a turn.", 1_000),
     _limit("unread_timeout_seconds", "How long a client may leave its answer unread."),
     _limit("event_streams_max", "Open event streams of one project.", _COUNT_MAX),
     _limit("event_keepalive_seconds", "How often a quiet event stream is sent a comment."),

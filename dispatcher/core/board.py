@@ -35,7 +35,7 @@ from dispatcher.core.jobs import (
     Lane,
     Nanoseconds,
 )
-from dispatcher.core.lifecycle import JobPhase, JobTrigger, advance_job
+from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase, advance_job
 from dispatcher.core.placement import Pools
 from dispatcher.core.policy import Policy
 from dispatcher.core.values import changed
@@ -327,6 +327,11 @@ class Board:
         return (deletion.reason if deletion is not None else JobStateReason.DISPATCH_DELETED), ""
 
     # --- workers ---
+
+    def reachable(self, worker_id: str) -> Worker | None:
+        """Return the worker, unless it is not known or its connection has ended."""
+        worker = self.workers.get(worker_id)
+        return worker if worker is not None and worker.phase is not WorkerPhase.GONE else None
 
     def stop(self, worker: Worker, job_id: str) -> None:
         """Tell the worker to stop a job that is its own no longer; it occupies it until it has."""

@@ -43,7 +43,7 @@ class Claiming:
     def job_reported(self, event: JobReported) -> None:
         """A worker told a job's status."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             board.ignore(event.worker_id, event.job_id, Ignored.UNKNOWN_WORKER)
             return
@@ -92,7 +92,7 @@ class Claiming:
     def migrated(self, event: JobsMigrated) -> None:
         """A worker claims the jobs that it runs: a verdict for each."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             board.ignore(event.worker_id, "", Ignored.UNKNOWN_WORKER)
             return
@@ -130,7 +130,7 @@ class Claiming:
 
     def looked_up(self, event: JobsLookedUp) -> None:
         """The store told of claimed jobs that nobody holds here."""
-        worker = self._board.workers.get(event.worker_id)
+        worker = self._board.reachable(event.worker_id)
         if worker is None:
             return
         verdicts: dict[str, Verdict] = {}
@@ -203,7 +203,7 @@ class Claiming:
 
     def ponged(self, event: WorkerPonged) -> None:
         """The older connection lives: who claims its jobs is told to stop them."""
-        worker = self._board.workers.get(event.worker_id)
+        worker = self._board.reachable(event.worker_id)
         if worker is not None:
             for pair in [pair for pair in worker.contests if pair[0] == worker.id]:
                 self._end_contest(pair)

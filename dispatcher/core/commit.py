@@ -114,7 +114,7 @@ class GroupCommit:
         "_waiting",
     )
 
-    def __init__(self, batch_max: int = 4096, unhurried_max: int = 512) -> None:
+    def __init__(self, batch_max: int = 4096, unhurried_max: int = 256) -> None:
         # most requests of one commit, so that none takes for ever; a turn may be larger
         self._batch_max = batch_max
         # and most unhurried moves

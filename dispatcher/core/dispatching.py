@@ -75,7 +75,7 @@ class Dispatching:
     def simulated(self, event: JobSimulated) -> None:
         """A worker asked for a job for itself; it is offered to that worker if it has room."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             board.ignore(event.worker_id, event.job.id, Ignored.UNKNOWN_WORKER)
             return

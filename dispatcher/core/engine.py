@@ -70,6 +70,7 @@ from dispatcher.core.events import (
     WorkerPonged,
     WorkerRegistered,
     WorkerReported,
+    WorkerUnreachable,
 )
 from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import JobType, Lane, Nanoseconds
@@ -131,6 +132,7 @@ class Engine:
             WorkerReported: _in_turn(presence.reported, silences.status_heard),
             WorkerDrainRequested: presence.drain_requested,
             WorkerPonged: claiming.ponged,
+            WorkerUnreachable: presence.unreachable,
             WorkerDisconnected: _in_turn(presence.disconnected, served_agents.disconnected),
             OfferAnswered: offering.answered,
             JobReported: _in_turn(claiming.job_reported, silences.job_reported),

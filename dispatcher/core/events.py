@@ -164,6 +164,14 @@ class WorkerPonged:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class WorkerUnreachable:
+    """A worker's connection ended; WorkerDisconnected follows, when there is time for its jobs."""
+
+    worker_id: str
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class WorkerDisconnected:
     """A worker's connection ended, for whatever reason."""
 
@@ -497,6 +505,7 @@ Event = (
     | AssignmentExpired
     | JobSimulated
     | WorkerPonged
+    | WorkerUnreachable
     | WorkerDisconnected
     | DispatchRequested
     | DispatchDeletionRequested

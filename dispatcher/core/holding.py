@@ -340,7 +340,7 @@ class Holding:
     def handed_over(self, event: JobsHandedOver) -> None:
         """A worker gives jobs up for another to resume."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             board.ignore(event.worker_id, "", Ignored.UNKNOWN_WORKER)
             return

@@ -207,7 +207,7 @@ class Offering:
     def answered(self, event: OfferAnswered) -> None:
         """A worker answered an offer."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             board.ignore(event.worker_id, event.job_id, Ignored.UNKNOWN_WORKER)
             return
@@ -284,7 +284,7 @@ class Offering:
             return False
         event, answered_at = found
         board.cancel(DeadlineKind.LATE_ANSWER, hand.id)
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None or not worker.room(board.policy) or worker.may_run(hand.id):
             return False
         board.shift(hand, JobTrigger.OFFERED)

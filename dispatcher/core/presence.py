@@ -25,6 +25,7 @@ from dispatcher.core.events import (
     WorkerDrainRequested,
     WorkerRegistered,
     WorkerReported,
+    WorkerUnreachable,
 )
 from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import Lane, Nanoseconds
@@ -32,6 +33,14 @@ from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
 from dispatcher.core.offering import Offering
 from dispatcher.core.workers import JobInHand, Worker
 
+# Deadlines that mean nothing when the connection has ended.
+_OF_CONNECTION = (
+    DeadlineKind.SETTLE,
+    DeadlineKind.BACKOFF,
+    DeadlineKind.STATUS,
+    DeadlineKind.UNCOUNTED,
+    DeadlineKind.HAND_OVER,
+)
 # Lanes of which it is remembered when a worker came last: those where one came latest.
 ARRIVALS_MAX = 10_000
 
@@ -91,7 +100,7 @@ class Presence:
     def drain_requested(self, event: WorkerDrainRequested) -> None:
         """An operator takes a worker out of service."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None or worker.registration.project != event.project:
             board.emit(Reply(event.request, Outcome.NOT_FOUND))
             return
@@ -124,7 +133,7 @@ class Presence:
     def reported(self, event: WorkerReported) -> None:
         """A worker told its status."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             board.ignore(event.worker_id, "", Ignored.UNKNOWN_WORKER)
             return
@@ -147,11 +156,28 @@ class Presence:
         if worker is not None:
             self.lose(worker, "its worker's connection was lost")
 
+    def unreachable(self, event: WorkerUnreachable) -> None:
+        """A worker's connection ended: nothing more is asked of it."""
+        worker = self._board.workers.get(event.worker_id)
+        if worker is not None:
+            self._part_with(worker)
+
+    def _part_with(self, worker: Worker) -> None:
+        board = self._board
+        if worker.phase is WorkerPhase.GONE:
+            return
+        worker.advance(WorkerTrigger.DISCONNECTED)
+        board.pools.remove(worker)
+        worker.is_watched = False
+        worker.uncounted_since = 0
+        for kind in _OF_CONNECTION:
+            board.cancel(kind, worker.id)
+        self._offering.cut(worker)
+
     def lose(self, worker: Worker, detail: str) -> None:
         """A worker is gone; `detail` says for people how."""
         board = self._board
-        worker.advance(WorkerTrigger.DISCONNECTED)
-        board.pools.remove(worker)
+        self._part_with(worker)
         del board.workers[worker.id]
         said = worker.registration
         if board.instances.get((said.project, said.instance_id)) is worker:

@@ -51,7 +51,7 @@ class Silences:
     def status_heard(self, event: WorkerReported) -> None:
         """A worker told its status, and how many jobs it has."""
         board = self._board
-        worker = board.workers.get(event.worker_id)
+        worker = board.reachable(event.worker_id)
         if worker is None:
             return
         if not worker.is_watched:
@@ -109,7 +109,7 @@ class Silences:
 
     def job_reported(self, event: JobReported) -> None:
         """A worker speaks of its jobs: so will the others of its agent."""
-        worker = self._board.workers.get(event.worker_id)
+        worker = self._board.reachable(event.worker_id)
         if worker is not None and event.status is JobStatus.RUNNING:
             said = worker.registration
             self._sightings.note_report(said.project, said.agent_name)

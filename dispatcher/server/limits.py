@@ -59,8 +59,10 @@ class ServerLimits:
     head_timeout_seconds: float = 10.0
     # An idle connection of an API caller is closed after this.
     keep_alive_seconds: int = 30
-    # Connections that the kernel holds for us while we are busy.
+    # Connections that the kernel holds for us while we are busy, and how many of them are taken in
+    # during one turn of the event loop.
     backlog_connections: int = 4096
+    accepts_in_turn_max: int = 16
     # How long a body may take to come in.
     body_timeout_seconds: float = 30.0
     # A client that reads nothing of its answer for so long, while more is to be sent, is cut off.

@@ -3,10 +3,10 @@
 When the network cuts all workers at once, all are lost in one turn of the loop, and come back in
 another, each with a claim of all its jobs. Taken in as they come they would keep every caller waiting
 for as long as all of them take. So of what may be heavy a budget is taken in at once, the rest waits
-in a line, and everybody else has a turn between.
+in lines, and everybody else has a turn between.
 
-Who comes goes before who is lost: the first that is back takes what is called meanwhile, and where a
-process names itself its return ends its older connection anyway.
+Who has begun is let finish first: claims go before registrations, so that the first that is back takes
+what is called meanwhile, and both before losses; who is lost is offered nothing from the moment on.
 
 Invariants: what one worker says stays in order; a worker that says more than `behind_max` while it
 waits is heard at once, so that its socket, not our memory, holds what it has to say.
@@ -25,10 +25,16 @@ from dispatcher.core.events import (
     JobsMigrated,
     WorkerDisconnected,
     WorkerRegistered,
+    WorkerUnreachable,
 )
 
-# A registration ends the older connection of its process.
-_HEAVY = frozenset({JobsMigrated, JobsHandedOver, WorkerDisconnected, WorkerRegistered})
+# Which line each heavy event stands in; the first line goes first.
+_LINES: dict[type, int] = {
+    JobsMigrated: 0,
+    JobsHandedOver: 0,
+    WorkerRegistered: 1,  # ends the older connection of its process
+    WorkerDisconnected: 2,
+}
 
 
 Soon = Callable[[Callable[[], None]], object]
@@ -55,26 +61,30 @@ class Pacer:
         self._behind_max = behind_max
         self._soon = soon
         self._clock = clock
-        # what waits, with whose it is: losses in a line of their own; and how much of each worker's
-        self._line: deque[tuple[str, Event]] = deque()
-        self._losses: deque[tuple[str, Event]] = deque()
+        # what waits, with whose it is; of each worker that has something waiting, how much, and the
+        # line that its last word stands in
+        self._lines: tuple[deque[tuple[str, Event]], ...] = (deque(), deque(), deque())
         self._behind: Counter[str] = Counter()
+        self._stands: dict[str, int] = {}
         # what is left of this turn's budget, and is the next turn asked for?
         self._left_seconds = budget_seconds
         self._is_awaited = False
 
     def submit(self, worker_id: str, event: Event) -> None:
         """Take one event of a worker."""
+        line = _LINES.get(type(event))
         if worker_id not in self._behind:
-            if type(event) not in _HEAVY:
+            if line is None:
                 self._hear(event)
                 return
             if not self._behind and self._left_seconds > 0:
                 self._spend(event)
                 self._await_turn()
                 return
-        line = self._losses if type(event) is WorkerDisconnected else self._line
-        line.append((worker_id, event))
+        if type(event) is WorkerDisconnected and worker_id not in self._behind:
+            self._hear(WorkerUnreachable(worker_id))
+        stands = self._stands[worker_id] = max(line or 0, self._stands.get(worker_id, 0))
+        self._lines[stands].append((worker_id, event))
         self._behind[worker_id] += 1
         self._await_turn()
         while self._behind[worker_id] > self._behind_max:
@@ -94,10 +104,11 @@ class Pacer:
             self._await_turn()
 
     def _next(self) -> None:
-        worker_id, event = (self._line or self._losses).popleft()
+        worker_id, event = next(line for line in self._lines if line).popleft()
         self._behind[worker_id] -= 1
         if not self._behind[worker_id]:
             del self._behind[worker_id]
+            del self._stands[worker_id]
         self._spend(event)
 
     def _spend(self, event: Event) -> None:

@@ -91,7 +91,8 @@ def check_workers(board: Board) -> None:
     """Nothing is known of a worker that is gone, and no worker exceeds its bounds."""
     for worker_id, worker in board.workers.items():
         assert worker.id == worker_id
-        assert worker.phase is not WorkerPhase.GONE
+        if worker.phase is WorkerPhase.GONE:  # its loss has not had its turn
+            assert not worker.offers
         assert not worker.stopping & worker.jobs.keys()
         assert len(worker.offers) <= board.policy.offers_in_flight_max
         assert worker.unreported_jobs >= 0

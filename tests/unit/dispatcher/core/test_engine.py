@@ -28,6 +28,7 @@ from dispatcher.core.events import (
     RuleApplyRequested,
     RuleDeletionRequested,
     WorkerRegistered,
+    WorkerUnreachable,
 )
 from dispatcher.core.jobs import SECOND, JobStatus, JobType, RestartPolicy
 from dispatcher.core.lifecycle import JobTrigger
@@ -134,7 +135,11 @@ class Chaos:
             self.bench.hung.add(worker)
 
     def go(self) -> None:
-        self.bench.lose(self.pick_worker())
+        worker = self.pick_worker()
+        if self.random.random() < 0.3:
+            self.bench.tell(WorkerUnreachable(worker))
+            self.bench.pass_time(self.random.choice([0, 0.1, 3]))
+        self.bench.lose(worker)
 
     def pong(self) -> None:
         self.bench.pong(self.pick_worker())

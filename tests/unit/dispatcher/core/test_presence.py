@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatcher.core.effects import Ignored, Outcome, SendGoAway
+from dispatcher.core.events import WorkerUnreachable
 from dispatcher.core.jobs import AttemptReason
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.policy import Policy
@@ -104,3 +105,39 @@ def test_a_server_that_drains_sends_its_workers_elsewhere(bench: EngineBench) ->
     bench.worker("b")
     bench.drain()
     assert bench.of(SendGoAway) == [SendGoAway("a"), SendGoAway("b")]
+
+
+# --- losses that wait for their turn -----------------------------------------------------------
+
+
+def test_a_worker_that_cannot_be_reached_is_offered_nothing_and_what_it_was_offered_goes_on(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    held = bench.running()
+    offered = bench.dispatch(room="other")
+    bench.worker("b", load=0.1)
+    bench.tell(WorkerUnreachable("a"))
+    assert bench.offered(offered) == "b"
+    assert bench.phase(held) is JobPhase.RUNNING
+    bench.pass_time(40)
+    bench.lose("a")
+    assert bench.phase(held) is JobPhase.ORPHANED
+
+
+def test_the_jobs_of_a_worker_that_cannot_be_reached_may_be_claimed_meanwhile(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    bench.worker("one", instance="one", load=0.5)
+    jobs = [bench.running(room) for room in ("first", "second")]
+    holders = {bench.holder(job): job for job in jobs}
+    for worker in list(holders):
+        assert worker is not None
+        bench.tell(WorkerUnreachable(worker))
+    for worker, job in holders.items():
+        bench.connect(f"{worker}2", instance="one" if worker == "one" else "")
+        bench.claim(f"{worker}2", job)
+        bench.lose(str(worker))
+        assert bench.holder(job) == f"{worker}2"
+        assert bench.state(job).epoch == 1

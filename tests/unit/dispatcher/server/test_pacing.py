@@ -7,7 +7,16 @@ import asyncio
 import anyio
 import pytest
 
-from dispatcher.core.events import Event, JobsMigrated, WorkerDisconnected, WorkerPonged
+from dispatcher.core.events import (
+    Event,
+    JobsMigrated,
+    Registration,
+    WorkerDisconnected,
+    WorkerPonged,
+    WorkerRegistered,
+    WorkerUnreachable,
+)
+from dispatcher.core.jobs import JobType
 from dispatcher.server.pacing import Pacer
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +47,11 @@ def pacer(ear: Ear, budget_seconds: float = 2.0, behind_max: int = 100) -> Pacer
 def claim(worker_id: str) -> JobsMigrated:
     """Return a claim."""
     return JobsMigrated(worker_id, ("AJ_1",))
+
+
+def registered(worker_id: str) -> WorkerRegistered:
+    """Return a registration."""
+    return WorkerRegistered(worker_id, Registration("p", "agent", "", "", (JobType.ROOM,)))
 
 
 async def turn() -> None:
@@ -98,13 +112,22 @@ async def test_a_worker_that_says_too_much_while_it_waits_is_heard_at_once() -> 
     assert len(ear.heard) == 9
 
 
-async def test_who_comes_goes_before_who_is_lost() -> None:
+async def test_who_has_begun_is_let_finish_before_others_come_and_others_are_lost() -> None:
     ear = Ear()
     paced = pacer(ear, budget_seconds=1.0)
     paced.submit("a", claim("a"))
     paced.submit("b", WorkerDisconnected("b"))
+    paced.submit("c", registered("c"))
     paced.submit("c", claim("c"))
+    paced.submit("d", claim("d"))
     with anyio.fail_after(5):
-        while len(ear.heard) < 3:
+        while len(ear.heard) < 6:
             await turn()
-    assert ear.heard == [claim("a"), claim("c"), WorkerDisconnected("b")]
+    assert ear.heard == [
+        claim("a"),
+        WorkerUnreachable("b"),
+        claim("d"),
+        registered("c"),
+        claim("c"),
+        WorkerDisconnected("b"),
+    ]
