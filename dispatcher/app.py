@@ -76,6 +76,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+# The store's thread lets go of the interpreter with each row that it writes. A busy event loop would
+# keep it for Python's 5 ms each time, and with it everybody who waits for the commit.
+SWITCH_SECONDS = 0.0005
+
 # What LiveKit's servers say of themselves: the signalling protocol, and the agents' protocol.
 PROTOCOL = 16
 AGENT_PROTOCOL = 1
@@ -246,6 +250,7 @@ async def serve(config: Config) -> None:
     forced = False
     _raise_open_files_limit()
     _calm_garbage_collector()
+    sys.setswitchinterval(SWITCH_SECONDS)
     async with anyio.create_task_group() as tasks:
 
         async def watch_signals() -> None:

@@ -50,7 +50,7 @@ class ServerLimits:
 
     # How long claims, losses and registrations are taken in during one turn of the event loop, and how
     # much one worker may say while its own wait, before it is heard at once.
-    heavy_turn_seconds: float = 0.005
+    heavy_turn_seconds: float = 0.002
     events_behind_max: int = 64
 
     # --- HTTP ---
@@ -62,7 +62,7 @@ class ServerLimits:
     # Connections that the kernel holds for us while we are busy, and how many of them are taken in
     # during one turn of the event loop.
     backlog_connections: int = 4096
-    accepts_in_turn_max: int = 16
+    accepts_in_turn_max: int = 64
     # How long a body may take to come in.
     body_timeout_seconds: float = 30.0
     # A client that reads nothing of its answer for so long, while more is to be sent, is cut off.
