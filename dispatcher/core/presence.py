@@ -41,6 +41,7 @@ _OF_CONNECTION = (
     DeadlineKind.UNCOUNTED,
     DeadlineKind.HAND_OVER,
 )
+_CONNECTION_LOST = "its worker's connection was lost"
 # Lanes of which it is remembered when a worker came last: those where one came latest.
 ARRIVALS_MAX = 10_000
 
@@ -154,7 +155,8 @@ class Presence:
         """A worker's connection ended."""
         worker = self._board.workers.get(event.worker_id)
         if worker is not None:
-            self.lose(worker, "its worker's connection was lost")
+            sent = "its worker was sent elsewhere: the server stopped"
+            self.lose(worker, sent if self._board.is_draining else _CONNECTION_LOST)
 
     def unreachable(self, event: WorkerUnreachable) -> None:
         """A worker's connection ended: nothing more is asked of it."""

@@ -37,6 +37,20 @@ def test_nothing_is_remembered_of_a_worker_that_went(bench: EngineBench) -> None
     assert not len(board.deadlines)
 
 
+def test_a_job_says_whether_its_worker_was_lost_or_sent_elsewhere(bench: EngineBench) -> None:
+    bench.worker("a", capacity=1)
+    first = bench.running()
+    bench.worker("b", capacity=1)
+    second = bench.running("second")
+    assert (bench.holder(first), bench.holder(second)) == ("a", "b")
+    bench.lose("a")
+    bench.drain()
+    bench.lose("b")
+    assert bench.events(first)[-1].detail == "its worker's connection was lost"
+    told = bench.events(second)[-1].detail
+    assert told == "its worker was sent elsewhere: the server stopped"
+
+
 # --- taken out of service ----------------------------------------------------------------------
 
 
