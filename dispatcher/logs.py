@@ -58,7 +58,12 @@ EVENTS: Mapping[str, str] = {
     "notice_skipped": "A webhook of ours is given up; its receiver gets the ones after it.",
     "notices_gone": "What a receiver should have been told was pruned before it could be.",
     "notice_position_unsaved": "How far a receiver was told could not be stored; it may be told twice.",
-    "worker_disconnected": "A worker's connection is gone; its jobs are kept for its grace time.",
+    "worker_disconnected": "A worker's connection is gone; its jobs are kept for its grace time."
+    " `reason`: closed by the worker (with the code), no pong in time, cut off, connection lost (it was"
+    " killed, or its path is gone), going away (this server drains) or dropped: status_stale (it hangs),"
+    " taken_over (it is back on another connection), the server stops.",
+    "worker_drained": "An operator took a worker out of service; what it still has after"
+    " `hand_over_after_seconds` goes to others, with 0 it keeps it.",
     "sfu_unreachable": "The SFU's rooms cannot be listed; nothing is changed until they can.",
     "sfu_reachable_again": "The SFU's rooms are listed again.",
     "sfu_call_failed": "A call could not be passed on to the SFU (the first one of an outage), or the"

@@ -1,7 +1,7 @@
 """One websocket as the shells see it: uvicorn's sans-I/O protocol, and what a worker needs more.
 
 `WorkerConnection` is handed to uvicorn as its `ws=`; the ASGI scope carries it as the extension
-"callboard". It adds five things and changes nothing of ASGI:
+"callboard". It adds six things and changes nothing of ASGI:
 
 - frames go to `on_frame` as they are parsed, without a queue and a task switch for each;
 - frames are written at once, and what the peer does not read is bounded: over the bound, it is
@@ -9,7 +9,8 @@
 - a peer that sends without end has its turn like every other, and no more (`read_turn_bytes_max`);
 - a ping that asks for an answer, outside the keepalive's rhythm;
 - a connection that is being closed is cut after a while, whether its peer reads or not. (uvicorn
-  waits for the write buffer to empty first, which a hung peer never does.)
+  waits for the write buffer to empty first, which a hung peer never does);
+- why it ended, for people (`ended_because`): the first cause, for one end leads to others.
 
 The bounds are class attributes, set by `bounded_connection`, because uvicorn makes the instances.
 """
@@ -25,6 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import State
 
 from dispatcher.server.limits import ServerLimits
+from protocol.errors import CloseCode
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -67,6 +69,9 @@ class WorkerConnection(WebSocketsSansIOProtocol):
     on_pong: Callable[[], None] | None = None
     # Called once when the peer let too much pile up, before it is cut off.
     on_overflow: Callable[[], None] | None = None
+
+    # Why this connection ends; "" while it does not. The first cause stays.
+    ended_because = ""
 
     _backlog_frames = 0
     _overflowed = False
@@ -114,6 +119,7 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         """
         if not self.is_open:
             return
+        self._note_end(f"dropped: {reason}")
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.on_frame = None
         self.stop_keepalive()
@@ -208,22 +214,32 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def keepalive_timeout(self) -> None:
+        self._note_end("no pong in time")
         super().keepalive_timeout()
         self._abort_later()
 
     def handle_parser_exception(self) -> None:
+        sent = self.conn.close_sent
+        code = sent.code if sent is not None else CloseCode.PROTOCOL_ERROR
+        self._note_end(f"dropped: what it sent is no websocket frame of ours, code {code:d}")
         super().handle_parser_exception()
         self._abort_later()
 
     def handle_close(self, event: Frame) -> None:
+        told = self.conn.close_rcvd
+        self._note_end(f"closed by the worker, code {1005 if told is None else told.code:d}")
         super().handle_close(event)
         self._abort_later()
 
     def shutdown(self) -> None:
+        self._note_end("dropped: the server stops")
         super().shutdown()
         self._abort_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # A process that is killed says no more; a machine or a path that is gone makes an error.
+        what = "without a close frame" if exc is None else type(exc).__name__
+        self._note_end(f"connection lost: {what}")
         self.on_frame = None
         self._unread = b""
         if self._abort_timer is not None:
@@ -231,6 +247,9 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     # --- ours ---
+
+    def _note_end(self, cause: str) -> None:
+        self.ended_because = self.ended_because or cause
 
     def _flush(self) -> None:
         output = self.conn.data_to_send()
@@ -244,6 +263,7 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         ):
             return
         self._overflowed = True
+        self._note_end("cut off: it does not read what it is sent")
         if self.on_overflow is not None:
             self.on_overflow()
         # A close frame would wait behind what is not read.

@@ -92,9 +92,7 @@ class Sessions:
                 worker_messages.receipt_message(message.sequence)
             ),
             PingWorker: lambda session, _message: session.ping(),
-            SendGoAway: lambda session, _message: session.send(
-                worker_messages.go_away_message("the server stops")
-            ),
+            SendGoAway: lambda session, _message: session.send_away("the server stops"),
             DropWorker: self._drop,
         }
 

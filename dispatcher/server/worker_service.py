@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+import structlog
+
 from dispatcher.core.effects import Outcome
 from dispatcher.core.events import WorkerDrainRequested
 from dispatcher.core.jobs import seconds
@@ -22,6 +24,8 @@ from dispatcher.server.twirp import Call, Method, MethodTable
 from protocol import api_pb2, wire_pb2
 from protocol.errors import InvalidField, TwirpCode, TwirpError
 from protocol.limits import check_text
+
+log = structlog.get_logger()
 
 SERVICE = "callboard.WorkerService"
 
@@ -102,6 +106,13 @@ class WorkerService:
         )
         if reply.outcome is Outcome.NOT_FOUND:
             raise _not_connected()
+        log.info(
+            "worker_drained",
+            worker_id=worker.id,
+            agent_name=worker.registration.agent_name,
+            jobs=len(worker.jobs),
+            hand_over_after_seconds=after_seconds,
+        )
         response = api_pb2.DrainWorkerResponse()
         self._fill(response.worker, worker)
         response.worker.job_ids.extend(sorted(worker.jobs))

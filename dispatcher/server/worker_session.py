@@ -82,6 +82,8 @@ class WorkerSession:
         # a peer is answered as it speaks, in frames that can be read
         self._format = FrameFormat.BINARY
         self._was_full = False
+        # was it told to connect elsewhere?
+        self._is_sent_away = False
         # messages that were of no consequence, by reason
         self.ignored: Counter[str] = Counter()
 
@@ -137,15 +139,19 @@ class WorkerSession:
         self._sessions.tarpit.forget(self._connection)
         if was is SessionPhase.NEW:
             self._sessions.admission.note_start_ended(self.admitted)
-        self._end()
+        self._end(self._connection.ended_because or "dropped by the server")
 
-    def _end(self) -> None:
+    def _end(self, reason: str) -> None:
         """Tell that the worker is gone, once."""
         if self.worker_id and self._sessions.forget(self):
+            registration = self.registration
+            assert registration is not None
             log.info(
                 "worker_disconnected",
                 worker_id=self.worker_id,
-                ignored=dict(self.ignored) or None,
+                agent_name=registration.agent_name,
+                reason=f"going away; {reason}" if self._is_sent_away else reason,
+                **({"ignored": dict(self.ignored)} if self.ignored else {}),
             )
             self._sessions.submit(self.worker_id, WorkerDisconnected(self.worker_id))
 
@@ -206,6 +212,11 @@ class WorkerSession:
     def ping(self) -> None:
         """Ask for a sign of life."""
         self._connection.ask_for_pong()
+
+    def send_away(self, reason: str) -> None:
+        """Ask the worker to connect elsewhere, with its jobs. A stock worker ignores it."""
+        self._is_sent_away = True
+        self.send(worker_messages.go_away_message(reason))
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection; what the worker still says is not heard."""
@@ -321,7 +332,7 @@ class WorkerSession:
     def _ignore_unreadable(self, error: FrameError) -> None:
         self.note_ignored("unreadable", detail=error.reason)
         if self.ignored["unreadable"] > self._limits.unreadable_frames_max:
-            self._end()
+            self._end("dropped: too many frames that cannot be read")
             # It may have jobs to claim: not longer than this, however often.
             self._hold(
                 self._limits.bad_start_hold_seconds,

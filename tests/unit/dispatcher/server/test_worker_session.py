@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from dispatcher.config import ApiKey
-from dispatcher.core.effects import DropReason, DropWorker, SendOffer, SendRegistered
+from dispatcher.core.effects import DropReason, DropWorker, SendGoAway, SendOffer, SendRegistered
 from dispatcher.core.events import (
     Answer,
     Event,
@@ -65,6 +65,7 @@ class PaperConnection:
         self.frames: list[bytes | str] = []
         self.closed_with: int | None = None
         self.closed = anyio.Event()
+        self.ended_because = ""
         self.on_frame = self.on_pong = self.on_overflow = None
 
     def write_frame(self, frame: bytes | str) -> None:
@@ -228,6 +229,38 @@ def test_a_worker_that_is_dropped_is_not_heard_and_ends_once() -> None:
     session.on_disconnected()
     assert connection.closed_with == 1001
     assert [type(event) for event in recorder.events] == [WorkerRegistered, WorkerDisconnected]
+
+
+def test_the_end_of_a_worker_is_logged_with_its_cause_and_agent() -> None:
+    sessions, _ = _sessions()
+    session, connection = _session(sessions)
+    _say(session, register={"agent_name": "greeter"})
+    connection.ended_because = "no pong in time"
+    with structlog.testing.capture_logs() as logs:
+        session.on_disconnected()
+    assert logs == [
+        {
+            "event": "worker_disconnected",
+            "log_level": "info",
+            "worker_id": session.worker_id,
+            "agent_name": "greeter",
+            "reason": "no pong in time",
+        }
+    ]
+
+
+def test_the_end_of_a_worker_says_what_was_ignored_and_that_it_was_sent_away() -> None:
+    sessions, _ = _sessions()
+    session, connection = _session(sessions)
+    _say(session, register={"agent_name": "greeter"})
+    session.on_frame("no JSON")
+    sessions.deliver(SendGoAway(session.worker_id))
+    connection.ended_because = "closed by the worker, code 1000"
+    with structlog.testing.capture_logs() as logs:
+        session.on_disconnected()
+    (entry,) = logs
+    assert entry["reason"] == "going away; closed by the worker, code 1000"
+    assert entry["ignored"] == {"unreadable": 1}
 
 
 def test_nothing_is_written_to_a_worker_that_is_gone() -> None:
