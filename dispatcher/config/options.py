@@ -277,6 +277,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     _duration("queue_time", "A job that found no worker by then fails: no capacity."),
     _policy("attempts_max", "Tries of one job, the first one included.", 1_000_000),
+    _policy(
+        "losses_max", "Tries of one that was lost with workers others may have killed.", 1_000_000
+    ),
+    _duration("pause_min", "A server so late for a deadline was stopped itself."),
+    _duration("resume_time", "How long workers may take to be heard after that."),
+    _duration(
+        "hand_over_retry", "How often it is looked whether others have room for handed over jobs."
+    ),
     _duration("retry_backoff_min", "Wait before a failed job is tried again; doubles each time."),
     _duration("retry_backoff_max", "The longest such wait."),
     _duration("settle_time", "How long a new worker may take to claim its jobs before any offer."),

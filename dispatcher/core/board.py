@@ -138,6 +138,10 @@ class Board:
         self.workers: dict[str, Worker] = {}
         # (project, instance id) of those that said it
         self.instances: dict[tuple[str, str], Worker] = {}
+        # how often a job was lost and another may be to blame; by job
+        self.excused: Counter[str] = Counter()
+        # when this server went on after it had been stopped
+        self.resumed_at: Nanoseconds = 0
         # jobs that connected workers may still be running and are to stop, and how many of them
         self.stopping: Counter[str] = Counter()
         # when a worker of the lane came last
@@ -273,6 +277,7 @@ class Board:
         self.cancel(DeadlineKind.PARTING, hand.id)
         if hand.phase.is_ended:
             self.called_off.pop(hand.id, None)
+            self.excused.pop(hand.id, None)
             if hand.held.order:
                 self.ended.append(hand.id)
                 if hand.state.reason is JobStateReason.NO_CAPACITY:
@@ -355,6 +360,9 @@ class Board:
 
     def begin(self, now: Nanoseconds) -> list[Effect]:
         """Begin a turn; return the list that its effects will be in. Time never goes back."""
+        due = self.deadlines.next_at()
+        if due is not None and now - due > self.policy.pause_min:
+            self.resumed_at = now
         self.now = max(now, self.now)
         self.effects = []
         return self.effects

@@ -11,6 +11,7 @@ coming and going of workers (`presence`).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from dispatcher.core.board import Board, DeadlineKind, StateChange
@@ -20,6 +21,7 @@ from dispatcher.core.jobs import (
     AttemptReason,
     JobStateReason,
     JobStatus,
+    Lane,
     Nanoseconds,
     RestartPolicy,
 )
@@ -64,6 +66,7 @@ class Holding:
 
     def _take_back(self, hand: JobInHand, worker: Worker) -> None:
         board = self._board
+        hand.is_excused = False
         board.cancel(DeadlineKind.GRACE, hand.id)
         board.expect_agent(hand)
         hand.worker = worker
@@ -163,7 +166,7 @@ class Holding:
         if hand.phase is not JobPhase.ORPHANED:
             board.move(hand, JobTrigger.WORKER_LOST, evidence, until=board.now)
         board.cancel(DeadlineKind.GRACE, hand.id)
-        self._lost_for_good(hand)
+        self._lost_for_good(hand, evidence)
         if worker is not None and hand.id in worker.jobs:
             self.give_up(hand, worker)
 
@@ -226,10 +229,15 @@ class Holding:
         )
 
     def _is_last_attempt(self, hand: JobInHand) -> bool:
-        return hand.state.attempt >= self._board.policy.attempts_max
+        policy, attempt = self._board.policy, hand.state.attempt
+        if attempt < policy.attempts_max:
+            return False
+        excused = self._board.excused.get(hand.id, 0)
+        return attempt - excused >= policy.attempts_max or attempt >= policy.losses_max
 
     def _attempts_told(self, hand: JobInHand) -> str:
-        return f"; attempt {hand.state.attempt} of {self._board.policy.attempts_max}, the last"
+        limit = max(hand.state.attempt, self._board.policy.attempts_max)
+        return f"; attempt {hand.state.attempt} of {limit}, the last"
 
     def _retry(self, hand: JobInHand, reason: AttemptReason, detail: str, error: str = "") -> None:
         """The job is tried again, after a pause."""
@@ -262,10 +270,12 @@ class Holding:
             "started_at": 0,
         }
 
-    def _requeue(self, hand: JobInHand, trigger: JobTrigger, reason: AttemptReason) -> None:
+    def _requeue(
+        self, hand: JobInHand, trigger: JobTrigger, reason: AttemptReason, evidence: str = ""
+    ) -> None:
         """Give the job to another worker, from the queue."""
         board = self._board
-        detail = f"was on {hand.state.worker_id}"
+        detail = f"was on {hand.state.worker_id}" + _with(evidence)
         until = board.now + hand.held.queue_time
         board.move(hand, trigger, detail, **self._next_attempt(hand, reason, until))
         board.let_go(hand)
@@ -280,6 +290,10 @@ class Holding:
         hand = board.jobs[job_id]
         if self._may_be_coming(hand):
             board.schedule(DeadlineKind.GRACE, board.now + board.policy.settle_time, job_id)
+            return
+        heard_at = board.resumed_at + board.policy.resume_time
+        if board.now < heard_at:
+            board.schedule(DeadlineKind.GRACE, heard_at, job_id)
             return
         self._lost_for_good(hand)
 
@@ -300,23 +314,27 @@ class Holding:
             and board.now < hand.state.until + hand.state.grace
         )
 
-    def _lost_for_good(self, hand: JobInHand) -> None:
+    def _lost_for_good(self, hand: JobInHand, evidence: str = "") -> None:
         board = self._board
+        if hand.is_excused:
+            hand.is_excused = False
+            board.excused[hand.id] += 1
         if not hand.state.participant_identity:
             # It was on offer when the server ended, and nobody says that it got it.
             self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.NOT_DELIVERED)
             return
         if self._may_retry(hand):
             if hand.state.attempt == 1:
-                self._requeue(hand, JobTrigger.GRACE_EXPIRED, AttemptReason.WORKER_LOST)
+                reason = AttemptReason.WORKER_LOST
+                self._requeue(hand, JobTrigger.GRACE_EXPIRED, reason, evidence)
             else:  # a job that kills its workers shall not have them all at once
-                detail = f"was lost with {hand.state.worker_id}"
+                detail = f"was lost with {hand.state.worker_id}" + _with(evidence)
                 self._retry(hand, AttemptReason.WORKER_LOST, detail)
             return
         error = f"its worker {hand.state.worker_id} was lost"
         if hand.held.restart_policy is RestartPolicy.ON_FAILURE and self._is_last_attempt(hand):
             error += self._attempts_told(hand)
-        board.move(hand, JobTrigger.GAVE_UP_LOST, error=error, ended_at=board.now)
+        board.move(hand, JobTrigger.GAVE_UP_LOST, evidence, error=error, ended_at=board.now)
         board.let_go(hand)
 
     def assignment_expired(self, event: AssignmentExpired) -> None:
@@ -333,9 +351,23 @@ class Holding:
             self._offering.refresh(worker)
 
     def hand_over_due(self, worker_id: str) -> None:
-        """A worker that was taken out of service still has jobs: others are to resume them."""
-        worker = self._board.workers[worker_id]
-        self.handed_over(JobsHandedOver(worker.id, tuple(worker.jobs)))
+        """A worker that was taken out of service still has jobs: others are to resume them.
+
+        As many as they have room for: a job that runs is not stopped to wait in a queue.
+        """
+        board = self._board
+        worker = board.workers[worker_id]
+        taken: Counter[Lane] = Counter()
+        ready = []
+        for hand in worker.jobs.values():
+            waiting = board.lanes[hand.lane].waiting if hand.lane in board.lanes else 0
+            if board.pools.room(hand.lane) - waiting > taken[hand.lane]:
+                taken[hand.lane] += 1
+                ready.append(hand.id)
+        self.handed_over(JobsHandedOver(worker.id, tuple(ready)))
+        if worker.jobs:
+            at = board.now + board.policy.hand_over_retry
+            board.schedule(DeadlineKind.HAND_OVER, at, worker.id)
 
     def handed_over(self, event: JobsHandedOver) -> None:
         """A worker gives jobs up for another to resume."""
@@ -366,3 +398,7 @@ class Holding:
             board.move(hand, JobTrigger.WORKER_LOST, "the server was restarted", until=until)
         board.expect_agent(hand)
         board.schedule(DeadlineKind.GRACE, until, hand.id)
+
+
+def _with(evidence: str) -> str:
+    return f"; {evidence}" if evidence else ""

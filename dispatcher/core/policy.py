@@ -55,6 +55,9 @@ class Policy:
     cut_offers_max: int = 10_000
     # Tries of one job, first one included, before it is given up.
     attempts_max: int = 5
+    # When a worker is lost with several jobs, the one that started last counts this as a try; the
+    # others may have been brought down by it, and have so many tries before they are given up, too.
+    losses_max: int = 20
     # Wait before a failed job is tried again: doubled each time, with half of it at random.
     retry_backoff_min: Nanoseconds = 1 * SECOND
     retry_backoff_max: Nanoseconds = 30 * SECOND
@@ -77,6 +80,13 @@ class Policy:
     parting_time: Nanoseconds = 10 * SECOND
     # Worker processes of which it is remembered that they were taken out of service.
     out_of_service_max: int = 1_000
+    # A server that is so late for a deadline was stopped itself (a paused machine): nobody is silent,
+    # or away, because of it.
+    pause_min: Nanoseconds = 5 * SECOND
+    # How long workers may take to come in after that, and how long it is waited between two looks
+    # whether somebody has room for jobs that are to be handed over.
+    resume_time: Nanoseconds = 2 * SECOND
+    hand_over_retry: Nanoseconds = 5 * SECOND
     # A worker whose status has come (every 2.5 s from stock workers) and does so no more is offered
     # nothing after the shorter time, and hangs after the longer.
     status_stale_time: Nanoseconds = 10 * SECOND

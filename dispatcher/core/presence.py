@@ -194,7 +194,9 @@ class Presence:
             board.stop_is_over(worker, job_id)
         self._offering.cut(worker)
         undelivered: dict[str, JobInHand] = {}
+        last_start = max((hand.state.started_at for hand in worker.jobs.values()), default=0)
         for hand in worker.jobs.values():
+            hand.is_excused = hand.state.started_at < last_start
             if hand.assignment is not None and said.instance_id:
                 undelivered[hand.id] = hand
             until = board.now + hand.state.grace

@@ -146,7 +146,13 @@ class Sightings:
                 evidence = "its agent is no longer in the room (the SFU's list)"
                 self._holding.left_cleanly(hand, evidence)
             return
-        if hand.phase is JobPhase.RUNNING and hand.worker is not None and reason not in CLEAN:
+        worker = hand.worker
+        if (
+            hand.phase is JobPhase.RUNNING
+            and worker is not None
+            and not worker.uncounted_since
+            and reason not in CLEAN
+        ):
             return  # its worker is here and says that it runs: it is believed
         self._settle(hand, reason)
 

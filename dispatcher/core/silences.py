@@ -22,7 +22,7 @@ from dispatcher.core.effects import DropReason, DropWorker
 from dispatcher.core.events import JobReported, WorkerReported
 from dispatcher.core.holding import Holding
 from dispatcher.core.jobs import JobStatus
-from dispatcher.core.lifecycle import JobPhase, WorkerTrigger
+from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger
 from dispatcher.core.presence import Presence
 from dispatcher.core.room_states import RoomKey, RoomState
 from dispatcher.core.sightings import Sightings
@@ -68,14 +68,17 @@ class Silences:
         """It is time for a worker to have told its status anew."""
         board = self._board
         worker = board.workers[worker_id]
-        stale_at = worker.reported_at + board.policy.status_stale_time
-        over_at = worker.reported_at + board.policy.status_timeout
+        # What it said while this server was stopped has not been read.
+        heard_at = max(worker.reported_at, board.resumed_at)
+        stale_at = heard_at + board.policy.status_stale_time
+        over_at = heard_at + board.policy.status_timeout
         if board.now < stale_at:
             board.schedule(DeadlineKind.STATUS, stale_at, worker.id)
             return
         if board.now < over_at:
-            worker.advance(WorkerTrigger.FELL_SILENT)
-            board.pools.place(worker)
+            if worker.phase is not WorkerPhase.STALE:
+                worker.advance(WorkerTrigger.FELL_SILENT)
+                board.pools.place(worker)
             board.schedule(DeadlineKind.STATUS, over_at, worker.id)
             return
         silent = (board.now - worker.reported_at) / 1e9

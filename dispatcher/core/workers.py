@@ -39,6 +39,8 @@ class JobInHand:
     instance_id: str | None = ""
     # what gave it to its worker, while that has not said that it got it
     assignment: SendAssignment | None = None
+    # it was lost with a worker that another of its jobs may have brought down
+    is_excused: bool = False
     # how its agent left the room, while it may still come back
     parting: DisconnectReason | None = None
 

@@ -331,7 +331,8 @@ class ConfigKept(Checker):
                 self.blame(f"the dispatch {asked.id} is not what was asked")
 
     def _tried_again(self, row: EventRow) -> None:
-        facts, tries = self.facts.jobs.get(row.job_id), self.world.policy.attempts_max
+        facts, policy = self.facts.jobs.get(row.job_id), self.world.policy
+        tries = max(policy.attempts_max, policy.losses_max)
         if facts is not None and facts.job.restart_policy is RestartPolicy.NEVER:
             self.blame(f"{row.job_id} is tried again, and was never to be")
         if row.attempt > tries:

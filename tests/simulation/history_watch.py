@@ -76,7 +76,7 @@ class HistoryIsClean(Checker):
             self._acknowledged.values(),
             assumptions=Assumptions(
                 is_over=not self.facts.open,
-                attempts_max=world.policy.attempts_max,
+                attempts_max=max(world.policy.attempts_max, world.policy.losses_max),
                 grace_seconds_max=world.policy.grace_max / SECOND,
             ),
         )

@@ -221,11 +221,13 @@ class DeadlinesFire(Checker):
                 # It may be in an offer, made just before its time ran out.
                 until += policy.offer_timeout
             elif phase is JobPhase.ORPHANED:
-                # After a restart the grace time begins anew.
-                until = max(until, self._started_at + state.grace)
+                # After a restart the grace time begins anew; workers that keep coming are waited for
+                # for once more, and those of a server that was stopped until they can be heard.
+                until = max(until, self._started_at + state.grace) + state.grace
+                until += policy.resume_time
             if not state.until:
                 self.blame(f"{job_id} is {phase.value} without a deadline")
-            elif self._is_past(max(until + PROMPT, steady)):
+            elif self._is_past(max(until + PROMPT, steady + policy.resume_time)):
                 self.blame(f"{job_id} has been {phase.value} past its deadline")
 
     def committed(self, batch: Sequence[StoreRequest], rows: Sequence[EventRow]) -> None:

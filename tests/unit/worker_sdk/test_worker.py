@@ -421,6 +421,22 @@ async def test_a_refused_token_is_tried_again_with_a_log_line_that_names_the_rem
     assert KEYS["devkey"] not in json.dumps(logs, default=str)
 
 
+async def test_a_worker_that_is_back_says_once_how_long_it_was_away() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with running() as (server, _):
+            connection = await server.accept()
+            server.refusal = HTTPStatus.SERVICE_UNAVAILABLE
+            connection.cut()
+            await server.expect_refusals(3)
+            server.refusal = None
+            await server.accept()
+            await wait_until(lambda: any(line["event"] == "connected_again" for line in logs))
+            refusals = server.refused_count
+    (again,) = [line for line in logs if line["event"] == "connected_again"]
+    assert again["failures"] == refusals
+    assert 0 < again["away_seconds"] < DEADLINE_SECONDS
+
+
 # ---- ending ----
 
 

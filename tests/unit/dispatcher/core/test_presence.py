@@ -155,3 +155,16 @@ def test_the_jobs_of_a_worker_that_cannot_be_reached_may_be_claimed_meanwhile(
         bench.lose(str(worker))
         assert bench.holder(job) == f"{worker}2"
         assert bench.state(job).epoch == 1
+
+
+def test_a_job_is_not_handed_over_while_nobody_has_room_for_it(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.drain_worker("a", hand_over_seconds=5)
+    bench.pass_time(30)
+    assert bench.holder(job) == "a"
+    assert bench.stops("a") == []
+    bench.worker("b")
+    bench.pass_time(5)
+    assert bench.offered(job) == "b"
+    assert bench.stops("a") == [job]

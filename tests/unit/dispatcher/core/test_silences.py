@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dispatcher.core.effects import DropReason, DropWorker, Verdict
-from dispatcher.core.jobs import JobType
+from dispatcher.core.jobs import SECOND, JobType
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from tests.support.engine_bench import EngineBench
 
@@ -175,3 +175,38 @@ def test_a_job_of_an_unknown_room_is_not_lost_because_its_agent_was_not_seen(
     bench.accept(unseen, worker="a")
     bench.pass_time(600)
     assert bench.holder(unseen) == "a"
+
+
+def test_a_server_that_was_stopped_itself_accuses_nobody_of_silence(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.now += 60 * SECOND
+    bench.carry_out(bench.engine.expire(bench.now))
+    assert bench.of(DropWorker) == []
+    assert bench.engine.workers["a"].phase is WorkerPhase.AVAILABLE
+    bench.report("a")
+    bench.pass_time(60)
+    assert bench.holder(job) == "a"
+
+
+def test_a_worker_that_stays_silent_after_a_server_was_stopped_is_found(bench: EngineBench) -> None:
+    bench.worker("a")
+    bench.running()
+    bench.hung.add("a")
+    bench.now += 60 * SECOND
+    bench.carry_out(bench.engine.expire(bench.now))
+    bench.pass_time(31)
+    assert len(bench.of(DropWorker)) == 1
+
+
+def test_an_orphan_whose_server_was_stopped_is_held_until_its_worker_can_be_heard(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", grace_seconds=3)
+    job = bench.running()
+    bench.lose("a")
+    bench.now += 60 * SECOND
+    bench.carry_out(bench.engine.expire(bench.now))
+    bench.pass_time(1)
+    bench.connect("b")
+    assert bench.claim("b", job) == {job: Verdict.KEEP}
