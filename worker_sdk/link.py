@@ -15,6 +15,7 @@ import anyio
 
 from protocol.errors import CloseCode, FrameError
 from worker_sdk.connection import ConnectionEnded, ServerConnection
+from worker_sdk.connection_failures import ConnectionFailures
 from worker_sdk.job import JobRequest
 from worker_sdk.log_events import LogEvent
 from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop
@@ -88,6 +89,8 @@ class ServerLink:
         """Connect, and again whenever the connection ends; until cancelled."""
         failures = 0
         lost_at = anyio.current_time()
+        was_connected = False
+        failed = ConnectionFailures(self._credentials.worker_url, self._log)
         while True:
             away_seconds = anyio.current_time() - lost_at
             await anyio.sleep(self._backoff.delay_seconds(failures, away_seconds, self._rng))
@@ -95,9 +98,17 @@ class ServerLink:
                 connection = await ServerConnection.open(self._credentials, self._registration)
             except (ConnectionEnded, FrameError) as error:
                 failures += 1
-                self._log_failure(error, failures)
+                failed.failed(error)
                 continue
             registered_at = anyio.current_time()
+            if was_connected:
+                self._log.info(
+                    LogEvent.CONNECTED_AGAIN,
+                    away_seconds=round(registered_at - lost_at, 3),
+                    failures=failed.total,
+                )
+            was_connected = True
+            failed.forget()
             try:
                 await self._use(connection)
             finally:
@@ -247,18 +258,3 @@ class ServerLink:
         except Exception as error:  # noqa: BLE001 - a user's function: its last word stands
             self._log.error(LogEvent.LOAD_FUNCTION_FAILED, exc_info=error)
         return self._last_load
-
-    def _log_failure(self, error: ConnectionEnded | FrameError, failures: int) -> None:
-        url = self._credentials.worker_url
-        if isinstance(error, ConnectionEnded) and error.status is not None:
-            self._log.error(
-                LogEvent.CONNECTION_REFUSED,
-                url=url,
-                status=error.status,
-                remedy=error.remedy,
-                failures=failures,
-            )
-        else:
-            self._log.warning(
-                LogEvent.CONNECTION_FAILED, url=url, cause=str(error), failures=failures
-            )

@@ -16,8 +16,10 @@ class LogEvent(StrEnum):
     # the connection
     WORKER_REGISTERED = "worker_registered"
     CONNECTION_LOST = "connection_lost"
+    # the next two: the 1st, 2nd, 4th ... time of a kind, with `count`
     CONNECTION_FAILED = "connection_failed"
     CONNECTION_REFUSED = "connection_refused"  # an HTTP status at the upgrade; has a remedy
+    CONNECTED_AGAIN = "connected_again"  # after `away_seconds`, and so many `failures`
     SERVER_GOES_AWAY = "server_goes_away"
     SERVER_FRAME_UNREADABLE = "server_frame_unreadable"
     # offers and jobs
