@@ -72,10 +72,10 @@ async def test_an_unnamed_worker_is_called_for_a_room_that_names_nobody(
         room = new_room()
         async with own.sfu.joined(room, "ada"):
             await own.only_job(room, "RUNNING")
-        await own.only_job(early, "RUNNING")  # it came late, and finds who is there
-        for name in (early, room):
-            await client.room.delete_room(api.DeleteRoomRequest(room=name))
-            await own.only_job(name, *OVER)
+            await own.only_job(early, "RUNNING")  # it came late, and finds who is there
+            for name in (early, room):
+                await client.room.delete_room(api.DeleteRoomRequest(room=name))
+                await own.only_job(name, *OVER)
 
 
 async def _is_done(client: api.LiveKitAPI, room: str) -> bool:
