@@ -226,7 +226,7 @@ def why(
             )
         return
     told = zip(record.timeline, answer.told, strict=False)
-    rows = [[clock(event.at), words, _texts(event)] for event, words in told]
+    rows = [[clock(event.at), words, _texts(event, words)] for event, words in told]
     print_table(["at", "what happened", "note"], rows, "no events")
 
 
@@ -302,8 +302,10 @@ def _pairs(texts: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={texts[name]}" for name in sorted(texts))
 
 
-def _texts(event: api_pb2.JobEvent) -> str:
-    return "; ".join(text for text in (event.reason, event.error, event.detail) if text) or "-"
+def _texts(event: api_pb2.JobEvent, words: str = "") -> str:
+    """Return what an event says of itself, but what `words` beside it say already."""
+    detail = "" if event.detail in words else event.detail
+    return "; ".join(text for text in (event.reason, event.error, detail) if text) or "-"
 
 
 def _phase(number: api_pb2.JobPhase) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from heapq import nsmallest
 
-from dispatcher.core.jobs import SECOND, JobState, JobType, Lane, Nanoseconds
+from dispatcher.core.jobs import SECOND, AttemptReason, JobState, JobType, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase
 from dispatcher.core.offering import no_worker_of
 from dispatcher.core.policy import Policy
@@ -178,7 +178,9 @@ def waiting_summary(
     """Say in one sentence why a job waits. `phase` is the one that it has now, `position` 0: unknown."""
     if phase is JobPhase.DELAYED:
         if state.attempt > 1:
-            return f"it is tried again after a pause, as attempt {state.attempt}"
+            is_lost = state.attempt_reason is AttemptReason.WORKER_LOST
+            why = "its worker was lost" if is_lost else "it failed"
+            return f"{why}: it is tried again after a pause, as attempt {state.attempt}"
         return "its rule asks for a delay"
     if phase is JobPhase.OFFERED:
         return "it is on offer, and the answer is not in yet"
@@ -216,13 +218,13 @@ TOLD: dict[JobTrigger, str] = {
     JobTrigger.ASSIGNMENT_EXPIRED: "the assignment was too late for its worker: queued again",
     JobTrigger.STARTED: "its worker started it",
     JobTrigger.REDELIVERED: "told to its worker once more",
-    JobTrigger.WORKER_LOST: "its worker was lost; it is held for that",
+    JobTrigger.WORKER_LOST: "its worker was lost",
     JobTrigger.CLAIMED: "its worker is back and runs it",
     JobTrigger.GRACE_EXPIRED: "its worker did not come back: queued for another",
     JobTrigger.GAVE_UP_LOST: "its worker did not come back, and it is not tried again",
     JobTrigger.SUCCEEDED: "succeeded",
     JobTrigger.LEFT: "succeeded: its agent left the room as one that is done",
-    JobTrigger.RETRIED: "failed, and waits to be tried again",
+    JobTrigger.RETRIED: "waits to be tried again",
     JobTrigger.FAILED: "failed",
     JobTrigger.HANDED_OVER: "its worker handed it over: queued for another",
     JobTrigger.QUEUE_DEADLINE_PASSED: "no worker took it in time: failed",
@@ -230,8 +232,35 @@ TOLD: dict[JobTrigger, str] = {
 }
 
 
-def event_told(trigger: JobTrigger, phase: JobPhase, worker_id: str, made_by: str) -> str:
-    """Say in short words what happened to a job; `made_by` is what made it, for its first event."""
+# What follows when a worker is lost for good, and why it is: nobody came back, or as the evidence says.
+_AFTER_LOSS: dict[JobTrigger, str] = {
+    JobTrigger.GRACE_EXPIRED: ": queued for another",
+    JobTrigger.RETRIED: ": waits to be tried again",
+    JobTrigger.GAVE_UP_LOST: ", and it is not tried again",
+}
+
+
+def event_told(
+    trigger: JobTrigger,
+    phase: JobPhase,
+    worker_id: str,
+    made_by: str,
+    *,
+    before: JobPhase | None = None,
+    detail: str = "",
+) -> str:
+    """Say in short words what happened to a job; `made_by` is what made it, for its first event.
+
+    `before` is the phase that it had, where that is known, `detail` the one of the event.
+    """
+    if trigger is JobTrigger.WORKER_LOST and detail:
+        return detail
+    if before is JobPhase.ORPHANED and trigger in _AFTER_LOSS:
+        # "was on W; evidence", but of a job that is given up the evidence alone
+        evidence = detail if trigger is JobTrigger.GAVE_UP_LOST else detail.partition("; ")[2]
+        return (evidence or "its worker did not come back") + _AFTER_LOSS[trigger]
+    if trigger is JobTrigger.RETRIED and before is not None:
+        return f"failed, and {TOLD[trigger]}"
     if trigger is JobTrigger.CREATED:
         first = f"made by {made_by}"
         return (

@@ -77,7 +77,13 @@ def fill_course(
     """Tell what happened to a job, event by event; and where it is held or has ended, what it is now."""
     job, state = stored.job, stored.state
     made_by = origin_of(job.order, job.dispatch_id).told()
-    response.told.extend(event_told(row.trigger, row.phase, row.worker_id, made_by) for row in rows)
+    before: JobPhase | None = None
+    for row in rows:
+        told = event_told(
+            row.trigger, row.phase, row.worker_id, made_by, before=before, detail=row.detail
+        )
+        response.told.append(told)
+        before = row.phase
     if state.phase.is_waiting:
         return
     response.since = rows[-1].at if rows else state.updated_at
@@ -88,17 +94,18 @@ def fill_course(
         response.summary = ended_summary(state.phase, words, "; ".join(filter(None, texts)))
         return
     response.until = state.until
-    response.summary = _held_summary(state.phase, state.worker_id, _started_again(rows))
+    lost = response.told[-1] if last is not None and state.phase is JobPhase.ORPHANED else ""
+    response.summary = _held_summary(state.phase, state.worker_id, _started_again(rows), lost)
 
 
 def _started_again(rows: Sequence[EventRow]) -> bool:
     return sum(1 for row in rows if row.trigger is JobTrigger.OFFER_ACCEPTED) > 1
 
 
-def _held_summary(phase: JobPhase, worker_id: str, again: bool) -> str:
+def _held_summary(phase: JobPhase, worker_id: str, again: bool, lost: str) -> str:
     what = {
         JobPhase.ASSIGNED: f"worker {worker_id} has it, and has not said that it started",
         JobPhase.RUNNING: f"it runs on worker {worker_id}",
-        JobPhase.ORPHANED: f"the connection of its worker {worker_id} is lost; it is held for that",
+        JobPhase.ORPHANED: f"{lost or 'its worker was lost'}; it is held until {worker_id} is back",
     }[phase]
     return f"{what}; it is not its first worker" if again else what

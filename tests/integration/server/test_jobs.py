@@ -182,3 +182,18 @@ async def test_a_job_that_ran_tells_its_course(server: RunningServer, api: Calle
         "succeeded",
     ]
     assert len(ended["told"]) == len(ended["job"]["timeline"])
+
+
+async def test_a_job_whose_worker_is_lost_says_how_and_for_whom_it_is_held(
+    server: RunningServer, api: Caller
+) -> None:
+    agent_name = fresh("agent")
+    async with registered(server, agent_name) as worker:
+        await api.dispatch(agent_name)
+        job_id = (await worker.take_job()).job.id
+        await api.job_becomes(job_id, "RUNNING")
+    await api.job_becomes(job_id, "ORPHANED")
+    lost = "its worker's connection was lost"
+    answer = await explained(api, job_id)
+    assert answer["summary"] == f"{lost}; it is held until {worker.worker_id} is back"
+    assert answer["told"][-1] == lost

@@ -181,6 +181,69 @@ def test_every_trigger_has_its_words() -> None:
     assert set(TOLD) == set(JobTrigger)
 
 
+def course(bench: EngineBench, job: str) -> list[str]:
+    """Return the words for each event of a job."""
+    before: JobPhase | None = None
+    told = []
+    for row in bench.events(job):
+        words = event_told(
+            row.trigger, row.phase, row.worker_id, "x", before=before, detail=row.detail
+        )
+        told.append(words)
+        before = row.phase
+    return told
+
+
+def test_the_words_tell_a_job_that_failed_from_one_whose_worker_was_lost(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.fail(job)
+    assert course(bench, job)[-1] == "failed, and waits to be tried again"
+    bench.pass_time(30)
+    bench.accept(job)
+    bench.start(job)
+    bench.lose("a")
+    assert course(bench, job)[-1] == "its worker's connection was lost"
+    bench.pass_time(20.5)  # the grace time is over, the pause after it is not
+    assert course(bench, job)[-1] == "its worker did not come back: waits to be tried again"
+    waits = waiting_summary(
+        bench.state(job), JobPhase.DELAYED, LANE, all_of(bench), 0, is_draining=False
+    )
+    assert waits == "its worker was lost: it is tried again after a pause, as attempt 3"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "detail", "told"),
+    [
+        (
+            JobTrigger.GRACE_EXPIRED,
+            "was on AW_1",
+            "its worker did not come back: queued for another",
+        ),
+        (
+            JobTrigger.GRACE_EXPIRED,
+            "was on AW_1; its agent left",
+            "its agent left: queued for another",
+        ),
+        (JobTrigger.RETRIED, "was lost with AW_1; no word", "no word: waits to be tried again"),
+        (JobTrigger.GAVE_UP_LOST, "its agent left", "its agent left, and it is not tried again"),
+        (JobTrigger.GAVE_UP_LOST, "", "its worker did not come back, and it is not tried again"),
+    ],
+)
+def test_the_words_for_a_loss_are_those_of_the_evidence(
+    trigger: JobTrigger, detail: str, told: str
+) -> None:
+    before, after = JobPhase.ORPHANED, JobPhase.QUEUED
+    assert event_told(trigger, after, "", "x", before=before, detail=detail) == told
+
+
+def test_the_words_for_a_retry_whose_cause_is_pruned_accuse_nobody() -> None:
+    told = event_told(JobTrigger.RETRIED, JobPhase.DELAYED, "", "x", detail="was lost with AW_1")
+    assert told == "waits to be tried again"
+
+
 def test_the_first_words_say_what_made_the_job() -> None:
     told = event_told(JobTrigger.CREATED, JobPhase.OFFERED, "AW_1", "rule 'greeter'")
     assert told == "made by rule 'greeter', offered to AW_1"
