@@ -1,7 +1,7 @@
 """The tables, and the steps that bring an older file to them.
 
-Config and state are apart: `dispatch` and `job` are written once (a trigger guards `job`), and
-`job_state` is what moves. `event` is the log. Numbers are given out by the database class, not by
+Config and state are apart: `dispatch` and `job` are written once (triggers guard them; of a
+dispatch, its deletion alone may be noted), and `job_state` is what moves. `event` is the log. Numbers are given out by the database class, not by
 AUTOINCREMENT, which would write one more page in every commit; `counter` keeps what was given out
 when the newest rows are pruned, so that no number comes twice. `position` keeps how far each
 reader of the log has come.
@@ -123,6 +123,13 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     ALTER TABLE job ADD COLUMN made_for TEXT NOT NULL DEFAULT ''; -- Job.order
     ALTER TABLE job ADD COLUMN unique_key TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    CREATE TRIGGER dispatch_is_written_once BEFORE UPDATE OF number, id, project, room, agent_name,
+        deployment, restart_policy, created_at, config ON dispatch
+    BEGIN
+        SELECT RAISE(ABORT, 'a dispatch is written once');
+    END;
     """,
 )
 

@@ -55,6 +55,32 @@ def test_a_jobs_row_cannot_be_updated(tmp_path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    "column", ["config", "room", "agent_name", "deployment", "restart_policy", "created_at", "id"]
+)
+def test_what_a_dispatch_asks_for_cannot_be_updated(tmp_path: Path, column: str) -> None:
+    database = SqliteDatabase(tmp_path)
+    database.open()
+    database.apply([create("1")], NOW)
+    database.close()
+    connection = apsw.Connection(str(tmp_path / DATABASE_NAME))
+    with pytest.raises(apsw.ConstraintError, match="written once"):
+        connection.execute(f"UPDATE dispatch SET {column} = 0")
+    connection.execute("UPDATE dispatch SET deletion_requested_at = 1, deleted_at = 2")
+    connection.close()
+
+
+def test_an_older_stores_dispatches_are_guarded_from_then_on() -> None:
+    connection = apsw.Connection(":memory:")
+    migrate(connection, MIGRATIONS[:3])
+    connection.execute(
+        "INSERT INTO dispatch VALUES (1, 'AD_1', 'p', 'r', 'a', '', 0, 1, 0, 0, x'00')"
+    )
+    migrate(connection)
+    with pytest.raises(apsw.ConstraintError, match="written once"):
+        connection.execute("UPDATE dispatch SET config = x'01'")
+
+
 def test_job_config_and_job_state_are_in_separate_tables() -> None:
     connection = apsw.Connection(":memory:")
     migrate(connection)
