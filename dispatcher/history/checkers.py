@@ -279,7 +279,7 @@ class Sequence(Checker):
     """The numbers of the log."""
 
     name = "sequence"
-    promise = "events are numbered one by one, without a gap and never twice"
+    promise = "events are numbered one by one, never twice, and none is missing but what was pruned"
     of = "events"
 
     def __init__(self, assumptions: Assumptions, store: StoreFacts | None = None) -> None:
@@ -310,6 +310,23 @@ class Sequence(Checker):
             )
 
     def finish(self) -> None:
-        """Say what could not be judged."""
+        """Are the beginning and the end there? Say what could not be judged."""
         if not self.assumptions.has_all_projects and self.judged:
             self.pass_over("other projects have numbers too: gaps cannot be told", self.judged)
+        if self.store is None:
+            return
+        has = self.store.numbers()
+        pruned = f"was pruned after number {has.pruned}" if has.pruned else "was ever pruned"
+        if has.first > has.pruned + 1:
+            self.blame_nobody(
+                f"the log begins with number {has.first}, not with {has.pruned + 1}: nothing {pruned}"
+            )
+        # A log that was pruned altogether is empty; one that has rows has the newest.
+        reaches = has.last or has.pruned
+        if has.mentioned > reaches:
+            missing = has.mentioned - reaches
+            why = "pruning takes the oldest" if has.last else f"nothing {pruned}"
+            self.blame_nobody(
+                f"the log lacks {missing} event{'s'[: missing > 1]} at its end: the store knows of"
+                f" number {has.mentioned}, the log ends with {has.last}, and {why}"
+            )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dispatcher.core.jobs import Nanoseconds, RestartPolicy
@@ -83,6 +84,32 @@ class Contradiction:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison of all that a store keeps has found: the first hundred contradictions.
+
+    `compared` counts jobs; `unjudged` says why others could not be compared, and how many.
+    """
+
+    compared: int
+    found: tuple[Contradiction, ...] = ()
+    unjudged: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers of events in a store, all of one moment; each is 0 where there is none.
+
+    `first` and `last` are of the rows that are there. `mentioned` is the highest that the store has
+    elsewhere: it was given, so its row was there. Rows after `pruned` were never pruned.
+    """
+
+    first: int = 0
+    last: int = 0
+    mentioned: int = 0
+    pruned: int = 0
+
+
 class StoreFacts(Protocol):
     """What may be asked of the store whose log is checked. Asked after its events were read."""
 
@@ -98,11 +125,12 @@ class StoreFacts(Protocol):
         """Has the job ended by an event after this number?"""
         ...
 
-    def contradictions(self, sequence: int) -> tuple[int, list[Contradiction]]:
-        """Compare jobs, unmoved since event `sequence`, with their last events.
+    def numbers(self) -> Numbers:
+        """Return from where to where the log goes, and from where to where it should."""
+        ...
 
-        Return how many were compared, and what does not agree (the first hundred).
-        """
+    def comparison(self) -> Comparison:
+        """Compare all jobs and dispatches that are kept, as they are now, with the log."""
         ...
 
 

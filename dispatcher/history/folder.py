@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from sys import intern
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import quote
 
 import apsw
 
 from dispatcher.core.jobs import RestartPolicy
 from dispatcher.core.lifecycle import ENDED
-from dispatcher.history.evidence import Contradiction, Gone, HistoryUnreadable, JobFacts
+from dispatcher.history.comparison import compare, numbers
+from dispatcher.history.evidence import Comparison, Gone, HistoryUnreadable, JobFacts, Numbers
 from dispatcher.store.contract import EventRow
 from dispatcher.store.sqlite.failures import corrupt, translated
 from dispatcher.store.sqlite.folder import DATABASE_NAME
@@ -32,11 +33,9 @@ from dispatcher.store.sqlite.log_check import check_log_has_database
 from dispatcher.store.sqlite.reads import LAST_SEQUENCE
 from dispatcher.store.sqlite.rows import EVENT_COLUMNS, event_of, phase_of
 from dispatcher.store.sqlite.schema import MIGRATIONS, version_of
-from protocol import wire_pb2
 from protocol.errors import StoreTooNew
 
 PAGE_ROWS = 2000
-CONTRADICTIONS_MAX = 100
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 
 FIRST_SEQUENCE = "SELECT min(sequence) FROM event"
@@ -55,17 +54,6 @@ _ENDED = ", ".join(f"'{phase.value}'" for phase in sorted(ENDED))
 ENDED_SINCE = (
     f"SELECT 1 FROM event WHERE sequence > ? AND job_id = ? AND phase IN ({_ENDED}) LIMIT 1"  # noqa: S608
 )
-# each job, what is kept of it in three tables, and the first number that the log still has
-JOBS_AND_EVENTS = (
-    "SELECT j.number, j.id, j.agent_name, j.room, j.deployment, j.config, s.phase, s.epoch,"
-    " s.last_event, e.job_id, e.phase, e.epoch, d.agent_name, d.room, d.deployment,"
-    " (SELECT min(sequence) FROM event) FROM job j LEFT JOIN job_state s ON s.job = j.number"
-    " LEFT JOIN event e ON e.sequence = s.last_event"
-    " LEFT JOIN dispatch d ON d.number = j.dispatch"
-    " WHERE j.number > ? ORDER BY j.number LIMIT ?"
-)
-
-Answer = TypeVar("Answer")
 
 
 class FolderHistory:
@@ -160,19 +148,13 @@ class FolderHistory:
         """Has the job ended by an event after this number?"""
         return bool(self._rows(ENDED_SINCE, (sequence, job_id)))
 
-    def contradictions(self, sequence: int) -> tuple[int, list[Contradiction]]:
-        """Compare jobs, unmoved since event `sequence`, with their last events."""
-        compared, number = 0, 0
-        found: list[Contradiction] = []
-        while rows := self._rows(JOBS_AND_EVENTS, (number, PAGE_ROWS)):
-            number = rows[-1][0]
-            for row in rows:
-                if row[8] is not None and row[8] > sequence:
-                    continue
-                compared += 1
-                if (what := _contradiction(row)) and len(found) < CONTRADICTIONS_MAX:
-                    found.append(Contradiction(row[1], what))
-        return compared, found
+    def numbers(self) -> Numbers:
+        """Return from where to where the log goes, and from where to where it should."""
+        return numbers(self._rows)
+
+    def comparison(self) -> Comparison:
+        """Compare all jobs and dispatches that are kept, as they are now, with the log."""
+        return compare(self._rows)
 
     # --- the file ---
 
@@ -245,27 +227,3 @@ def _event(row: tuple[Any, ...]) -> EventRow:
 
 def _not_understood(what: str, unknown: Exception) -> HistoryUnreadable:
     return HistoryUnreadable(f"{what} has {unknown}, which this version of Callboard does not know")
-
-
-def _contradiction(row: tuple[Any, ...]) -> str:
-    """Return what does not agree in a row of JOBS_AND_EVENTS; empty for nothing."""
-    _, job_id, agent_name, room, deployment, config, phase, epoch, last_event = row[:9]
-    event_job, event_phase, event_epoch, *dispatched, kept_from = row[9:]
-    if phase is None:
-        return "the store has the job, and no state of it"
-    if event_job is None:
-        if kept_from is not None and last_event >= kept_from:
-            return f"its last event is number {last_event}, and the log has no such event"
-    elif event_job != job_id:
-        return f"its last event is number {last_event}, which is of job {event_job}"
-    elif (event_phase, event_epoch) != (phase, epoch):
-        return (
-            f"the store says {phase} at epoch {epoch}, and its last event, number {last_event},"
-            f" {event_phase} at epoch {event_epoch}"
-        )
-    if dispatched[0] is not None and dispatched != [agent_name, room, deployment]:
-        return f"it is for {[agent_name, room, deployment]}, and its dispatch for {dispatched}"
-    asked = wire_pb2.Job.FromString(config)
-    if (asked.id, asked.agent_name) != (job_id, agent_name):
-        return f"its config is that of job {asked.id!r}, agent {asked.agent_name!r}"
-    return ""

@@ -68,12 +68,7 @@ class Kept(Checker):
 
     def __init__(self, assumptions: Assumptions, store: StoreFacts | None = None) -> None:
         super().__init__(assumptions, store)
-        self._last = 0
         self._unkept = 0
-
-    def event(self, case: Case, before: EventRow | None, row: EventRow) -> None:
-        """Note how far the log was read."""
-        self._last = row.sequence
 
     def settle(self, case: Case) -> None:
         """A job that has not ended is in the store."""
@@ -94,7 +89,9 @@ class Kept(Checker):
             if self._unkept:
                 self.pass_over("the store is not at hand", self._unkept)
             return
-        compared, found = self.store.contradictions(self._last)
-        self.judged += compared
-        for one in found:
+        comparison = self.store.comparison()
+        self.judged += comparison.compared
+        for why, count in comparison.unjudged.items():
+            self.pass_over(why, count)
+        for one in comparison.found:
             self.blame_nobody(one.what, job_id=one.job_id)

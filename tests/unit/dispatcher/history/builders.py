@@ -10,9 +10,11 @@ from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.history import (
     Acknowledgement,
     Assumptions,
+    Comparison,
     Contradiction,
     Gone,
     JobFacts,
+    Numbers,
     Verdict,
     WorkerRecord,
     check,
@@ -128,6 +130,8 @@ class Store:
     dispatches: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
     found: tuple[Contradiction, ...] = ()
+    unjudged: Mapping[str, int] = field(default_factory=dict)
+    of_log: Numbers = Numbers()  # noqa: RUF009 (frozen)
 
     def job(self, job_id: str) -> JobFacts | None:
         """Return what is kept of the job."""
@@ -141,9 +145,13 @@ class Store:
         """Has the job ended after the log was read?"""
         return job_id in self.ended
 
-    def contradictions(self, sequence: int) -> tuple[int, list[Contradiction]]:
+    def numbers(self) -> Numbers:
+        """Return what is known of the log."""
+        return self.of_log
+
+    def comparison(self) -> Comparison:
         """Return what does not agree."""
-        return len(self.jobs), list(self.found)
+        return Comparison(len(self.jobs), self.found, self.unjudged)
 
 
 def facts(

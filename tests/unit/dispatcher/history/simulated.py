@@ -8,8 +8,9 @@ from dispatcher.core.jobs import SECOND
 from dispatcher.history import (
     Acknowledgement,
     Assumptions,
-    Contradiction,
+    Comparison,
     JobFacts,
+    Numbers,
     Verdict,
     WorkerRecord,
     check,
@@ -79,9 +80,14 @@ class MemoryFacts:
         """No: the run is over."""
         return False
 
-    def contradictions(self, sequence: int) -> tuple[int, list[Contradiction]]:
+    def numbers(self) -> Numbers:
+        """All that was given is there, and the store mentions none that is not."""
+        numbers = self._last_events.values()
+        return Numbers(bool(numbers), max(numbers, default=0), max(numbers, default=0))
+
+    def comparison(self) -> Comparison:
         """Compare nothing: this store has its events and its states from one hand."""
-        return 0, []
+        return Comparison(0)
 
     def _dispatch(self, dispatch_id: str) -> StoredDispatch | None:
         return self._database.get_dispatch(PROJECT, dispatch_id)

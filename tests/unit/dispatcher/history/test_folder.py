@@ -8,17 +8,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dispatcher.core.effects import CreateDispatch
-from dispatcher.core.jobs import SECOND, Dispatch, Job, RestartPolicy
+from dispatcher.core.jobs import SECOND
 from dispatcher.core.lifecycle import JobPhase
-from dispatcher.history import Gone, HistoryUnreadable, check
+from dispatcher.history import Comparison, Gone, HistoryUnreadable, check
 from dispatcher.history.folder import PAGE_ROWS, FolderHistory
 from dispatcher.store.contract import EventRow, Retention
 from dispatcher.store.sqlite.database import SqliteDatabase
 from dispatcher.store.sqlite.folder import DATABASE_NAME
-from protocol import wire_pb2
 from protocol.errors import StoreCorrupt, StoreTooNew
-from tests.conformance.store.builders import LANE, NOW, QUEUED
+from tests.conformance.store.builders import NOW
+from tests.unit.dispatcher.history.folders import change, fill, opened
 
 JOBS = 5
 KEEP_NONE = Retention(ended_jobs_age=0, ended_jobs_max=0, events_age=0, events_max=0)
@@ -27,43 +26,14 @@ KEEP_NONE = Retention(ended_jobs_age=0, ended_jobs_max=0, events_age=0, events_m
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
     """A store in use, with jobs."""
-    database = SqliteDatabase(tmp_path)
-    database.open()
+    database = opened(tmp_path)
     fill(database, JOBS)
     yield database
     database.close()
 
 
-def fill(database: SqliteDatabase, jobs: int, name: str = "job") -> None:
-    """Create dispatches with a job each, all that wait, in few commits."""
-    creations = [_creation(f"{name}-{number}") for number in range(jobs)]
-    for begin in range(0, jobs, 1_000):
-        database.apply(creations[begin : begin + 1_000], NOW + SECOND)
-
-
-def _creation(name: str) -> CreateDispatch:
-    config = wire_pb2.Job(id=f"AJ_{name}", agent_name=LANE.agent_name)
-    policy = RestartPolicy.ON_FAILURE
-    dispatch = Dispatch(f"AD_{name}", LANE.project, "room", LANE.agent_name, "", policy, b"", NOW)
-    job = Job(f"AJ_{name}", dispatch.id, LANE, "room", config.SerializeToString(), NOW)
-    return CreateDispatch(1, dispatch, ((job, QUEUED),))
-
-
-def again(folder: Path) -> SqliteDatabase:
-    """Return the store as the next process opens it."""
-    database = SqliteDatabase(folder)
-    database.open()
-    return database
-
-
 def rows_of(folder: FolderHistory) -> list[EventRow | Gone]:
     return list(folder.events())
-
-
-def change(folder: Path, sql: str) -> None:
-    connection = apsw.Connection(str(folder / DATABASE_NAME))
-    connection.execute(sql)
-    connection.close()
 
 
 def test_a_folder_in_use_tells_what_is_committed(database: SqliteDatabase, tmp_path: Path) -> None:
@@ -110,7 +80,7 @@ def test_a_server_that_starts_meanwhile_is_noticed(
     database.close()
     with FolderHistory(tmp_path) as folder:
         assert len(rows_of(folder)) == JOBS
-        following = again(tmp_path)
+        following = opened(tmp_path)
         fill(following, 2, "later")
         assert len(rows_of(folder)) == JOBS + 2
         following.close()
@@ -122,7 +92,7 @@ def test_a_server_that_came_and_went_meanwhile_is_noticed(
     database.close()
     with FolderHistory(tmp_path) as folder:
         assert len(rows_of(folder)) == JOBS
-        following = again(tmp_path)
+        following = opened(tmp_path)
         fill(following, 2, "later")
         following.close()
         assert len(rows_of(folder)) == JOBS + 2
@@ -135,7 +105,7 @@ def test_a_server_starts_while_an_onlooker_reads_what_a_crash_left(
         events = folder.events()
         next(events)
         database.close()
-        following = again(tmp_path)
+        following = opened(tmp_path)
         fill(following, 1, "later")
         assert len(list(events)) == JOBS - 1
         assert len(rows_of(folder)) == JOBS + 1
@@ -200,12 +170,7 @@ def test_a_store_that_agrees_with_its_log_has_no_contradictions(
     database: SqliteDatabase, tmp_path: Path
 ) -> None:
     with FolderHistory(tmp_path) as folder:
-        assert folder.contradictions(JOBS) == (JOBS, [])
-
-
-def test_jobs_that_moved_since_are_not_compared(database: SqliteDatabase, tmp_path: Path) -> None:
-    with FolderHistory(tmp_path) as folder:
-        assert folder.contradictions(JOBS - 2) == (JOBS - 2, [])
+        assert folder.comparison() == Comparison(JOBS)
 
 
 @pytest.mark.parametrize(
@@ -216,10 +181,18 @@ def test_jobs_that_moved_since_are_not_compared(database: SqliteDatabase, tmp_pa
         ("UPDATE job_state SET last_event = 2 WHERE job = 1", "which is of job"),
         ("DELETE FROM event WHERE sequence = 3", "the log has no such event"),
         ("DELETE FROM job_state WHERE job = 1", "no state of it"),
-        ("UPDATE dispatch SET room = 'elsewhere' WHERE number = 1", "and its dispatch for"),
+        ("DELETE FROM job WHERE number = 5", "the state of job number 5, queued"),
         (
             "DROP TRIGGER job_is_written_once; UPDATE job SET config = x'0a0141' WHERE number = 1",
             "its config is that of job 'A'",
+        ),
+        (
+            "DROP TRIGGER job_is_written_once; UPDATE job SET config = x'ff' WHERE number = 1",
+            "its config cannot be read",
+        ),
+        (
+            "DROP TRIGGER job_is_written_once; UPDATE job SET room = 'elsewhere' WHERE number = 1",
+            "and its dispatch for",
         ),
     ],
 )
@@ -229,7 +202,7 @@ def test_what_contradicts_itself_in_the_store_is_found(
     database.close()
     change(tmp_path, harm)
     with FolderHistory(tmp_path) as folder:
-        _, found = folder.contradictions(JOBS)
+        found = folder.comparison().found
     assert len(found) == 1
     assert told in found[0].what
 

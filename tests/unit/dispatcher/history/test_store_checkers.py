@@ -73,3 +73,10 @@ def test_what_the_store_finds_in_itself_is_told(log: Log) -> None:
     verdict = judge(log, store=store)
     assert broken(verdict) == {"kept"}
     assert verdict.violations[0].job_id == "AJ_x"
+
+
+def test_what_the_store_cannot_compare_is_told(log: Log) -> None:
+    log.whole_life()
+    verdict = judge(log, store=Store(unjudged={"it is dark": 3}))
+    assert verdict.is_clean
+    assert verdict.finding("kept").unjudged == {"it is dark": 3}
