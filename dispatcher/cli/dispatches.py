@@ -128,7 +128,8 @@ def list_(
         ]
         for dispatch in found
     ]
-    print_table(["id", "agent", "deployment", "jobs", "created"], rows, f"no dispatches in {room}")
+    columns = ["id", "agent", "deployment", "jobs", "created"]
+    print_table(columns, rows, f"no dispatches in {room}", spare=["created", "deployment"])
 
 
 @app.command("delete")

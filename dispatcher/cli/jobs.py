@@ -110,7 +110,8 @@ def list_(
         for record in jobs
     ]
     columns = ["id", "room", "agent", "phase", "attempt", "worker", "created", "note"]
-    print_table(columns, rows, "no jobs", phase="phase")
+    spare = ["worker", "created", "agent", "attempt"]
+    print_table(columns, rows, "no jobs", phase="phase", spare=spare)
 
 
 @app.command("show")
@@ -177,7 +178,8 @@ def show(
         for event in record.timeline
     ]
     columns = ["at", "event", "phase", "attempt", "epoch", "worker", "note"]
-    print_table(columns, rows, "no events", phase="phase")
+    spare = ["epoch", "attempt", "phase", "worker"]
+    print_table(columns, rows, "no events", phase="phase", spare=spare)
 
 
 @app.command("why")

@@ -12,8 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.cli.tables import GAP_WIDTH, column_widths, parted
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from rich.console import Console
 
     from protocol import wire_pb2
 
@@ -54,34 +57,61 @@ def as_json(message: Message) -> dict[str, Any]:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str, phase: str = ""
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    empty: str,
+    phase: str = "",
+    spare: Sequence[str] = (),
 ) -> None:
     """Write rows under their columns; the cells of column `phase` are coloured on a terminal.
 
-    In a pipe the cells are separated by tabs, without colour and without cutting. `empty` is said
-    on stderr where there are no rows.
+    A terminal that is too narrow for all of them lacks columns of `spare`, the least important
+    first, and stderr names them. In a pipe the cells are separated by tabs, without colour and
+    without cutting. `empty` is said on stderr where there are no rows.
     """
     if not sys.stdout.isatty():
         for row in [columns, *rows]:
             sys.stdout.write("\t".join(printable(cell) for cell in row) + "\n")
     elif rows:
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column.upper(), overflow="fold")
-        for row in rows:
-            table.add_row(
-                *(
-                    Text(printable(cell), style=PHASE_STYLES.get(cell, "") if name == phase else "")
-                    for name, cell in zip(columns, row, strict=True)
-                )
+        console = Console()
+        left_out = print_table_on(console, columns, rows, phase, spare)
+        if left_out:
+            sys.stderr.write(
+                f"too narrow for {', '.join(left_out)}: widen the terminal, or use --json\n"
             )
-        Console().print(table)
     if not rows:
         sys.stderr.write(empty + "\n")
+
+
+def print_table_on(
+    console: Console,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    phase: str,
+    spare: Sequence[str],
+) -> Sequence[str]:
+    """Write a table on a terminal; return the names of the columns that it has no room for."""
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[parted(printable(cell)) for cell in row] for row in rows]
+    widths = column_widths(columns, cells, console.width, spare)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in widths.items():
+        table.add_column(name.upper(), width=width, overflow="fold")
+    for row in cells:
+        texts = {
+            name: Text(cell, style=PHASE_STYLES.get(cell, "") if name == phase else "")
+            for name, cell in zip(columns, row, strict=True)
+        }
+        table.add_row(*(texts[name] for name in widths))
+    # Over the terminal's width it is the terminal that wraps, and copies an id in one piece.
+    total = sum(widths.values()) + GAP_WIDTH * (len(widths) - 1)
+    console.width = max(console.width, total)
+    console.print(table)
+    return [name for name in columns if name not in widths]
 
 
 def hint_at_more(shown: int) -> None:

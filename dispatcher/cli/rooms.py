@@ -84,7 +84,8 @@ def list_(
         ]
         for room in rooms
     ]
-    print_table(["name", "sid", "participants", "started", "jobs"], rows, "no rooms")
+    columns = ["name", "sid", "participants", "started", "jobs"]
+    print_table(columns, rows, "no rooms", spare=["sid", "started"])
 
 
 @app.command("show")
@@ -129,7 +130,8 @@ def show(
         for who in room.participants
     ]
     columns = ["identity", "sid", "kind", "publishes", "joined", "attributes", "jobs"]
-    print_table(columns, rows, "nobody is in it")
+    spare = ["sid", "publishes", "attributes", "joined"]
+    print_table(columns, rows, "nobody is in it", spare=spare)
 
 
 @app.command("event")

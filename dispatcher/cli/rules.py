@@ -124,7 +124,7 @@ def list_(
         for rule in rules
     ]
     columns = ["name", "type", "agent", "match", "version", "enabled", "changed"]
-    print_table(columns, rows, "no rules")
+    print_table(columns, rows, "no rules", spare=["changed", "version"])
 
 
 @app.command("show")

@@ -93,7 +93,8 @@ def list_(
     ]
     columns = ["id", "agent", "types", "deployment", "phase", "jobs", "load", "estimated"]
     columns += ["address", "connected", "last status"]
-    print_table(columns, rows, "no workers are connected", phase="phase")
+    spare = ["estimated", "types", "connected", "address", "deployment", "load", "last status"]
+    print_table(columns, rows, "no workers are connected", phase="phase", spare=spare)
 
 
 @app.command("drain")
