@@ -50,6 +50,7 @@ class Case:
         "is_whole",
         "job_id",
         "last",
+        "losses",
         "runs",
     )
 
@@ -68,6 +69,8 @@ class Case:
         self.accepted: EventRow | None = None
         # epochs at which a worker may have had it, as bits
         self.given_epochs = 0
+        # how often it was lost with its worker, and was tried again
+        self.losses = 0
         self.runs: list[Run] = []
         self.drafts: list[Draft] = []
 

@@ -202,9 +202,24 @@ class Attempts(Checker):
         if not least <= row.attempt <= least + grows:
             told = "the first" if first else f"attempt {least} became"
             self.blame(case, f"{told} attempt {row.attempt}", before, row)
+        if before is not None and grows and before.phase is JobPhase.ORPHANED:
+            case.losses += 1
         limit = self.assumptions.attempts_max
-        if limit is not None and row.attempt > limit and (before is None or first or grows):
+        if limit is None or row.attempt <= limit or not (before is None or first or grows):
+            return
+        if not case.is_known_from_creation or not case.is_whole:
+            self.pass_over("it is not known how often it was lost")
+            return
+        if case.losses:
+            limit = self._limit_of_lost(limit, case)
+        if row.attempt > limit:
             self.blame(case, f"attempt {row.attempt}, and the limit is {limit}", before, row)
+
+    def _limit_of_lost(self, limit: int, case: Case) -> int:
+        """Return the limit of a job of which another may have brought its workers down."""
+        losses_max = self.assumptions.losses_max
+        excused = limit + case.losses
+        return excused if losses_max is None else min(excused, max(limit, losses_max))
 
     def settle(self, case: Case) -> None:
         """Count it."""

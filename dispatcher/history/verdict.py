@@ -29,8 +29,10 @@ class Assumptions:
     records_until: Nanoseconds = 0
     # The log has the events of all projects, so its numbers have no gap.
     has_all_projects: bool = True
-    # the server's attempts_max
+    # the server's attempts_max; and its losses_max: a job that was lost with a worker, and may not be
+    # to blame, is tried so often. None: as often as it was lost.
     attempts_max: int | None = None
+    losses_max: int | None = None
     # the longest grace time of any worker; the default is the server's own upper bound
     grace_seconds_max: float = 3600.0
     # the longest time for which a job is on offer, or waits for its next attempt

@@ -107,7 +107,8 @@ def judged(seed: int, parts: Parts | None = None) -> tuple[Verdict, World]:
         [Acknowledgement(one) for one in dict.fromkeys(row.dispatch_id for row in rows) if one],
         store=MemoryFacts(world, rows),
         assumptions=Assumptions(
-            attempts_max=max(policy.attempts_max, policy.losses_max),
+            attempts_max=policy.attempts_max,
+            losses_max=policy.losses_max,
             grace_seconds_max=policy.grace_max / SECOND,
             offer_seconds_max=policy.offer_timeout / SECOND,
             retry_seconds_max=policy.retry_backoff_max / SECOND,

@@ -6,7 +6,7 @@ import pytest
 
 from dispatcher.core.jobs import RestartPolicy
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
-from dispatcher.history import Gone
+from dispatcher.history import Gone, Numbers
 from tests.unit.dispatcher.history.builders import (
     BEGIN,
     JOB,
@@ -187,16 +187,51 @@ def test_a_job_that_begins_at_a_later_epoch_is_found(log: Log) -> None:
 
 def test_an_attempt_beyond_the_limit_is_found_once(log: Log) -> None:
     log.created()
-    for _ in range(2):
+    for attempt in (2, 3):
         log.assigned()
-        log.orphaned()
-        log.requeued()
+        log.move(JobTrigger.RETRIED, JobPhase.DELAYED, epoch=attempt, attempt=attempt)
+        log.move(JobTrigger.BECAME_DUE, JobPhase.QUEUED, worker_id="")
     log.assigned()
     log.succeeded()
     assert judge(log, attempts_max=3).is_clean
     verdict = judge(log, attempts_max=2)
     assert broken(verdict) == {"attempts"}
     assert verdict.finding("attempts").violations == 1
+
+
+@pytest.fixture
+def lost_twice(log: Log) -> Log:
+    """A job that was lost twice, and succeeds at its third attempt."""
+    log.created()
+    for _ in range(2):
+        log.assigned()
+        log.orphaned()
+        log.requeued()
+    log.assigned()
+    log.succeeded()
+    return log
+
+
+def test_a_lost_job_that_may_not_be_to_blame_has_more_attempts(lost_twice: Log) -> None:
+    assert judge(lost_twice, attempts_max=1).is_clean
+    assert judge(lost_twice, attempts_max=1, losses_max=3).is_clean
+
+
+def test_a_job_that_was_lost_more_often_than_any_may_be_is_found(lost_twice: Log) -> None:
+    assert broken(judge(lost_twice, attempts_max=1, losses_max=2)) == {"attempts"}
+    assert broken(judge(lost_twice, attempts_max=2, losses_max=1)) == {"attempts"}
+
+
+def test_an_attempt_beyond_the_limit_of_a_job_with_a_pruned_beginning_is_not_judged(
+    log: Log,
+) -> None:
+    log.sequence = 100
+    log.created(attempt=1)
+    log.rows.clear()
+    log.started(attempt=4)
+    verdict = judge(log, attempts_max=2)
+    assert verdict.is_clean
+    assert "it is not known how often it was lost" in verdict.finding("attempts").unjudged
 
 
 def test_an_attempt_that_is_left_out_is_found(log: Log) -> None:
@@ -341,3 +376,25 @@ def test_numbers_of_one_project_among_several_are_not_judged(log: Log) -> None:
     verdict = judge(log, has_all_projects=False)
     assert verdict.is_clean
     assert verdict.finding("sequence").unjudged
+
+
+def test_a_log_that_ends_before_what_the_store_knows_is_found(log: Log) -> None:
+    log.whole_life()
+    store = Store(of_log=Numbers(first=1, last=4, mentioned=9))
+    verdict = judge(log, store=store)
+    assert broken(verdict) == {"sequence"}
+    assert "the log lacks 5 events at its end" in verdict.violations[0].what
+
+
+def test_a_log_that_is_empty_without_having_been_pruned_is_found(log: Log) -> None:
+    assert broken(judge(log, store=Store(of_log=Numbers(mentioned=9)))) == {"sequence"}
+    assert judge(log, store=Store(of_log=Numbers(mentioned=9, pruned=9))).is_clean
+
+
+def test_a_log_that_begins_late_without_having_been_pruned_is_found(log: Log) -> None:
+    log.sequence = 100
+    log.whole_life()
+    numbers = Numbers(first=101, last=104, mentioned=104, pruned=99)
+    assert broken(judge(log, store=Store(of_log=numbers))) == {"sequence"}
+    numbers = Numbers(first=101, last=104, mentioned=104, pruned=100)
+    assert judge(log, store=Store(of_log=numbers)).is_clean

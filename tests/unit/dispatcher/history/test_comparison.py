@@ -264,8 +264,13 @@ def test_a_dispatch_that_is_missing_is_found_without_a_job_too(
 
 def _sent(**changes: str) -> str:
     """Return another config of the first dispatch, as SQL has bytes."""
-    said = {"id": "AD_job-0", "agent_name": "agent", "room": "room", "metadata": "for job-0"}
-    message = wire_pb2.AgentDispatch(**{**said, **changes}, attributes={"of": "job-0"})
+    message = wire_pb2.AgentDispatch(
+        id="AD_job-0",
+        agent_name="agent",
+        room=changes.get("room", "room"),
+        metadata=changes.get("metadata", "for job-0"),
+        attributes={"of": "job-0"},
+    )
     return f"x'{message.SerializeToString().hex()}'"
 
 
