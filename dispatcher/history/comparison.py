@@ -178,8 +178,7 @@ class _Comparing:
                 sequence, job_id, phase, at, oldest, oldest_at, pruned = row
                 ended = f"ended as {phase} by event {sequence}, and the store does not have it: "
                 if sequence > pruned:
-                    after = f"after number {pruned}" if pruned else "ever"
-                    self._blame(job_id, f"{ended}nothing was pruned {after}")
+                    self._blame(job_id, f"{ended}{_nothing_pruned(pruned)}")
                 elif 0 < oldest < sequence and oldest_at + _APART < at:
                     kept = f"that of event {oldest}, which ended before it, is kept"
                     self._blame(job_id, f"{ended}it was not pruned, for {kept}")
@@ -251,8 +250,11 @@ def _parsed(kind: type[Sent], config: bytes) -> Sent | None:
 def _missing(table: str, there: int, last: int, pruned: int) -> str:
     missing = last - pruned - there
     kind = "jobs" if table == "job" else "dispatches"
-    after = f"after number {pruned}" if pruned else "ever"
     return (
         f"of {kind} number {pruned + 1} to {last} the store lacks {missing}:"
-        f" nothing was pruned {after}"
+        f" {_nothing_pruned(pruned)}"
     )
+
+
+def _nothing_pruned(pruned: int) -> str:
+    return f"nothing was pruned after number {pruned}" if pruned else "nothing was ever pruned"

@@ -36,7 +36,7 @@ def summary(verdict: Verdict) -> list[str]:
         )
     for gone in verdict.gone:
         if gone.after == 0:
-            lines.append(f"history before event {gone.next} was pruned, and is not judged")
+            lines.append(f"history before event {gone.next} is gone, and is not judged")
         else:
             lines.append(f"events {gone.after + 1} to {gone.next - 1} were pruned meanwhile")
     return lines

@@ -27,6 +27,7 @@ from tests.integration.cli.callboard import (
 
 JOBS = 4
 LOG_NAME = f"{DATABASE_NAME}-wal"
+UNGUARDED = "DROP TRIGGER dispatch_is_written_once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def crashed(run: Run, tmp_path: Path) -> Path:
 def tamper(folder: Path, sql: str) -> None:
     """Change what a folder has, and leave its log as it would be after a crash."""
     connection = sqlite3.connect(folder / DATABASE_NAME)
-    connection.execute(sql)
+    connection.executescript(sql)
     connection.commit()
     connection.close()
 
@@ -171,6 +172,37 @@ def test_a_log_that_was_changed_is_found_out(crashed: Path) -> None:
     assert done.code == 1
     broken = {one["name"] for one in done.json["invariants"] if one["violations"]}
     assert broken >= {"sequence", "lifecycle"}
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("DELETE FROM event WHERE sequence > 6", "and the log has no such event"),
+        ("DELETE FROM event", "the log ends with 0, and nothing was ever pruned"),
+        ("DELETE FROM event WHERE sequence < 6", "the log begins with number 6, not with 1"),
+        (
+            "DELETE FROM job WHERE number = 2; DELETE FROM job_state WHERE job = 2",
+            "and the store does not have it: nothing was ever pruned",
+        ),
+        ("DELETE FROM dispatch WHERE number = 2", "its dispatch, number 2, is not in the store"),
+        (
+            f"{UNGUARDED}; UPDATE dispatch SET config = x'00' WHERE number = 2",
+            "cannot be read",
+        ),
+    ],
+)
+def test_what_is_missing_or_overwritten_in_a_folder_is_found_out(
+    crashed: Path, harm: str, told: str
+) -> None:
+    tamper(crashed, harm)
+    done = callboard("check-history", "--data-dir", str(crashed))
+    assert done.code == 1
+    assert told in done.out
+
+
+def test_a_dispatch_in_a_folder_cannot_be_overwritten(crashed: Path) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="a dispatch is written once"):
+        tamper(crashed, "UPDATE dispatch SET config = x'00'")
 
 
 def test_a_store_that_lacks_a_live_job_is_found_out(run: Run, crashed: Path) -> None:

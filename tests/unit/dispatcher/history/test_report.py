@@ -45,13 +45,13 @@ def test_what_was_looked_at_is_said(doubled: Verdict) -> None:
     assert second == "2 records of workers, 0 acknowledged dispatches"
 
 
-def test_what_was_pruned_is_said() -> None:
+def test_what_is_gone_is_said() -> None:
     log = Log()
     log.sequence = 99
     log.whole_life()
     log.rows.append(Gone(103, 110))
     lines = summary(judge(log))
-    assert "history before event 100 was pruned, and is not judged" in lines
+    assert "history before event 100 is gone, and is not judged" in lines
     assert "events 104 to 109 were pruned meanwhile" in lines
 
 
