@@ -122,7 +122,7 @@ class StoreFacts(Protocol):
         ...
 
     def ended_since(self, job_id: str, sequence: int) -> bool:
-        """Has the job ended by an event after this number?"""
+        """Has the job ended by an event after this number, or may it, by one that was pruned since?"""
         ...
 
     def numbers(self) -> Numbers:

@@ -13,6 +13,7 @@ is opened depends on what is there:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from sys import intern
@@ -37,6 +38,9 @@ from protocol.errors import StoreTooNew
 
 PAGE_ROWS = 2000
 BUSY_TIMEOUT_MILLISECONDS = 5_000
+# for the microseconds in which a server writes the head of its index
+READS_TRIED_MAX = 20
+PAUSE_SECONDS = 0.001
 
 FIRST_SEQUENCE = "SELECT min(sequence) FROM event"
 # The log alone: what else the store's own reads tell with an event is not of the log.
@@ -51,8 +55,11 @@ JOB_FACTS = (
 )
 HAS_DISPATCH = "SELECT 1 FROM dispatch WHERE id = ?"
 _ENDED = ", ".join(f"'{phase.value}'" for phase in sorted(ENDED))
+# ... or may have, in rows that were pruned since
 ENDED_SINCE = (
-    f"SELECT 1 FROM event WHERE sequence > ? AND job_id = ? AND phase IN ({_ENDED}) LIMIT 1"  # noqa: S608
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM event WHERE sequence > ?1 AND job_id = ?2"  # noqa: S608
+    f" AND phase IN ({_ENDED})) OR ?1 + 1 < ifnull((SELECT min(sequence) FROM event),"
+    " ifnull((SELECT value FROM counter WHERE name = 'event'), 0) + 1)"
 )
 
 
@@ -145,7 +152,7 @@ class FolderHistory:
         return bool(self._rows(HAS_DISPATCH, (dispatch_id,)))
 
     def ended_since(self, job_id: str, sequence: int) -> bool:
-        """Has the job ended by an event after this number?"""
+        """Has the job ended by an event after this number, or may it, by one that was pruned since?"""
         return bool(self._rows(ENDED_SINCE, (sequence, job_id)))
 
     def numbers(self) -> Numbers:
@@ -161,12 +168,18 @@ class FolderHistory:
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return the answer of one statement, in a transaction of its own."""
         with translated(self._place):
-            rows: list[tuple[Any, ...]] = list(self._connection.execute(sql, values))
+            try:
+                rows = _answer(self._connection, sql, values)
+            except apsw.ReadOnlyError:
+                # Who wrote the index is gone, and left it half written.
+                self._connection.close()
+                self._connection = self._open()
+                rows = _answer(self._connection, sql, values)
             if self._still is not None and (self._log.exists() or self._still != self._stamp()):
                 # A server has started: what was read may have been half of two things.
                 self._connection.close()
                 self._connection = self._open()
-                rows = list(self._connection.execute(sql, values))
+                rows = _answer(self._connection, sql, values)
             return rows
 
     def _open(self) -> apsw.Connection:
@@ -178,7 +191,7 @@ class FolderHistory:
         if has_index:
             connection = self._connect("mode=ro&readonly_shm=1")
             try:
-                connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+                _answer(connection, "SELECT 1 FROM sqlite_schema")
                 return connection
             except (apsw.CantOpenError, apsw.ReadOnlyError):
                 # Nobody has read here yet, so that there is no place in the index to read from.
@@ -213,6 +226,22 @@ class FolderHistory:
 
 # what a value that this version does not know raises
 _UNKNOWN = (KeyError, ValueError, TypeError)
+
+
+def _answer(
+    connection: apsw.Connection, sql: str, values: tuple[Any, ...] = ()
+) -> list[tuple[Any, ...]]:
+    """Return all rows. An index that is just being written is looked at again: SQLite, which may not
+    make it anew here, takes it for one that a crash left so. Raises apsw.Error.
+    """
+    for _ in range(READS_TRIED_MAX - 1):
+        try:
+            return list(connection.execute(sql, values))
+        except apsw.ReadOnlyError as error:
+            if getattr(error, "extendedresult", 0) != apsw.SQLITE_READONLY_RECOVERY:
+                raise
+            time.sleep(PAUSE_SECONDS)
+    return list(connection.execute(sql, values))
 
 
 def _event(row: tuple[Any, ...]) -> EventRow:

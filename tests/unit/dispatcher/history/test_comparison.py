@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dispatcher.core.jobs import SECOND
-from dispatcher.history import Verdict
+from dispatcher.history import Gone, Verdict, check
 from dispatcher.history.comparison import EVENT_PRUNED, JOB_PRUNED
 from dispatcher.history.folder import FolderHistory
-from dispatcher.store.contract import Retention
+from dispatcher.store.contract import EventRow, Retention
 from dispatcher.store.sqlite.database import SqliteDatabase
 from protocol import wire_pb2
 from tests.conformance.store.builders import NOW
@@ -82,6 +82,18 @@ def test_jobs_that_move_while_it_is_read_are_clean(
         comparison, numbers = folder.comparison(), folder.numbers()
     assert (comparison.compared, comparison.found) == (JOBS + 2, ())
     assert numbers.last == numbers.mentioned == EVENTS + 4
+
+
+def test_a_job_that_ends_and_is_pruned_while_it_is_read_is_clean(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    def events_and_then(folder: FolderHistory) -> Iterator[EventRow | Gone]:
+        yield from folder.events()
+        end(database, ["job-4"], NOW + 600 * SECOND)
+        prune(database, events=0, ended_jobs=0)
+
+    with FolderHistory(tmp_path) as folder:
+        assert check(events_and_then(folder), store=folder).is_clean
 
 
 def test_pruned_events_are_not_judged_and_no_violation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,17 @@ from tests.conformance.store.builders import NOW
 from tests.unit.dispatcher.history.folders import change, fill, opened
 
 JOBS = 5
+# reads, waits for a line, and reads again
+ONLOOKER = """
+import sys
+from pathlib import Path
+from dispatcher.history.folder import FolderHistory
+
+with FolderHistory(Path(sys.argv[1])) as folder:
+    print(len(list(folder.events())), flush=True)
+    sys.stdin.readline()
+    print(len(list(folder.events())))
+"""
 KEEP_NONE = Retention(ended_jobs_age=0, ended_jobs_max=0, events_age=0, events_max=0)
 
 
@@ -110,6 +123,27 @@ def test_a_server_starts_while_an_onlooker_reads_what_a_crash_left(
         assert len(list(events)) == JOBS - 1
         assert len(rows_of(folder)) == JOBS + 1
         following.close()
+
+
+def test_an_index_that_is_half_written_does_not_end_the_reading(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    # In a process of its own: within one, SQLite shares the index.
+    onlooker = subprocess.Popen(
+        [sys.executable, "-c", ONLOOKER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert onlooker.stdin is not None
+    assert onlooker.stdout is not None
+    assert onlooker.stdout.readline() == f"{JOBS}\n"
+    with (tmp_path / f"{DATABASE_NAME}-shm").open("r+b") as index:
+        index.seek(8)  # in the first of two copies of its head
+        index.write(b"torn")
+    rest, _ = onlooker.communicate("again\n", timeout=30)
+    assert rest == f"{JOBS}\n"
+    fill(database, 1, "later")
 
 
 def test_what_was_pruned_is_gone_and_no_gap(database: SqliteDatabase, tmp_path: Path) -> None:
