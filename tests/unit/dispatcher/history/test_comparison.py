@@ -194,12 +194,12 @@ def test_an_ended_job_that_is_missing_and_was_not_pruned_is_found(
     database: SqliteDatabase, tmp_path: Path, state_too: bool
 ) -> None:
     database.close()
-    change(tmp_path, "DELETE FROM job WHERE number = 2")
+    change(tmp_path, "DELETE FROM job WHERE number = 1")
     if state_too:
-        change(tmp_path, "DELETE FROM job_state WHERE job = 2")
+        change(tmp_path, "DELETE FROM job_state WHERE job = 1")
     verdict = judged(tmp_path)
     assert broken(verdict) == {"kept"}
-    assert "AJ_job-1 ended as succeeded by event 10" in whats(verdict, "kept")
+    assert "AJ_job-0 ended as succeeded by event 8" in whats(verdict, "kept")
 
 
 def test_an_ended_job_that_is_missing_while_an_earlier_one_is_kept_is_found(
@@ -224,6 +224,19 @@ def test_an_ended_job_that_pruning_would_have_taken_next_is_not_judged(
     verdict = judged(tmp_path)
     assert verdict.is_clean
     assert not_judged(verdict) == {JOB_PRUNED: 2}
+
+
+def test_an_ended_job_that_is_missing_beside_one_that_ended_just_before_is_not_judged(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    end(database, ["job-4"], NOW + 600 * SECOND)
+    end(database, ["job-5"], NOW + 605 * SECOND)
+    prune(database, ended_jobs=2)
+    database.close()
+    change(tmp_path, "DELETE FROM job WHERE number = 6; DELETE FROM job_state WHERE job = 6")
+    verdict = judged(tmp_path)
+    assert verdict.is_clean
+    assert not_judged(verdict) == {JOB_PRUNED: ENDED + 1}
 
 
 def test_a_state_whose_job_is_missing_is_found_also_where_jobs_were_pruned(
