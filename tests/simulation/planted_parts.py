@@ -110,9 +110,11 @@ class TriesForEver(Holding):
 class LosesHandedOver(Holding):
     """A job that is handed over is queued, and nobody is asked."""
 
-    def _requeue(self, hand: JobInHand, trigger: JobTrigger, reason: AttemptReason) -> None:
+    def _requeue(
+        self, hand: JobInHand, trigger: JobTrigger, reason: AttemptReason, evidence: str = ""
+    ) -> None:
         if reason is not AttemptReason.HANDED_OVER:
-            super()._requeue(hand, trigger, reason)
+            super()._requeue(hand, trigger, reason, evidence)
             return
         board = self._board
         until = board.now + hand.held.queue_time
