@@ -302,10 +302,12 @@ async def serve_until(
                 if parts.bridge is not None:
                     tasks.start_soon(parts.bridge.run)
                 await tasks.start(parts.notifier.run)
+                port: int = listener.getsockname()[1]
+                # uvloop takes in one connection of each socket in a turn.
                 doors = [listener.dup() for _ in range(config.limits.accepts_in_turn_max)]
+                listener.close()  # else connections would still be taken when the doors are shut
                 await server.startup(sockets=doors)
                 tasks.start_soon(server.main_loop)
-                port: int = listener.getsockname()[1]
                 log.info(
                     "server_started",
                     url=_url(config.bind, port),

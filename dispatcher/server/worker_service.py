@@ -84,10 +84,8 @@ class WorkerService:
 
     async def get(self, call: Call, request: api_pb2.GetWorkerRequest) -> api_pb2.GetWorkerResponse:
         """Tell all of one worker, with the ids of its jobs."""
-        worker = self._worker(call, request.worker_id)
         response = api_pb2.GetWorkerResponse()
-        self._fill(response.worker, worker)
-        response.worker.job_ids.extend(sorted(worker.jobs))
+        self._fill_whole(response.worker, self._worker(call, request.worker_id))
         return response
 
     async def drain(
@@ -114,8 +112,7 @@ class WorkerService:
             hand_over_after_seconds=after_seconds,
         )
         response = api_pb2.DrainWorkerResponse()
-        self._fill(response.worker, worker)
-        response.worker.job_ids.extend(sorted(worker.jobs))
+        self._fill_whole(response.worker, worker)
         return response
 
     def _worker(self, call: Call, worker_id: str) -> Worker:
@@ -129,6 +126,10 @@ class WorkerService:
         for worker in self._runtime.engine.workers.values():
             if worker.registration.project == call.project:
                 yield worker
+
+    def _fill_whole(self, record: api_pb2.WorkerRecord, worker: Worker) -> None:
+        self._fill(record, worker)
+        record.job_ids.extend(sorted(worker.jobs))
 
     def _fill(self, record: api_pb2.WorkerRecord, worker: Worker) -> None:
         registration = worker.registration
