@@ -354,6 +354,7 @@ class Board:
         """The worker has stopped the job, or is not waited for."""
         if job_id in worker.stopping:
             worker.stopping.discard(job_id)
+            self.cancel(DeadlineKind.STOP, worker.id, job_id)
             self.stopping[job_id] -= 1
             if not self.stopping[job_id]:
                 del self.stopping[job_id]

@@ -204,7 +204,6 @@ class Holding:
     def stopped(self, worker: Worker, job_id: str) -> None:
         """A job that a worker was to stop occupies it no longer."""
         self._board.stop_is_over(worker, job_id)
-        self._board.cancel(DeadlineKind.STOP, worker.id, job_id)
         worker.reported_jobs = max(worker.reported_jobs - 1, 0)
         self._offering.refresh(worker)
 

@@ -184,15 +184,8 @@ class Presence:
         said = worker.registration
         if board.instances.get((said.project, said.instance_id)) is worker:
             del board.instances[said.project, said.instance_id]
-        board.cancel(DeadlineKind.SETTLE, worker.id)
-        board.cancel(DeadlineKind.BACKOFF, worker.id)
-        board.cancel(DeadlineKind.STATUS, worker.id)
-        board.cancel(DeadlineKind.UNCOUNTED, worker.id)
-        board.cancel(DeadlineKind.HAND_OVER, worker.id)
         for job_id in list(worker.stopping):
-            board.cancel(DeadlineKind.STOP, worker.id, job_id)
             board.stop_is_over(worker, job_id)
-        self._offering.cut(worker)
         undelivered: dict[str, JobInHand] = {}
         last_start = max((hand.state.started_at for hand in worker.jobs.values()), default=0)
         for hand in worker.jobs.values():
