@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 import uvloop
 
-from dispatcher.app import network_settings, open_listener
 from dispatcher.server.connection import EXTENSION, WorkerConnection
 from dispatcher.server.limits import ServerLimits
+from dispatcher.server.network import network_settings, open_listener
 from protocol import wire_pb2
 
 if TYPE_CHECKING:

@@ -9,22 +9,18 @@ A store that is broken for good ends everything with its one line.
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import importlib.metadata
-import logging
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass, replace
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
 import structlog
-import uvicorn
 
 from dispatcher.bridge.bridge import Bridge
 from dispatcher.clock import steady_clock
@@ -38,12 +34,11 @@ from dispatcher.room_configurations import Presets
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.agent_service import AgentService
-from dispatcher.server.connection import bounded_connection
 from dispatcher.server.dispatch_service import DispatchService
 from dispatcher.server.event_stream import EventStreams, events_route
 from dispatcher.server.http import HttpApp
-from dispatcher.server.http_connection import bounded_http
 from dispatcher.server.job_service import JobService
+from dispatcher.server.network import Network
 from dispatcher.server.passthrough import Passthrough
 from dispatcher.server.room_configuration_service import RoomConfigurationService
 from dispatcher.server.room_creation import RoomCreation
@@ -64,15 +59,10 @@ from dispatcher.sfu.reconciling import Reconciler
 from dispatcher.store.sqlite import SqliteStore
 from dispatcher.witness import LogWitness
 from protocol import wire_pb2
-from protocol.errors import CallboardError, ConfigError
+from protocol.errors import CallboardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from starlette.types import ASGIApp
-    from uvicorn._types import ASGI3Application
-
-    from dispatcher.server.limits import ServerLimits
 
 log = structlog.get_logger()
 
@@ -288,10 +278,8 @@ async def serve_until(
 
     Raises ConfigError or StoreError.
     """
-    listener = open_listener(config.bind, config.port, config.limits.backlog_connections)
-    with listener:
-        parts = compose(config)
-        server = _network_server(config, parts.http)
+    parts = compose(config)
+    with Network(config.bind, config.port, config.limits, parts.http) as network:
         asyncio.get_running_loop().set_exception_handler(_log_loop_error)
         try:
             async with anyio.create_task_group() as tasks:
@@ -302,99 +290,26 @@ async def serve_until(
                 if parts.bridge is not None:
                     tasks.start_soon(parts.bridge.run)
                 await tasks.start(parts.notifier.run)
-                port: int = listener.getsockname()[1]
-                # uvloop takes in one connection of each socket in a turn.
-                doors = [listener.dup() for _ in range(config.limits.accepts_in_turn_max)]
-                listener.close()  # else connections would still be taken when the doors are shut
-                await server.startup(sockets=doors)
-                tasks.start_soon(server.main_loop)
+                await tasks.start(network.run)
                 log.info(
                     "server_started",
-                    url=_url(config.bind, port),
-                    port=port,
+                    url=_url(config.bind, network.port),
+                    port=network.port,
                     data_dir=str(config.data_dir),
                 )
-                task_status.started(port)
+                task_status.started(network.port)
                 await stop.wait()
                 log.info("server_draining", workers=len(parts.sessions))
                 await parts.runtime.drain()
                 parts.feed.close()
                 await parts.notifier.stop()
-                server.should_exit = True
-                await server.shutdown(sockets=doors)
+                await network.stop()
                 await parts.http.close()
                 for node in parts.other_nodes:
                     await node.close()
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise _cause(group) from None
-
-
-def open_listener(bind: str, port: int, backlog: int) -> socket.socket:
-    """Return a listening socket. Raises ConfigError, in one line, where that is impossible."""
-    try:
-        family, kind, number, _, address = socket.getaddrinfo(
-            bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, number)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {bind}: {error.strerror}") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(backlog)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"port {port} of {bind} is in use by another program; choose another with --port"
-            ) from None
-        raise ConfigError(f"cannot listen on {bind} port {port}: {error.strerror}") from None
-    listener.setblocking(False)
-    return listener
-
-
-def network_settings(limits: ServerLimits, app: ASGIApp) -> uvicorn.Config:
-    """Return how the network is served; the benchmark's bare transport is served the same way."""
-    return uvicorn.Config(
-        # Starlette's type of an application and uvicorn's differ in how they write the same.
-        cast("ASGI3Application", app),
-        http=bounded_http(limits),
-        ws=bounded_connection(limits),
-        ws_max_size=limits.wire.frame_bytes_max,
-        ws_ping_interval=limits.wire.ping_interval_seconds,
-        ws_ping_timeout=limits.wire.ping_timeout_seconds,
-        # It triples the memory of a connection.
-        ws_per_message_deflate=False,
-        interface="asgi3",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        # Addresses are those of the sockets: a header that anyone can send proves nothing.
-        proxy_headers=False,
-        server_header=False,
-        backlog=limits.backlog_connections,
-        timeout_keep_alive=limits.keep_alive_seconds,
-        timeout_graceful_shutdown=limits.stop_timeout_seconds,
-    )
-
-
-def _network_server(config: Config, app: HttpApp) -> uvicorn.Server:
-    settings = network_settings(config.limits, app)
-    # uvicorn tells of each connection at info, with the query: tokens may be in it.
-    network_log = logging.getLogger("uvicorn.error")
-    network_log.setLevel(logging.ERROR)
-    network_log.addFilter(_is_news)
-    settings.load()
-    server = uvicorn.Server(settings)
-    server.lifespan = settings.lifespan_class(settings)
-    return server
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Is it more than that a stop cut a connection off?"""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, asyncio.CancelledError)
 
 
 def _why_not_ready(runtime: Runtime) -> str | None:

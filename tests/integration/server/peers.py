@@ -244,6 +244,15 @@ class Caller:
                     return record
                 await anyio.sleep(0.01)
 
+    async def job_goes_to(self, job_id: str, worker_id: str) -> dict[str, Any]:
+        """Wait until a job is this worker's; return it."""
+        with anyio.fail_after(WAIT_SECONDS):
+            while True:
+                record = await self.job(job_id)
+                if record["worker_id"] == worker_id:
+                    return record
+                await anyio.sleep(0.01)
+
 
 def problem(response: httpx2.Response) -> tuple[int, str]:
     """Return status and Twirp code of an error; it must be one, in Twirp's form."""

@@ -18,7 +18,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from dispatcher.app import open_listener
+from dispatcher.server.network import open_listener
 from protocol import wire_pb2
 from protocol.errors import ConfigError, StoreInUse
 from tests.integration.server.peers import (
@@ -94,6 +94,17 @@ async def test_a_drain_waits_for_running_jobs_no_longer_than_it_may(data_dir: Pa
         async with httpx2.AsyncClient(timeout=20) as client:
             record = await Caller(server, client).job_becomes(job_id, "RUNNING")
         assert record["epoch"] == "1"
+
+
+async def test_a_server_that_is_cancelled_listens_no_more(data_dir: Path) -> None:
+    class Fault(Exception):
+        pass
+
+    with pytest.RaisesGroup(Fault, flatten_subgroups=True):
+        async with running_server(data_dir) as server, anyio.create_task_group():
+            raise Fault
+    with pytest.raises(OSError, match="connection"):
+        await anyio.connect_tcp("127.0.0.1", server.port)
 
 
 # --- as a process ---

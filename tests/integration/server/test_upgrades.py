@@ -231,8 +231,8 @@ async def test_a_worker_that_registers_badly_without_end_costs_its_like_neither_
         async with connected(server, user_agent_header="agents") as worker:
             await worker.register(agent_name="agent")
             await worker.say(migrate_job=wire_pb2.MigrateJobRequest(job_ids=[job_id]))
-            record = await api.job_becomes(job_id, "RUNNING")
-            assert (record["epoch"], record["worker_id"]) == ("1", worker.worker_id)
+            record = await api.job_goes_to(job_id, worker.worker_id)
+            assert (record["phase"], record["epoch"]) == ("RUNNING", "1")
         # 0.02 + 0.04 + 0.08 + 0.16 + 0.32 s: the flood itself is bounded.
         assert time.monotonic() - began >= 0.62
         tasks.cancel_scope.cancel()
