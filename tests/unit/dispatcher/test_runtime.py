@@ -6,9 +6,6 @@ The store's commits are held back until a test lets them pass, so each test sees
 from __future__ import annotations
 
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from random import Random
 from typing import cast
 
 import anyio
@@ -17,234 +14,37 @@ import pytest
 
 from dispatcher.core.effects import (
     ClaimJobs,
-    Message,
-    NoteIgnored,
     Outcome,
     PutNote,
-    RecordMove,
     Reply,
     SendAssignment,
     SendOffer,
     SendStatusReceipt,
-    StoreRequest,
 )
-from dispatcher.core.engine import Engine
 from dispatcher.core.events import (
-    Acceptance,
-    Answer,
-    DispatchRequested,
     Event,
     JobReported,
-    OfferAnswered,
     Registration,
-    StoreRecovered,
-    StoreResult,
     WorkerDisconnected,
     WorkerRegistered,
     WorkerReported,
 )
-from dispatcher.core.jobs import (
-    SECOND,
-    Dispatch,
-    Job,
-    JobState,
-    JobStatus,
-    JobType,
-    Lane,
-    Nanoseconds,
-    RestartPolicy,
-)
+from dispatcher.core.jobs import SECOND, JobStatus, JobType
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.policy import Policy
-from dispatcher.runtime import EngineFailed, Overloaded, Runtime, RuntimeLimits
-from dispatcher.store.contract import JobFilter, Retention
+from dispatcher.runtime import EngineFailed, Overloaded, RuntimeLimits
+from dispatcher.store.contract import JobFilter
 from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
-from tests.support.memory_store import MemoryStore
+from tests.support.runtime_bench import RuntimeBench, running
 
 pytestmark = pytest.mark.anyio
-
-RETENTION = Retention(3600 * SECOND, 1000, 3600 * SECOND, 1000)
-LIMITS = RuntimeLimits(
-    ask_timeout_seconds=5,
-    commit_retry_seconds=0.001,
-    commit_retry_seconds_max=0.002,
-    drain_seconds=5,
-    drain_poll_seconds=0.001,
-)
-LANE = Lane("p", "a")
-
-
-class GatedStore(MemoryStore):
-    """A store whose commits wait for the test, or fail as it wants."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        # does every commit pass at once?
-        self.is_open_to_all = False
-        # batches that arrived, and those that were let pass
-        self.arrived: list[list[StoreRequest]] = []
-        self.passed: list[list[StoreRequest]] = []
-        # what each commit raises, while set
-        self.error: StoreError | None = None
-        self.opening_error: StoreError | None = None
-        self.is_closed = False
-        self._tickets = 0
-
-    async def open(self, now: Nanoseconds) -> StoreRecovered:
-        """Open, or fail as the test wants it."""
-        if self.opening_error is not None:
-            raise self.opening_error
-        return await super().open(now)
-
-    async def commit(
-        self, requests: Sequence[StoreRequest], now: Nanoseconds
-    ) -> Sequence[StoreResult]:
-        """Wait to be let pass."""
-        self.arrived.append(list(requests))
-        while not self.is_open_to_all and not self._tickets and self.error is None:
-            await anyio.lowlevel.checkpoint()
-        if self.error is not None:
-            raise self.error
-        self._tickets = max(self._tickets - 1, 0)
-        self.passed.append(list(requests))
-        return self.database.apply(requests, now)
-
-    async def set_position(self, name: str, sequence: int) -> None:
-        """Keep it, or fail as the test wants."""
-        await anyio.lowlevel.checkpoint()
-        if self.error is not None:
-            raise self.error
-        await super().set_position(name, sequence)
-
-    async def close(self) -> None:
-        """Close, and say so."""
-        self.is_closed = True
-        await super().close()
-
-    def let_pass(self, count: int = 1) -> None:
-        """Let so many commits pass."""
-        self._tickets += count
-
-
-class Bench:
-    """A runtime on a gated store; takes down what it delivers and tells."""
-
-    def __init__(self, policy: Policy | None = None, limits: RuntimeLimits = LIMITS) -> None:
-        self.store = GatedStore()
-        self.time: Nanoseconds = 1_000 * SECOND
-        self.sent: list[Message] = []
-        self.created_jobs: list[str] = []
-        self.recorded_moves: list[RecordMove] = []
-        self.ignored_notes: list[NoteIgnored] = []
-        self.failures: list[StoreError] = []
-        self.engine_errors: list[Exception] = []
-        self.recoveries = 0
-        self.runtime = Runtime(
-            Engine(policy or Policy(), Random(1)),
-            self.store,
-            self,
-            lambda: self.time,
-            self,
-            RETENTION,
-            limits,
-        )
-        self._numbers = 0
-
-    # --- what the runtime talks to ---
-
-    def deliver(self, message: Message) -> None:
-        self.sent.append(message)
-
-    def prepare(self, assignment: SendAssignment) -> Callable[[], None]:
-        return lambda: self.sent.append(assignment)
-
-    def created(self, job: Job, state: JobState) -> None:
-        self.created_jobs.append(job.id)
-
-    def recorded(self, move: RecordMove) -> None:
-        self.recorded_moves.append(move)
-
-    def ignored(self, note: NoteIgnored) -> None:
-        self.ignored_notes.append(note)
-
-    def engine_failed(self, error: Exception) -> None:
-        self.engine_errors.append(error)
-
-    def store_failing(self, error: StoreError) -> None:
-        self.failures.append(error)
-
-    def store_recovered(self) -> None:
-        self.recoveries += 1
-
-    def committed(self) -> None:
-        pass
-
-    # --- what peers do ---
-
-    def worker(self, worker: str = "w") -> None:
-        """Register a worker that takes jobs at once."""
-        said = Registration("p", "a", "", "", (JobType.ROOM,))
-        self.runtime.submit(WorkerRegistered(worker, said))
-        self.runtime.submit(WorkerReported(worker, 0.0, 0, False, False))
-
-    def order(self, dispatch_id: str = "") -> Callable[[int], DispatchRequested]:
-        """Return what makes the event of a dispatch with one new job; of a new one, if not named."""
-        self._numbers += 1
-        id_ = dispatch_id or f"AD_{self._numbers}"
-        dispatch = Dispatch(id_, "p", "room", "a", "", RestartPolicy.ON_FAILURE, b"", self.time)
-        job = Job(f"AJ_{self._numbers}", id_, LANE, "room", b"", self.time)
-        return lambda request: DispatchRequested(request, dispatch, (job,))
-
-    async def ask(self) -> Reply:
-        """Order a job and wait for the answer."""
-        return await self.runtime.ask(self.order())
-
-    def accept(self, job: str, worker: str = "w") -> None:
-        """Let the worker accept."""
-        self.runtime.submit(OfferAnswered(worker, job, Answer.ACCEPTED, Acceptance()))
-
-    def of(self, kind: type[Message]) -> list[Message]:
-        """Return what was delivered of a kind."""
-        return [message for message in self.sent if isinstance(message, kind)]
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until the condition holds."""
-        with anyio.fail_after(5):
-            while not condition():
-                await anyio.lowlevel.checkpoint()
-
-    async def quiet(self) -> None:
-        """Let everything run that can run without another commit."""
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
-
-    async def held_order(self) -> str:
-        """Bring a job to be held by worker `w`; return its id."""
-        self.store.is_open_to_all = True
-        self.worker()
-        reply = await self.ask()
-        job = reply.dispatch_id.replace("AD", "AJ")
-        self.accept(job)
-        await self.until(lambda: self.of(SendAssignment))
-        await self.quiet()
-        self.store.is_open_to_all = False
-        return job
-
-
-@asynccontextmanager
-async def running(bench: Bench) -> AsyncIterator[Bench]:
-    """Run the bench's runtime meanwhile."""
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(bench.runtime.run)
-        yield bench
-        tasks.cancel_scope.cancel()
 
 
 # --- persist, then send ---
 
 
 async def test_a_caller_is_answered_only_after_the_commit() -> None:
-    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+    async with running(RuntimeBench()) as bench, anyio.create_task_group() as tasks:
         replies: list[Reply] = []
 
         async def call() -> None:
@@ -260,7 +60,7 @@ async def test_a_caller_is_answered_only_after_the_commit() -> None:
 
 
 async def test_an_offer_goes_out_beside_the_commit() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.worker()
         bench.runtime.submit(bench.order()(999))
         assert len(bench.of(SendOffer)) == 1
@@ -268,7 +68,7 @@ async def test_an_offer_goes_out_beside_the_commit() -> None:
 
 
 async def test_an_assignment_goes_out_only_after_the_commit() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.worker()
         bench.store.let_pass()  # what is learned of its agent
         await bench.until(lambda: bench.store.passed)
@@ -282,7 +82,7 @@ async def test_an_assignment_goes_out_only_after_the_commit() -> None:
 
 
 async def test_an_assignment_of_a_job_that_never_was_is_not_sent_and_not_kept() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         job = await bench.held_order()
         bench.runtime.submit(bench.order("AD_1")(999))  # the call again, which makes another job
         bench.accept("AJ_2")
@@ -294,7 +94,7 @@ async def test_an_assignment_of_a_job_that_never_was_is_not_sent_and_not_kept() 
 
 
 async def test_a_receipt_goes_out_only_after_the_commit() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         job = await bench.held_order()
         bench.runtime.submit(JobReported("w", job, JobStatus.SUCCESS, sequence=5))
         await bench.quiet()
@@ -304,7 +104,7 @@ async def test_a_receipt_goes_out_only_after_the_commit() -> None:
 
 
 async def test_a_move_is_witnessed_only_after_the_commit() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         job = await bench.held_order()
         before = len(bench.recorded_moves)
         bench.runtime.submit(JobReported("w", job, JobStatus.SUCCESS))
@@ -316,7 +116,7 @@ async def test_a_move_is_witnessed_only_after_the_commit() -> None:
 
 
 async def test_what_arrives_during_a_commit_makes_one_batch() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.runtime.submit(bench.order()(1))
         await bench.until(lambda: bench.store.arrived)
         for request in range(2, 12):
@@ -327,7 +127,7 @@ async def test_what_arrives_during_a_commit_makes_one_batch() -> None:
 
 
 async def test_a_result_of_the_store_goes_back_to_the_engine() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.runtime.submit(bench.order()(1))
         bench.store.is_open_to_all = True
         await bench.until(lambda: bench.store.passed)
@@ -337,7 +137,7 @@ async def test_a_result_of_the_store_goes_back_to_the_engine() -> None:
 
 
 async def test_what_was_of_no_consequence_is_told_to_the_witness_and_to_nobody_else() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.accept("AJ_none")
         assert len(bench.ignored_notes) == 1
         assert bench.sent == []
@@ -352,7 +152,7 @@ def full() -> StoreFull:
 
 
 async def test_callers_are_refused_with_a_retryable_error_while_the_store_is_full() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.store.error = full()
         bench.runtime.submit(bench.order()(999))
         await bench.until(lambda: bench.runtime.failing)
@@ -363,7 +163,7 @@ async def test_callers_are_refused_with_a_retryable_error_while_the_store_is_ful
 
 
 async def test_workers_go_on_while_the_store_is_full_and_everything_flows_after() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         job = await bench.held_order()
         bench.store.error = full()
         bench.runtime.submit(JobReported("w", job, JobStatus.SUCCESS, sequence=1))
@@ -384,7 +184,7 @@ async def test_workers_go_on_while_the_store_is_full_and_everything_flows_after(
 
 
 async def test_a_batch_that_failed_is_committed_once_and_in_order() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.store.error = full()
         for number in range(5):  # each worker's agent is learned, which is written down
             said = Registration("p", f"agent-{number}", "", "", (JobType.ROOM,))
@@ -400,7 +200,7 @@ async def test_a_batch_that_failed_is_committed_once_and_in_order() -> None:
 
 
 async def test_a_caller_that_waits_when_the_store_fills_up_is_refused_and_nothing_is_made() -> None:
-    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+    async with running(RuntimeBench()) as bench, anyio.create_task_group() as tasks:
         refusals: list[StoreError] = []
         bench.worker()
 
@@ -433,7 +233,7 @@ async def test_a_caller_that_waits_when_the_store_fills_up_is_refused_and_nothin
 
 
 async def test_damage_that_a_reader_finds_ends_the_run_in_its_own_words() -> None:
-    bench = Bench()
+    bench = RuntimeBench()
     bench.runtime.note_damage(StoreCorrupt("is damaged", "somewhere", "restore it"))
     with anyio.fail_after(5), pytest.raises(StoreCorrupt, match="is damaged"):
         await bench.runtime.run()
@@ -441,7 +241,7 @@ async def test_damage_that_a_reader_finds_ends_the_run_in_its_own_words() -> Non
 
 
 async def test_refusing_ten_thousand_callers_gathers_no_memory() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.store.error = error = full()
         bench.runtime.submit(bench.order()(999))
         await bench.until(lambda: bench.runtime.failing)
@@ -452,7 +252,7 @@ async def test_refusing_ten_thousand_callers_gathers_no_memory() -> None:
 
 
 async def test_a_store_that_is_broken_ends_the_run_in_its_own_words() -> None:
-    bench = Bench()
+    bench = RuntimeBench()
     bench.store.error = StoreCorrupt("is damaged", "here", "restore it")
     with anyio.fail_after(5):
         bench.runtime.submit(bench.order()(1))
@@ -463,7 +263,7 @@ async def test_a_store_that_is_broken_ends_the_run_in_its_own_words() -> None:
 
 
 async def test_an_engine_that_fails_ends_the_run_and_decides_nothing_more() -> None:
-    bench = Bench()
+    bench = RuntimeBench()
     bench.store.is_open_to_all = True
     bench.runtime.submit(cast("Event", "no event that the engine knows"))
     sent = len(bench.sent)
@@ -476,7 +276,7 @@ async def test_an_engine_that_fails_ends_the_run_and_decides_nothing_more() -> N
 
 
 async def test_a_caller_that_waits_when_the_store_breaks_is_told_at_once() -> None:
-    bench = Bench()
+    bench = RuntimeBench()
     raised: list[CallboardError] = []
 
     async def run() -> None:
@@ -501,7 +301,7 @@ async def test_a_caller_that_waits_when_the_store_breaks_is_told_at_once() -> No
 
 
 async def test_a_store_that_cannot_be_opened_ends_the_run_in_its_own_words() -> None:
-    bench = Bench()
+    bench = RuntimeBench()
     bench.store.opening_error = StoreCorrupt("is damaged", "here", "restore it")
     with pytest.raises(StoreCorrupt):
         await bench.runtime.run()
@@ -512,7 +312,7 @@ async def test_a_store_that_cannot_be_opened_ends_the_run_in_its_own_words() -> 
 
 
 async def test_a_caller_whose_answer_does_not_come_in_time_gets_a_retryable_error() -> None:
-    bench = Bench(limits=RuntimeLimits(ask_timeout_seconds=0.02, ask_poll_seconds=0.01))
+    bench = RuntimeBench(limits=RuntimeLimits(ask_timeout_seconds=0.02, ask_poll_seconds=0.01))
     async with running(bench):
         with pytest.raises(Overloaded) as refused:
             await bench.ask()
@@ -524,7 +324,7 @@ async def test_a_caller_whose_answer_does_not_come_in_time_gets_a_retryable_erro
 
 
 async def test_callers_are_refused_when_too_much_waits_for_the_store() -> None:
-    bench = Bench(limits=RuntimeLimits(backlog_max=3))
+    bench = RuntimeBench(limits=RuntimeLimits(backlog_max=3))
     async with running(bench):
         for request in range(100, 104):
             bench.runtime.submit(bench.order()(request))
@@ -537,7 +337,7 @@ async def test_callers_are_refused_when_too_much_waits_for_the_store() -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         with anyio.move_on_after(0.01):
             await bench.ask()
         assert bench.runtime._callers == {}
@@ -547,7 +347,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind() -> None:
 
 
 async def test_a_drain_returns_when_offers_are_answered_and_all_is_durable() -> None:
-    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+    async with running(RuntimeBench()) as bench, anyio.create_task_group() as tasks:
         bench.worker()
         bench.runtime.submit(bench.order()(1))
         bench.store.let_pass()
@@ -572,7 +372,7 @@ async def test_a_drain_returns_when_offers_are_answered_and_all_is_durable() -> 
 
 
 async def test_a_drain_waits_no_longer_than_its_bound() -> None:
-    bench = Bench(limits=RuntimeLimits(drain_seconds=0.02, drain_poll_seconds=0.001))
+    bench = RuntimeBench(limits=RuntimeLimits(drain_seconds=0.02, drain_poll_seconds=0.001))
     async with running(bench):
         bench.worker()
         bench.runtime.submit(bench.order()(1))
@@ -585,7 +385,7 @@ async def test_a_drain_waits_no_longer_than_its_bound() -> None:
 
 
 async def test_a_deadline_fires_when_its_time_has_come() -> None:
-    async with running(Bench(Policy(grace=SECOND, settle_time=SECOND // 1000))) as bench:
+    async with running(RuntimeBench(Policy(grace=SECOND, settle_time=SECOND // 1000))) as bench:
         job = await bench.held_order()
         bench.store.is_open_to_all = True
         bench.runtime.submit(WorkerDisconnected("w"))
@@ -603,7 +403,7 @@ async def test_a_deadline_fires_when_its_time_has_come() -> None:
 
 
 async def test_a_deadline_on_the_real_clock_fires_by_itself() -> None:
-    bench = Bench(Policy(settle_time=SECOND // 100))
+    bench = RuntimeBench(Policy(settle_time=SECOND // 100))
     bench.runtime.now = lambda: int(anyio.current_time() * SECOND)
     async with running(bench):
         bench.store.is_open_to_all = True

@@ -13,7 +13,7 @@ from dispatcher.core.room_events import Participant, RoomEvent, RoomEventKind, R
 from dispatcher.core.room_states import RoomLimits
 from dispatcher.runtime import Overloaded
 from dispatcher.server.room_reports import Answer, BeingTaken, RoomReports, Taken
-from tests.unit.dispatcher.test_runtime import Bench, running
+from tests.support.runtime_bench import RuntimeBench, running
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +128,7 @@ async def test_so_many_ids_are_remembered_and_no_more(engine: Engine) -> None:
 
 
 async def test_an_event_is_said_to_be_taken_only_after_the_commit() -> None:
-    async with running(Bench()) as bench, anyio.create_task_group() as tasks:
+    async with running(RuntimeBench()) as bench, anyio.create_task_group() as tasks:
         answers: list[Answer] = []
 
         async def report() -> None:
@@ -144,7 +144,7 @@ async def test_an_event_is_said_to_be_taken_only_after_the_commit() -> None:
 
 
 async def test_a_crowd_without_end_is_bounded_by_name() -> None:
-    async with running(Bench()) as bench:
+    async with running(RuntimeBench()) as bench:
         bench.store.is_open_to_all = True
         reports = RoomReports(bench.runtime, 10)
         bound = RoomLimits().participants_max
