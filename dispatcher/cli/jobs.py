@@ -226,7 +226,9 @@ def why(
             typer.echo(
                 f"and {answer.workers_left_out} more workers: callboard worker list", err=True
             )
-        return
+        if len(record.timeline) == 1:
+            return
+        typer.echo()
     told = zip(record.timeline, answer.told, strict=False)
     rows = [[clock(event.at), words, _texts(event, words)] for event, words in told]
     print_table(["at", "what happened", "note"], rows, "no events")

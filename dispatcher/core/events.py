@@ -37,7 +37,7 @@ class Registration:
     """What a worker says of itself once (LiveKit's RegisterWorkerRequest).
 
     `capacity` and `grace` are None where the worker declared none (every stock worker);
-    `instance_id` is empty likewise. `types` has at least one entry.
+    `instance_id` is empty likewise. `types` has at least one entry. `version` is its SDK's.
     """
 
     project: str
@@ -48,6 +48,7 @@ class Registration:
     capacity: int | None = None
     grace: Nanoseconds | None = None
     instance_id: str = ""
+    version: str = ""
 
 
 @quick

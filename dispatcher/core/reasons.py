@@ -19,7 +19,7 @@ from dispatcher.core.jobs import SECOND, AttemptReason, JobState, JobType, Lane,
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase
 from dispatcher.core.offering import no_worker_of
 from dispatcher.core.policy import Policy
-from dispatcher.core.workers import Worker
+from dispatcher.core.workers import Absence, Worker
 
 
 class Obstacle(StrEnum):
@@ -274,6 +274,16 @@ def event_told(
 def ended_summary(phase: JobPhase, last_told: str, why: str) -> str:
     """Say in one sentence what became of a job that has ended."""
     return f"it has ended, {phase.value}: {why or last_told}"
+
+
+def absent_agent_told(absence: Absence, now: Nanoseconds) -> str:
+    """Say that a job's agent is not in its room, and why the job is left alone for all that."""
+    away = (now - absence.since) / SECOND
+    reason = absence.reason.name.lower()
+    return (
+        f"its agent left the room ({reason}) and has been away for {away:.0f} s, but its worker says"
+        " that it still runs jobs: it is believed (callboard job terminate ends it)"
+    )
 
 
 def _named(what: str, name: str) -> str:

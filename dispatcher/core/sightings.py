@@ -20,7 +20,7 @@ from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.room_changes import Change, LeftUnseen, MemberJoined, MemberLeft
 from dispatcher.core.room_events import DisconnectReason, Participant
 from dispatcher.core.room_states import RoomState
-from dispatcher.core.workers import JobInHand
+from dispatcher.core.workers import Absence, JobInHand
 
 # The agent, or somebody on its behalf, ended its being there.
 CLEAN = frozenset({DisconnectReason.CLIENT_INITIATED, DisconnectReason.PARTICIPANT_REMOVED})
@@ -76,6 +76,7 @@ class Sightings:
             if hand is None:
                 return
             self._note_seen(hand)
+            hand.absence = None
             if hand.parting is not None:
                 hand.parting = None
                 board.cancel(DeadlineKind.PARTING, hand.id)
@@ -153,7 +154,9 @@ class Sightings:
             and not worker.uncounted_since
             and reason not in CLEAN
         ):
-            return  # its worker is here and says that it runs: it is believed
+            # Its worker is here and says that it runs: it is believed, and who asks is told.
+            hand.absence = Absence(self._board.now - self._board.policy.parting_time, reason)
+            return
         self._settle(hand, reason)
 
     def _settle(self, hand: JobInHand, reason: DisconnectReason) -> None:

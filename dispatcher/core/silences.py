@@ -3,8 +3,8 @@
 - A worker's connection is alive, and its status comes no more: it is offered nothing, and after a
   while it is taken to hang. Its connection is ended; if it is well after all, it comes back and
   claims its jobs.
-- A worker that counts its jobs says for a while that it has none: those that it was thought to have
-  are lost.
+- A worker that counts its jobs, or whose like do (same agent, same version of the SDK), says for a
+  while that it has none: those that it was thought to have are lost.
 - A job was assigned, and its worker does not say that it started. That is the way of some workers
   (Node's), so it is lost only on evidence: the workers of its agent are known to say so, or its
   agents are known to be seen in their rooms, and this one is not in its own. Where there is none it
@@ -28,6 +28,9 @@ from dispatcher.core.room_states import RoomKey, RoomState
 from dispatcher.core.sightings import Sightings
 from dispatcher.core.workers import JobInHand, Worker
 
+# Agents, with the version of their workers' SDK, known to count their jobs; of more it is not learned.
+COUNTING_MAX = 10_000
+
 
 class Silences:
     """The part of the engine that notices what is not said."""
@@ -45,6 +48,8 @@ class Silences:
         self._presence = presence
         self._rooms = rooms
         self._sightings = sightings
+        # project, agent and version of workers that were heard to count jobs
+        self._counting: set[tuple[str, str, str]] = set()
 
     # --- a worker's status ---
 
@@ -58,10 +63,12 @@ class Silences:
             worker.is_watched = True
             due = board.now + board.policy.status_stale_time
             board.schedule(DeadlineKind.STATUS, due, worker.id)
+        said = worker.registration
         if event.job_count:
-            worker.counts_jobs = True
             worker.uncounted_since = 0
-        elif worker.counts_jobs and worker.jobs and not worker.uncounted_since:
+            if len(self._counting) < COUNTING_MAX:
+                self._counting.add((said.project, said.agent_name, said.version))
+        elif worker.jobs and not worker.uncounted_since and self._counts_jobs(worker):
             self._watch_count(worker)
 
     def status_due(self, worker_id: str) -> None:
@@ -86,6 +93,11 @@ class Silences:
         board.emit(DropWorker(worker.id, DropReason.STATUS_STALE))
 
     # --- a worker's count ---
+
+    def _counts_jobs(self, worker: Worker) -> bool:
+        """Does a worker of its kind count its jobs? Older SDKs do not: they say 0 always."""
+        said = worker.registration
+        return (said.project, said.agent_name, said.version) in self._counting
 
     def _watch_count(self, worker: Worker) -> None:
         board = self._board

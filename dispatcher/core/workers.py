@@ -20,6 +20,14 @@ from dispatcher.core.policy import Policy
 from dispatcher.core.room_events import DisconnectReason
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """An agent is not in its room."""
+
+    since: Nanoseconds
+    reason: DisconnectReason
+
+
 @dataclass(slots=True, eq=False)
 class JobInHand:
     """A job that this engine is offering, or that a worker holds."""
@@ -43,6 +51,8 @@ class JobInHand:
     is_excused: bool = False
     # how its agent left the room, while it may still come back
     parting: DisconnectReason | None = None
+    # how it left the room, and has not come back, though its worker says that it runs
+    absence: Absence | None = None
 
     @property
     def id(self) -> str:
@@ -76,10 +86,9 @@ class Worker:
     reported_load: float = 0.0
     reported_jobs: int = 0
     reported_at: Nanoseconds = 0
-    # is there a deadline for its next status; has it ever counted a job on this connection, and
-    # since when does it count none, though it was given some (0: it does not)
+    # is there a deadline for its next status, and since when does it count no jobs, though it was
+    # given some (0: it does not)
     is_watched: bool = False
-    counts_jobs: bool = False
     uncounted_since: Nanoseconds = 0
     # jobs that it was given or offered since it last reported; fades with each report
     unreported_jobs: float = 0.0

@@ -14,7 +14,14 @@ from dispatcher.core.engine import Engine
 from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.origins import origin_of
-from dispatcher.core.reasons import candidates, ended_summary, event_told, waiting_summary
+from dispatcher.core.reasons import (
+    absent_agent_told,
+    candidates,
+    ended_summary,
+    event_told,
+    waiting_summary,
+)
+from dispatcher.core.workers import Absence
 from dispatcher.store.contract import EventRow, JobFilter, Store, StoredJob
 from protocol import api_pb2
 
@@ -72,7 +79,11 @@ def _waiting(engine: Engine, lane: Lane) -> int:
 
 
 def fill_course(
-    response: api_pb2.ExplainJobResponse, stored: StoredJob, rows: Sequence[EventRow]
+    response: api_pb2.ExplainJobResponse,
+    stored: StoredJob,
+    rows: Sequence[EventRow],
+    absence: Absence | None,
+    now: Nanoseconds,
 ) -> None:
     """Tell what happened to a job, event by event; and where it is held or has ended, what it is now."""
     job, state = stored.job, stored.state
@@ -96,6 +107,8 @@ def fill_course(
     response.until = state.until
     lost = response.told[-1] if last is not None and state.phase is JobPhase.ORPHANED else ""
     response.summary = _held_summary(state.phase, state.worker_id, _started_again(rows), lost)
+    if absence is not None and state.phase is JobPhase.RUNNING:
+        response.summary += f"; {absent_agent_told(absence, now)}"
 
 
 def _started_again(rows: Sequence[EventRow]) -> bool:

@@ -58,6 +58,7 @@ def registration(
         capacity=request.capacity if request.HasField("capacity") else None,
         grace=grace,
         instance_id=request.instance_id,
+        version=request.version,
     )
 
 

@@ -220,10 +220,13 @@ class EngineBench(RoomWords):
         capacity: int | None = None,
         grace_seconds: float | None = None,
         instance: str = "",
+        version: str = "",
     ) -> str:
         """Register a worker, which has told no status yet."""
         grace = seconds(grace_seconds) if grace_seconds is not None else None
-        said = Registration(project, agent, namespace, deployment, types, capacity, grace, instance)
+        said = Registration(
+            project, agent, namespace, deployment, types, capacity, grace, instance, version
+        )
         self.tell(WorkerRegistered(worker, said))
         return worker
 

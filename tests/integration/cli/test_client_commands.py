@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -137,6 +139,25 @@ def test_why_a_job_waits_is_told_for_people_and_as_json(server: Server) -> None:
     course = callboard("job", "why", job_id, env=server.env).out
     assert "it has ended, cancelled: terminated by an operator" in course
     assert f"\tmade by dispatch {job['job']['dispatch_id']}: queued\t" in course
+
+
+def test_why_a_job_waits_again_is_told_with_what_happened_before(
+    server: Server, tmp_path: Path
+) -> None:
+    rule = tmp_path / "rule.yaml"
+    rule.write_text("name: late\nmatch: {room: late}\nagent_name: nobody\ndelay_seconds: 0.2\n")
+    assert callboard("rule", "apply", "-f", str(rule), env=server.env).code == 0
+    callboard("room", "event", "room_started", "-r", "late", env=server.env)
+    (job,) = callboard("job", "list", "--room", "late", "--json", env=server.env).json["jobs"]
+    told = eventually(
+        ["job", "why", job["job"]["id"]],
+        server.env,
+        lambda result: "its time came: queued" in result.out,
+    ).out
+    before, after = told.split("\tmade by rule 'late': delayed\t")
+    assert "\tits time came: queued\t" in after
+    assert "no worker of this agent" in before
+    callboard("job", "terminate", job["job"]["id"], env=server.env)
 
 
 def test_a_job_shows_all_that_was_asked_for(server: Server) -> None:

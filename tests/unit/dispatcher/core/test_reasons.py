@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 import pytest
 
-from dispatcher.core.jobs import JobType, Lane
+from dispatcher.core.jobs import SECOND, JobType, Lane
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.reasons import (
     TOLD,
     Candidates,
     Obstacle,
+    absent_agent_told,
     candidates,
     event_told,
     waiting_summary,
     worker_reason,
 )
+from dispatcher.core.room_events import DisconnectReason
+from dispatcher.core.workers import Absence
 from tests.support.engine_bench import AGENT, PROJECT, EngineBench
 
 LANE = Lane(PROJECT, AGENT)
@@ -249,3 +252,10 @@ def test_the_first_words_say_what_made_the_job() -> None:
     assert told == "made by rule 'greeter', offered to AW_1"
     told = event_told(JobTrigger.CREATED, JobPhase.QUEUED, "", "dispatch AD_1")
     assert told == "made by dispatch AD_1: queued"
+
+
+def test_the_words_for_an_agent_that_is_away_say_how_and_how_long_and_what_to_do() -> None:
+    absence = Absence(since=40 * SECOND, reason=DisconnectReason.SIGNAL_CLOSE)
+    told = absent_agent_told(absence, 100 * SECOND)
+    assert told.startswith("its agent left the room (signal_close) and has been away for 60 s")
+    assert told.endswith("(callboard job terminate ends it)")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dispatcher.core.jobs import JobStatus, RestartPolicy
+from dispatcher.core.jobs import SECOND, JobStatus, RestartPolicy
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.room_events import DisconnectReason, ParticipantKind
 from dispatcher.core.sightings import CLEAN, NO_EVIDENCE
+from dispatcher.core.workers import Absence
 from tests.support.engine_bench import EngineBench
 from tests.support.room_words import bare_person, person, seen
 
@@ -162,6 +163,10 @@ def test_a_worker_that_says_that_it_runs_the_job_is_believed(bench: EngineBench)
     bench.pass_time(PARTING_SECONDS * 3)
     assert bench.phase(job) is JobPhase.RUNNING
     assert bench.state(job).epoch == 1
+    left_at = bench.now - PARTING_SECONDS * 3 * SECOND
+    assert bench.engine.jobs[job].absence == Absence(left_at, Reason.SIGNAL_CLOSE)
+    joins(bench, job, connection=2)
+    assert bench.engine.jobs[job].absence is None
 
 
 def test_a_worker_that_is_lost_while_its_agent_is_away_is_believed_no_longer(

@@ -99,6 +99,32 @@ def test_a_job_that_is_younger_than_the_count_is_not_lost_for_it(bench: EngineBe
     assert bench.stops("a") == [old, young]
 
 
+def test_a_job_that_was_never_counted_where_others_count_theirs_is_given_to_another(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.worker("b", load=0.1)
+    bench.report("b", jobs=1)
+    bench.report("a", jobs=0)
+    bench.pass_time(31)
+    assert bench.stops("a") == [job]
+    assert bench.offered(job) == "b"
+
+
+@pytest.mark.parametrize("other", [{"version": "1.8"}, {"agent": "other"}, {"project": "other"}])
+def test_a_worker_of_another_kind_that_counts_its_jobs_is_evidence_against_nobody(
+    bench: EngineBench, other: dict[str, str]
+) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("b", **other)
+    bench.report("b", jobs=1)
+    bench.report("a", jobs=0)
+    bench.pass_time(300)
+    assert bench.holder(job) == "a"
+
+
 def test_a_worker_that_never_counts_its_jobs_keeps_them(bench: EngineBench) -> None:
     bench.worker("a")
     job = bench.running()
