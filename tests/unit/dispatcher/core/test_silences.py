@@ -7,7 +7,7 @@ import pytest
 from dispatcher.core.effects import DropReason, DropWorker, Verdict
 from dispatcher.core.jobs import SECOND, JobType
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
-from tests.support.engine_bench import EngineBench
+from tests.support.engine_bench import AGENT, PROJECT, EngineBench
 
 
 def test_a_worker_whose_status_comes_no_more_is_dropped_and_its_jobs_are_orphans(
@@ -112,13 +112,16 @@ def test_a_job_that_was_never_counted_where_others_count_theirs_is_given_to_anot
     assert bench.offered(job) == "b"
 
 
-@pytest.mark.parametrize("other", [{"version": "1.8"}, {"agent": "other"}, {"project": "other"}])
+@pytest.mark.parametrize(
+    ("project", "agent", "version"),
+    [(PROJECT, AGENT, "1.8"), (PROJECT, "other", ""), ("other", AGENT, "")],
+)
 def test_a_worker_of_another_kind_that_counts_its_jobs_is_evidence_against_nobody(
-    bench: EngineBench, other: dict[str, str]
+    bench: EngineBench, project: str, agent: str, version: str
 ) -> None:
     bench.worker("a")
     job = bench.running()
-    bench.connect("b", **other)
+    bench.connect("b", project=project, agent=agent, version=version)
     bench.report("b", jobs=1)
     bench.report("a", jobs=0)
     bench.pass_time(300)
