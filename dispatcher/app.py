@@ -25,9 +25,7 @@ import structlog
 from dispatcher.bridge.bridge import Bridge
 from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
-from dispatcher.core.effects import RecordMove
 from dispatcher.core.engine import Engine
-from dispatcher.core.lifecycle import JobTrigger
 from dispatcher.event_feed import EventFeed
 from dispatcher.notifier.notifier import Notifier
 from dispatcher.room_configurations import Presets
@@ -55,14 +53,14 @@ from dispatcher.server.worker_service import WorkerService
 from dispatcher.server.worker_socket import WorkerSocket
 from dispatcher.sfu.access import sfu_access
 from dispatcher.sfu.client import SfuClient
+from dispatcher.sfu.loss_witness import LossWitness
 from dispatcher.sfu.reconciling import Reconciler
 from dispatcher.store.sqlite import SqliteStore
-from dispatcher.witness import LogWitness
 from protocol import wire_pb2
 from protocol.errors import CallboardError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 log = structlog.get_logger()
 
@@ -122,7 +120,7 @@ def compose(config: Config) -> Parts:
         store=store,
         delivery=sessions,
         clock=steady_clock(),
-        witness=_Watchman(list_rooms),
+        witness=LossWitness(list_rooms),
         retention=config.retention,
         limits=config.runtime,
         committed=feed.committed,
@@ -197,23 +195,6 @@ def compose(config: Config) -> Parts:
         bridge.health.warnings if bridge is not None else lambda: (),
     )
     return Parts(runtime, sessions, http, feed, reconciler, bridge, notifier, other_nodes)
-
-
-# A job is about to be given to another worker, or may be soon: is its room still there?
-_LOSSES = frozenset({JobTrigger.WORKER_LOST, JobTrigger.GRACE_EXPIRED, JobTrigger.RETRIED})
-
-
-class _Watchman(LogWitness):
-    """A witness that has the SFU's rooms listed when jobs were lost with their workers."""
-
-    def __init__(self, list_rooms: Callable[[], None]) -> None:
-        super().__init__()
-        self._list_rooms = list_rooms
-
-    def recorded(self, move: RecordMove) -> None:
-        super().recorded(move)
-        if move.trigger in _LOSSES:
-            self._list_rooms()
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:
