@@ -99,7 +99,7 @@ class Observing:
 
     def announcement_withdrawn(self, event: RoomAnnouncementWithdrawn) -> None:
         """It is not created."""
-        self._rooms.announced.pop((event.project, event.name), None)
+        self._rooms.announced.pop((event.project, event.name), 0)
 
     def listed(self, event: RoomsListed) -> None:
         """The SFU told what rooms there are."""

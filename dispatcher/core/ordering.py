@@ -35,6 +35,7 @@ from dispatcher.core.matching import RuleIndex, mismatch
 from dispatcher.core.note_texts import rule_note
 from dispatcher.core.notes import NoteKind
 from dispatcher.core.offering import Offering
+from dispatcher.core.recent import Recent
 from dispatcher.core.revoked_jobs import RevokedJobs
 from dispatcher.core.room_changes import (
     Change,
@@ -81,8 +82,8 @@ class Ordering:
         self._unnamed: dict[str, frozenset[JobType]] = {}
         # has the SFU called for the same as this rule? Set by who knows.
         self.is_called: Callable[[Rule, RoomState, Member | None], bool] = lambda *_: False
-        # rooms that ended with jobs in hand, until when their agents may come late; oldest first
-        self._left_behind: dict[RoomKey, Nanoseconds] = {}
+        # rooms that ended with jobs in hand, until when their agents may come late
+        self._left_behind = Recent[RoomKey, Nanoseconds](rooms.limits.over_max)
         self._sweeps = Sweeps(rooms)
 
     # --- what changed in rooms ----------------------------------------------------------------
@@ -152,12 +153,9 @@ class Ordering:
 
     def _note_agents(self, room: RoomState) -> None:
         """A session is over: are agents there, or on their way?"""
-        limits, jobs = self._rooms.limits, self._board.jobs
+        jobs = self._board.jobs
         if any(job_id in jobs for _, made in room.subjects() for job_id in own_ids(made)):
-            self._left_behind.pop(room.key, None)
-            self._left_behind[room.key] = self._board.now + limits.over_time
-            if len(self._left_behind) > limits.over_max:
-                del self._left_behind[next(iter(self._left_behind))]
+            self._left_behind.note(room.key, self._board.now + self._rooms.limits.over_time)
 
     def _note_reopened(self, room: RoomState) -> None:
         """A session has begun, perhaps by an agent of the one before it."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from dispatcher.core.jobs import SECOND, Nanoseconds
 from dispatcher.core.membership import Membership
+from dispatcher.core.recent import Recent
 from dispatcher.core.room_changes import Change, RoomClosed, RoomOpened, RoomsFull
 from dispatcher.core.room_events import DisconnectReason, RoomEvent, RoomEventKind, RoomInfo
 from dispatcher.core.room_states import Member, Place, RoomKey, RoomLimits, RoomState
@@ -27,7 +28,7 @@ class Rooms:
         self.limits = limits or RoomLimits()
         self.rooms: dict[RoomKey, RoomState] = {}
         # rooms that are about to be created and name their agents, until when that is believed
-        self.announced: dict[RoomKey, Nanoseconds] = {}
+        self.announced = Recent[RoomKey, Nanoseconds](self.limits.announced_max)
         # sessions that are over, by project and sid, until when that is remembered; oldest first
         self.over: dict[tuple[str, str], Nanoseconds] = {}
         # those of them that have to be written down
@@ -72,10 +73,7 @@ class Rooms:
 
     def announce(self, key: RoomKey, now: Nanoseconds) -> None:
         """A session is about to begin that names its agents; the end of the last may not be told yet."""
-        self.announced.pop(key, None)
-        while len(self.announced) >= self.limits.announced_max:
-            del self.announced[next(iter(self.announced))]
-        self.announced[key] = now + self.limits.announced_time
+        self.announced.note(key, now + self.limits.announced_time)
 
     def succession_ended(self, project: str, name: str, key: str) -> list[Change]:
         """Nobody took the place of a connection that was said to be replaced: it left."""

@@ -18,12 +18,12 @@ Three memories, all bounded:
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from dispatcher.core.jobs import Nanoseconds, seconds
+from dispatcher.core.recent import Recent
 from dispatcher.server.access import Access, Bearer, header
 from dispatcher.server.limits import ServerLimits
 from protocol.errors import TokenError
@@ -32,8 +32,6 @@ USER_AGENT_LENGTH_MAX = 64
 # Different reasons for bad starts that are counted by themselves, for one kind of client.
 REASONS_MAX = 16
 
-K = TypeVar("K")
-V = TypeVar("V")
 Kind = tuple[str, str, str]  # address, API key, client program
 
 
@@ -98,8 +96,8 @@ class Admission:
     def __init__(self, access: Access, limits: ServerLimits) -> None:
         self._access = access
         self._limits = limits
-        self._refusals: OrderedDict[str, _Refusals] = OrderedDict()
-        self._bad_starts: OrderedDict[Kind, _BadStarts] = OrderedDict()
+        self._refusals = Recent[str, _Refusals](limits.remembered_addresses_max)
+        self._bad_starts = Recent[Kind, _BadStarts](limits.remembered_addresses_max)
         self._unregistered = 0
         self._unregistered_by_address: dict[str, int] = {}
         # upgrades that were answered 503, by reason
@@ -148,9 +146,10 @@ class Admission:
     def note_bad_start(self, admitted: Admitted, reason: str, now: Nanoseconds) -> BadStart:
         """Its first message was bad, or did not come. Return how long it is to be held."""
         limits = self._limits
-        entry = _recall(self._bad_starts, admitted.kind, limits.remembered_addresses_max)
+        entry = self._bad_starts.get(admitted.kind)
         if entry is None or now >= entry.forgotten_at:
-            entry = self._bad_starts[admitted.kind] = _BadStarts()
+            entry = _BadStarts()
+        self._bad_starts.note(admitted.kind, entry)
         hold_seconds = min(
             limits.bad_start_hold_seconds * 2 ** min(entry.count, 20),
             limits.bad_start_hold_seconds_max,
@@ -171,9 +170,10 @@ class Admission:
         return Refused(503, reason, retry_after_seconds=1, count=entry.count)
 
     def _refuse(self, address: str, reason: str, now: Nanoseconds) -> Refused:
-        entry = _recall(self._refusals, address, self._limits.remembered_addresses_max)
+        entry = self._refusals.get(address)
         if entry is None or now >= entry.window_ends_at:
-            entry = self._refusals[address] = self._new_window(now)
+            entry = self._new_window(now)
+        self._refusals.note(address, entry)
         entry.count += 1
         over = entry.count - self._limits.refused_upgrades_max
         if over <= 0:
@@ -188,13 +188,3 @@ class Admission:
 def is_milestone(count: int) -> bool:
     """Is it the first, second, fourth, eighth ...?"""
     return count & (count - 1) == 0
-
-
-def _recall(entries: OrderedDict[K, V], key: K, entries_max: int) -> V | None:
-    """Return what is remembered, as the last to be forgotten; make room for it if it is new."""
-    entry = entries.get(key)
-    if entry is not None:
-        entries.move_to_end(key)
-    elif len(entries) >= entries_max:
-        entries.popitem(last=False)
-    return entry

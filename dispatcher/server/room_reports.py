@@ -18,6 +18,7 @@ from typing import Protocol
 
 from dispatcher.core.effects import Outcome, Reply
 from dispatcher.core.events import RoomEventReported
+from dispatcher.core.recent import Recent
 from dispatcher.core.room_events import RoomEvent
 from protocol.errors import CallboardError
 
@@ -57,10 +58,9 @@ class RoomReports:
 
     def __init__(self, engineer: Engineer, event_ids_max: int) -> None:
         self._engineer = engineer
-        self._event_ids_max = event_ids_max
-        # Both by project and id. `_taken` is in the order in which they were taken; `_being_taken`
-        # is as large as there are callers who wait for the engine.
-        self._taken: dict[tuple[str, str], None] = {}
+        # Both by project and id. `_being_taken` is as large as there are callers who wait for the
+        # engine.
+        self._taken = Recent[tuple[str, str], None](event_ids_max)
         self._being_taken: set[tuple[str, str]] = set()
 
     async def report(self, event: RoomEvent, event_id: str) -> Answer:
@@ -81,9 +81,7 @@ class RoomReports:
         finally:
             self._being_taken.discard(key)
         if answer.taken is not Taken.REFUSED:
-            self._taken[key] = None
-            if len(self._taken) > self._event_ids_max:
-                del self._taken[next(iter(self._taken))]
+            self._taken.note(key, None)
         return answer
 
     async def _ask(self, event: RoomEvent, event_id: str) -> Answer:

@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.recent import Recent
 from dispatcher.core.room_events import RoomEvent
 from dispatcher.server.access import Access, Bearer
 from dispatcher.server.bodies import read_body
@@ -82,8 +83,8 @@ class Webhooks:
         self._clock = clock
         # how often each status was answered
         self._refused: Counter[int] = Counter()
-        # how often the core refused an event of a room, by project and room; the latest rooms
-        self._refused_of_room: dict[tuple[str, str], int] = {}
+        # how often the core refused an event of a room, by project and room
+        self._refused_of_room = Recent[tuple[str, str], int](_REFUSED_ROOMS_MAX)
 
     def routes(self) -> list[Route]:
         """Return the routes of this door."""
@@ -138,10 +139,8 @@ class Webhooks:
     def _note_refused(self, event: RoomEvent, reason: str) -> None:
         """Log the 1st, 2nd, 4th ... event of a room that is over a bound: a full one has any number."""
         key = event.project, event.room.name
-        times = self._refused_of_room.pop(key, 0) + 1
-        self._refused_of_room[key] = times
-        if len(self._refused_of_room) > _REFUSED_ROOMS_MAX:
-            del self._refused_of_room[next(iter(self._refused_of_room))]
+        times = (self._refused_of_room.get(key) or 0) + 1
+        self._refused_of_room.note(key, times)
         if times & (times - 1) == 0:
             log.warning(
                 "room_event_refused",
