@@ -3,9 +3,9 @@
 A rule makes one job for each subject: a ROOM rule for a room, the others for a participant. What
 was made is remembered with the subject, for as long as that is there, also after the job has ended.
 
-Left to others: which rules match (`matching`), what rooms there are (`rooms`), who waits while a rule
-is at its limit (`waiting_lists`), marks of what was made (`made_jobs`), how a late rule finds who is there (`sweeps`), how jobs end early
-(`calling_off`).
+Left to others: which rules match (`matching`), what rooms there are (`rooms`), who waits while a
+rule is at its limit (`waiting_lists`), marks of what was made (`made_jobs`), how a late rule finds
+who is there (`sweeps`), how jobs end early (`calling_off`).
 """
 
 from __future__ import annotations
