@@ -11,7 +11,7 @@ has a deadline.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -165,8 +165,9 @@ class Board:
         # jobs that were assigned on a connection which was cut before their worker said that it got
         # them, by its project and instance id
         self.undelivered: dict[tuple[str, str], dict[str, JobInHand]] = {}
-        # offers of connections that were cut, by job, oldest first
-        self.cut_offers: dict[str, CutOffer] = {}
+        # offers of connections that were cut, by job, oldest first; quick at its first
+        # entry, also where others were before it
+        self.cut_offers: OrderedDict[str, CutOffer] = OrderedDict()
         # jobs that were assigned and have not started, since when; oldest first
         self.unstarted: dict[str, Nanoseconds] = {}
         # acceptances that came after their offer had lapsed, and when, by job

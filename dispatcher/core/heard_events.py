@@ -9,6 +9,8 @@ Left to others: events that come again while the server runs (`dispatcher.server
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from dispatcher.core import note_texts
 from dispatcher.core.board import Board
 from dispatcher.core.effects import DropNotes, PutNote
@@ -24,8 +26,8 @@ class HeardEvents:
     def __init__(self, board: Board, limits: RoomLimits) -> None:
         self._board = board
         self._limits = limits
-        # until when each is remembered
-        self._until: dict[tuple[str, str], Nanoseconds] = {}
+        # until when each is remembered; quick at its first entry, also where others were before it
+        self._until: OrderedDict[tuple[str, str], Nanoseconds] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._until)
@@ -61,4 +63,4 @@ class HeardEvents:
     def recovered(self, notes: list[Note]) -> None:
         """Read what was heard before the server was started."""
         found = [((note.project, note.key), note_texts.until_of(note)) for note in notes]
-        self._until = dict(sorted(found, key=lambda entry: entry[1]))
+        self._until = OrderedDict(sorted(found, key=lambda entry: entry[1]))
