@@ -15,6 +15,7 @@ from dispatcher.core.effects import (
     DropWorker,
     Message,
     Outcome,
+    PutNote,
     Reply,
     SendAssignment,
     SendOffer,
@@ -43,6 +44,8 @@ from dispatcher.core.events import (
 )
 from dispatcher.core.jobs import Job, JobState, JobStatus, JobType, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.note_texts import agent_types_of
+from dispatcher.core.notes import NoteKind
 from dispatcher.core.room_events import DisconnectReason, RoomEventKind
 from dispatcher.store.contract import EventRow
 from tests.simulation.network import Link
@@ -134,8 +137,10 @@ class Facts(Watcher):
         self.running: dict[tuple[str, int], list[str]] = {}
         # processes that were taken out of service
         self.taken_out: set[str] = set()
-        # job types that workers of an agent have named, and agents that once had named none of rooms
+        # job types that workers of an agent have named, those that a crash does not undo, and agents
+        # that once had named none of rooms
         self._types: dict[str, set[JobType]] = {}
+        self._types_kept: dict[str, frozenset[JobType]] = {}
         self.roomless: set[str] = set()
 
     @property
@@ -157,9 +162,10 @@ class Facts(Watcher):
         ]
 
     def crashed(self) -> None:
-        """No connection survives; nor does a deletion that was not durable."""
+        """No connection survives; nor does a deletion, or a job type, that was not durable."""
         self.connections = {}
         self.deletions_heard = set()
+        self._types = {agent: set(types) for agent, types in self._types_kept.items()}
 
     def stood_still(self, lasts: Nanoseconds) -> None:
         """The server's machine was suspended for so long: to it, that time has not passed."""
@@ -341,6 +347,8 @@ class Facts(Watcher):
         for request in batch:
             if isinstance(request, CreateJob) and request.job.order:
                 self.jobs.setdefault(request.job.id, JobFacts(request.job))
+            elif isinstance(request, PutNote) and request.note.kind is NoteKind.AGENT:
+                self._types_kept[request.note.key] = agent_types_of(request.note)
         for row in rows:
             facts = self.jobs.get(row.job_id)
             if facts is not None:
