@@ -10,8 +10,15 @@ import shutil
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# A busy machine is slow, and that is no failure.
+settings.register_profile(
+    "callboard", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("callboard")
 
 
 @pytest.fixture(scope="session")

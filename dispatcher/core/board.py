@@ -38,8 +38,12 @@ from dispatcher.core.jobs import (
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase, advance_job
 from dispatcher.core.placement import Pools
 from dispatcher.core.policy import Policy
+from dispatcher.core.recent import Recent
 from dispatcher.core.values import changed
 from dispatcher.core.workers import JobInHand, Worker
+
+# Lanes of which it is remembered when a worker came last: those where one came latest.
+ARRIVALS_MAX = 10_000
 
 
 class DeadlineKind(StrEnum):
@@ -145,10 +149,12 @@ class Board:
         # jobs that connected workers may still be running and are to stop, and how many of them
         self.stopping: Counter[str] = Counter()
         # when a worker of the lane came last
-        self.arrivals: dict[Lane, Nanoseconds] = {}
+        self.arrivals: Recent[Lane, Nanoseconds] = Recent(ARRIVALS_MAX)
         # (project, instance id) of those that were taken out of service, and when their jobs are
-        # to be handed over; it is remembered of so many, the latest
-        self.out_of_service: dict[tuple[str, str], Nanoseconds] = {}
+        # to be handed over
+        self.out_of_service: Recent[tuple[str, str], Nanoseconds] = Recent(
+            policy.out_of_service_max
+        )
         self.pools = Pools(policy)
         self.lanes: dict[Lane, LaneQueue] = {}
         self.jobs: dict[str, JobInHand] = {}
@@ -169,7 +175,7 @@ class Board:
         # entry, also where others were before it
         self.cut_offers: OrderedDict[str, CutOffer] = OrderedDict()
         # jobs that were assigned and have not started, since when; oldest first
-        self.unstarted: dict[str, Nanoseconds] = {}
+        self.unstarted: OrderedDict[str, Nanoseconds] = OrderedDict()
         # acceptances that came after their offer had lapsed, and when, by job
         self.late_answers: dict[str, tuple[OfferAnswered, Nanoseconds]] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()

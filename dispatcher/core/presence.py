@@ -42,8 +42,6 @@ _OF_CONNECTION = (
     DeadlineKind.HAND_OVER,
 )
 _CONNECTION_LOST = "its worker's connection was lost"
-# Lanes of which it is remembered when a worker came last: those where one came latest.
-ARRIVALS_MAX = 10_000
 
 
 class Presence:
@@ -86,10 +84,7 @@ class Presence:
         )
         board.workers[worker.id] = worker
         for lane in worker.lanes:
-            board.arrivals.pop(lane, None)
-            board.arrivals[lane] = board.now
-        while len(board.arrivals) > ARRIVALS_MAX:
-            del board.arrivals[next(iter(board.arrivals))]
+            board.arrivals.note(lane, board.now)
         if said.instance_id:
             board.instances[said.project, said.instance_id] = worker
         board.schedule(DeadlineKind.SETTLE, board.now + board.policy.settle_time, worker.id)
@@ -107,10 +102,7 @@ class Presence:
             return
         said = worker.registration
         if said.instance_id:  # else it is another worker when it comes back
-            board.out_of_service.pop((said.project, said.instance_id), None)
-            while len(board.out_of_service) >= board.policy.out_of_service_max:
-                del board.out_of_service[next(iter(board.out_of_service))]
-            board.out_of_service[said.project, said.instance_id] = event.hand_over_at
+            board.out_of_service.note((said.project, said.instance_id), event.hand_over_at)
         self._take_out(worker, event.hand_over_at)
         board.emit(Reply(event.request, Outcome.DONE, is_durable=True))
 

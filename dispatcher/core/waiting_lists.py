@@ -1,14 +1,15 @@
 """Who waits until there may be one more job of an order, in the order in which they came.
 
 There is a list for an order that is at its concurrency limit, and one for each unique key of it that
-a job has now, of those whom that job serves as well. Who leaves is not told: those who have left are forgotten when a list grows, and when
-their turn comes.
+a job has now, of those whom that job serves as well. Who leaves is not told: those who have left are
+forgotten when a list grows, and when their turn comes.
 
 Left to others: what is full (`live_jobs`), and what becomes of whose turn it is (`ordering`).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -21,7 +22,8 @@ TIDIED_BEYOND = 256
 
 @dataclass(slots=True)
 class _List:
-    places: dict[Place, None] = field(default_factory=dict)
+    # quick at its first entry, also where others were before it
+    places: OrderedDict[Place, None] = field(default_factory=OrderedDict)
     tidied_beyond: int = TIDIED_BEYOND
 
 
@@ -43,7 +45,7 @@ class WaitingLists:
         waiting = self._lists.setdefault(key, {}).setdefault(unique_key, _List())
         waiting.places[place] = None
         if len(waiting.places) > waiting.tidied_beyond:
-            waiting.places = {place: None for place in waiting.places if self._is_there(place)}
+            waiting.places = OrderedDict.fromkeys(filter(self._is_there, waiting.places))
             waiting.tidied_beyond = max(TIDIED_BEYOND, 2 * len(waiting.places))
 
     def take_first(self, key: OrderKey, unique_key: str) -> Place | None:
@@ -51,9 +53,7 @@ class WaitingLists:
         waiting = self._lists.get(key, {}).get(unique_key)
         if waiting is None:
             return None
-        place = next(iter(waiting.places), None)
-        if place is not None:
-            del waiting.places[place]
+        place = waiting.places.popitem(last=False)[0] if waiting.places else None
         if not waiting.places:
             del self._lists[key][unique_key]
             if not self._lists[key]:

@@ -278,7 +278,7 @@ class Pair:
 
 
 @given(steps=STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_both_stores_answer_the_same(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pair = Pair(Path(folder))

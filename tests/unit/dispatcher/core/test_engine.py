@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.core.effects import (
@@ -382,7 +382,7 @@ def run_chaos(seed: int, steps: int = 150) -> EngineBench:
     return chaos.bench
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_whatever_peers_do_the_engine_stays_consistent_and_forgets_all_in_the_end(
     seed: int,

@@ -7,7 +7,7 @@ from dispatcher.core.events import WorkerUnreachable
 from dispatcher.core.jobs import AttemptReason
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.policy import Policy
-from tests.support.engine_bench import EngineBench
+from tests.support.engine_bench import PROJECT, EngineBench
 from tests.unit.dispatcher.core.board_checks import board_of, watched
 
 BIG_EPOCH = 2**64 - 1
@@ -108,7 +108,8 @@ def test_only_so_many_processes_are_remembered_as_out_of_service() -> None:
         bench.worker(name, instance=name)
         bench.drain_worker(name)
         bench.lose(name)
-    assert [instance for _, instance in board_of(bench.engine).out_of_service] == ["b", "c"]
+    taken_out = board_of(bench.engine).out_of_service
+    assert [(PROJECT, each) in taken_out for each in ("a", "b", "c")] == [False, True, True]
 
 
 # --- a server that stops -----------------------------------------------------------------------

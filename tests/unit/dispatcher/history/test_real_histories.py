@@ -14,7 +14,7 @@ from tests.unit.dispatcher.history.simulated import judged
 SCHEDULES_MAX = 500
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(min_value=0, max_value=2**40))
 def test_a_history_of_the_real_engine_is_clean(seed: int) -> None:
     verdict, _ = judged(seed)

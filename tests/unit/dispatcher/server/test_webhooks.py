@@ -318,7 +318,7 @@ async def test_a_flood_of_refusals_is_logged_now_and_then(door: Door) -> None:
 # --- whatever comes ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     token=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
     | st.just(signature(BODY, KEY, SECRET)),
@@ -335,7 +335,7 @@ async def test_whatever_comes_unsigned_is_refused_in_one_line(
     assert door.engine.events == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(BODIES), st.data())
 async def test_whatever_is_signed_is_taken_or_refused_in_one_line(
     body: bytes, data: st.DataObject

@@ -337,20 +337,20 @@ def _read_or_refuse(body: bytes) -> None:
     assert read.event is None or read.event.room.name
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from([kind.value for kind in RoomEventKind]), VALUES, VALUES, VALUES)
 def test_any_json_is_read_or_refused(name: str, room: Any, participant: Any, track: Any) -> None:
     content = {"event": name, "room": room, "participant": participant, "track": track}
     _read_or_refuse(json.dumps(content).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     _read_or_refuse(body)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(BODIES), st.data())
 def test_a_real_body_with_any_damage_is_read_or_refused(body: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(body) - 1))
