@@ -571,10 +571,12 @@ class MigrateJobRequest(_message.Message):
     def __init__(self, job_ids: _Optional[_Iterable[str]] = ..., jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., epochs: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class HandOver(_message.Message):
-    __slots__ = ("job_ids",)
+    __slots__ = ("job_ids", "when_another_has_room")
     JOB_IDS_FIELD_NUMBER: _ClassVar[int]
+    WHEN_ANOTHER_HAS_ROOM_FIELD_NUMBER: _ClassVar[int]
     job_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    when_another_has_room: bool
+    def __init__(self, job_ids: _Optional[_Iterable[str]] = ..., when_another_has_room: _Optional[bool] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
     __slots__ = ("register", "availability", "assignment", "pong", "termination", "go_away", "status_receipt", "migrate_verdicts")

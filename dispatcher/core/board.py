@@ -64,6 +64,7 @@ class DeadlineKind(StrEnum):
     UNCOUNTED = "uncounted"  # worker
     UNSTARTED = "unstarted"  # the job that was assigned first of those that have not started
     HAND_OVER = "hand_over"  # worker
+    YIELD = "yield"  # worker
     UNNAMED = "unnamed"  # project
     REOPENED = "reopened"  # project, room name
     DUE = "due"  # the earliest waiting job in the store

@@ -188,6 +188,7 @@ class Engine:
             DeadlineKind.UNCOUNTED: lambda worker_id, _: silences.count_due(worker_id),
             DeadlineKind.UNSTARTED: lambda _, __: silences.starts_due(),
             DeadlineKind.HAND_OVER: lambda worker_id, _: holding.hand_over_due(worker_id),
+            DeadlineKind.YIELD: lambda worker_id, _: holding.yield_due(worker_id),
             DeadlineKind.TAKEOVER: claiming.takeover_due,
             DeadlineKind.DUE: lambda _, __: dispatching.due(),
             DeadlineKind.SWEEP: lambda _, __: ordering.sweep_due(),

@@ -131,10 +131,15 @@ class JobsMigrated:
 @quick
 @dataclass(frozen=True, slots=True)
 class JobsHandedOver:
-    """A worker gives jobs up, for another worker to resume them."""
+    """A worker gives jobs up, for another worker to resume them.
+
+    `when_room`: each of them only when another worker has room for it; until then it runs on. The
+    list takes the place of an earlier one of this connection.
+    """
 
     worker_id: str
     job_ids: tuple[str, ...]
+    when_room: bool = False
 
 
 @quick

@@ -12,6 +12,7 @@ coming and going of workers (`presence`).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 from dispatcher.core.board import Board, DeadlineKind, StateChange
@@ -350,23 +351,44 @@ class Holding:
             self._offering.refresh(worker)
 
     def hand_over_due(self, worker_id: str) -> None:
-        """A worker that was taken out of service still has jobs: others are to resume them.
-
-        As many as they have room for: a job that runs is not stopped to wait in a queue.
-        """
+        """A worker that was taken out of service still has jobs: others are to resume them."""
         board = self._board
         worker = board.workers[worker_id]
-        taken: Counter[Lane] = Counter()
-        ready = []
-        for hand in worker.jobs.values():
-            waiting = board.lanes[hand.lane].waiting if hand.lane in board.lanes else 0
-            if board.pools.room(hand.lane) - waiting > taken[hand.lane]:
-                taken[hand.lane] += 1
-                ready.append(hand.id)
-        self.handed_over(JobsHandedOver(worker.id, tuple(ready)))
+        self._hand_over_where_room_is(worker, worker.jobs)
         if worker.jobs:
             at = board.now + board.policy.hand_over_retry
             board.schedule(DeadlineKind.HAND_OVER, at, worker.id)
+
+    def yield_due(self, worker_id: str) -> None:
+        """A worker would give the jobs up that it named, as soon as others have room for them."""
+        board = self._board
+        worker = board.workers[worker_id]
+        self._hand_over_where_room_is(worker, worker.yielding)
+        # One that it has claimed may be disputed yet.
+        worker.yielding = {job_id for job_id in worker.yielding if worker.may_hold(job_id)}
+        if worker.yielding:
+            at = board.now + board.policy.hand_over_retry
+            board.schedule(DeadlineKind.YIELD, at, worker.id)
+        else:
+            board.cancel(DeadlineKind.YIELD, worker.id)
+
+    def _hand_over_where_room_is(self, worker: Worker, job_ids: Collection[str]) -> None:
+        """As many as others have room for: a job that runs is not stopped to wait in a queue."""
+        board = self._board
+        if board.is_draining:
+            return  # nothing is offered here any more
+        own_room = worker.room(board.policy)  # that of one which has not said yet that it drains
+        taken: Counter[Lane] = Counter()
+        ready = []
+        for hand in worker.jobs.values():
+            if hand.id not in job_ids:
+                continue
+            waiting = board.lanes[hand.lane].waiting if hand.lane in board.lanes else 0
+            if board.pools.room(hand.lane) - own_room - waiting > taken[hand.lane]:
+                taken[hand.lane] += 1
+                ready.append(hand)
+        for hand in ready:
+            self._hand_over(hand, worker)
 
     def handed_over(self, event: JobsHandedOver) -> None:
         """A worker gives jobs up for another to resume."""
@@ -375,13 +397,20 @@ class Holding:
         if worker is None:
             board.ignore(event.worker_id, "", Ignored.UNKNOWN_WORKER)
             return
+        if event.when_room:
+            worker.yielding = set(event.job_ids)
+            self.yield_due(worker.id)
+            return
         for job_id in event.job_ids:
             hand = worker.jobs.get(job_id)
             if hand is None:
                 board.ignore(worker.id, job_id, Ignored.NOT_HOLDER)
                 continue
-            self._requeue(hand, JobTrigger.HANDED_OVER, AttemptReason.HANDED_OVER)
-            self.give_up(hand, worker)
+            self._hand_over(hand, worker)
+
+    def _hand_over(self, hand: JobInHand, worker: Worker) -> None:
+        self._requeue(hand, JobTrigger.HANDED_OVER, AttemptReason.HANDED_OVER)
+        self.give_up(hand, worker)
 
     # --- a server that starts ---
 

@@ -40,6 +40,7 @@ _OF_CONNECTION = (
     DeadlineKind.STATUS,
     DeadlineKind.UNCOUNTED,
     DeadlineKind.HAND_OVER,
+    DeadlineKind.YIELD,
 )
 _CONNECTION_LOST = "its worker's connection was lost"
 

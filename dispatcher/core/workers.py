@@ -99,6 +99,8 @@ class Worker:
     # by job id: offers that it has not answered, jobs that it holds
     offers: dict[str, JobInHand] = field(default_factory=dict)
     jobs: dict[str, JobInHand] = field(default_factory=dict)
+    # jobs that it would give to others as soon as they have room
+    yielding: set[str] = field(default_factory=set)
     # jobs whose offers it let lapse, oldest first; it may yet accept them
     lapsed: dict[str, bool] = field(default_factory=dict)
     # jobs that are its own no longer and that it may still be running
@@ -141,6 +143,10 @@ class Worker:
 
     def may_run(self, job_id: str) -> bool:
         """May it still be running this job? Then it is not offered it: it would run it twice."""
-        if job_id in self.jobs or job_id in self.stopping:
+        return job_id in self.stopping or self.may_hold(job_id)
+
+    def may_hold(self, job_id: str) -> bool:
+        """Is this job its own, or has it claimed it of another connection that may have it?"""
+        if job_id in self.jobs:
             return True
         return any(job_id in contest for contest in self.contests.values())

@@ -155,7 +155,8 @@ def jobs_handed_over(
 ) -> JobsHandedOver:
     """The jobs that a worker gives up. Raises WireError for too many."""
     check_count("job_ids", len(request.job_ids), limits.migrate_job_ids_max, "jobs")
-    return JobsHandedOver(worker_id, _possible_ids(request.job_ids, limits))
+    job_ids = _possible_ids(request.job_ids, limits)
+    return JobsHandedOver(worker_id, job_ids, when_room=request.when_another_has_room)
 
 
 def _possible_ids(ids: Iterable[str], limits: WireLimits) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ EXTENSIONS = (
     "epoch",
     "grace",
     "hand_over",
+    "hand_over_when_room",
     "migrate_verdicts",
     "status_receipt",
     "types",

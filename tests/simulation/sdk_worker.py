@@ -55,6 +55,8 @@ class SdkWorker(WorkerProcess):
         # statuses without a receipt, oldest first
         self._outbox: dict[int, Unconfirmed] = {}
         self._sequence = 0
+        # it drains, and would have others go on with its jobs, as they have room
+        self._is_yielding = False
 
     @property
     def _held_count(self) -> int:
@@ -87,6 +89,8 @@ class SdkWorker(WorkerProcess):
         for report in self._outbox.values():
             self._write(report)
         self.say_again()
+        if self._is_yielding:
+            self._yield_jobs()
         assert self.link is not None
         self._tell_status(self.link)
 
@@ -224,9 +228,18 @@ class SdkWorker(WorkerProcess):
         self.is_draining = True
         self.report_status()
         if self.executions and self.world.random.random() < 0.7:
-            job_ids = tuple(self.executions)
-            self.say(lambda worker_id: JobsHandedOver(worker_id, job_ids))
+            self._is_yielding = self._sequence % 2 == 0
+            if self._is_yielding:
+                self._yield_jobs()
+            else:
+                job_ids = tuple(self.executions)
+                self.say(lambda worker_id: JobsHandedOver(worker_id, job_ids))
         self.after_end()
+
+    def _yield_jobs(self) -> None:
+        """Name what others shall go on with when they have room."""
+        job_ids = tuple(self.executions)
+        self.say(lambda worker_id: JobsHandedOver(worker_id, job_ids, when_room=True))
 
     def after_end(self) -> None:
         """Leave when nothing runs and all results are confirmed."""

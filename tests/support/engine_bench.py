@@ -345,9 +345,9 @@ class EngineBench(RoomWords):
         """Let its worker say that it failed."""
         self.job_status(job, JobStatus.FAILED, error=error)
 
-    def hand_over(self, worker: str, *jobs: str) -> None:
-        """Let the worker give jobs up for others."""
-        self.tell(JobsHandedOver(worker, jobs))
+    def hand_over(self, worker: str, *jobs: str, when_room: bool = False) -> None:
+        """Let the worker give jobs up for others: at once, or as others have room."""
+        self.tell(JobsHandedOver(worker, jobs, when_room))
 
     def running(
         self, room: str = "room", *, restart: RestartPolicy = RestartPolicy.ON_FAILURE

@@ -133,6 +133,8 @@ def check_deadlines(board: Board) -> None:
             expected[DeadlineKind.SETTLE, worker.id, ""] += 1
         if worker.phase is WorkerPhase.BACKED_OFF:
             expected[DeadlineKind.BACKOFF, worker.id, ""] += 1
+        if worker.yielding and worker.phase is not WorkerPhase.GONE:
+            expected[DeadlineKind.YIELD, worker.id, ""] += 1
         for pair in worker.contests:
             expected[DeadlineKind.TAKEOVER, pair[0], pair[1]] = 1
     for job_id in board.late_answers:

@@ -57,6 +57,91 @@ def test_what_a_worker_does_not_hold_it_cannot_hand_over(bench: EngineBench) -> 
     assert bench.ignored() == [Ignored.NOT_HOLDER, Ignored.NOT_HOLDER]
 
 
+# --- given away only where there is room ---
+
+
+def test_jobs_are_given_away_one_for_each_room_that_others_have(bench: EngineBench) -> None:
+    bench.worker("a", capacity=2)
+    jobs = [bench.running("one"), bench.running("two")]
+    bench.worker("b", capacity=1)
+    bench.hand_over("a", *jobs, when_room=True)
+    (taken,) = bench.stops("a")
+    assert taken in jobs
+    assert bench.offered(taken) == "b"
+    assert bench.state(taken).attempt_reason is AttemptReason.HANDED_OVER
+    (kept,) = set(jobs) - {taken}
+    assert bench.holder(kept) == "a"
+
+
+def test_a_job_runs_on_where_it_is_until_another_worker_has_room_for_it(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.hand_over("a", job, when_room=True)
+    bench.pass_time(30)
+    assert (bench.holder(job), bench.stops("a")) == ("a", [])
+    bench.worker("b")
+    bench.pass_time(5)
+    assert bench.offered(job) == "b"
+    assert bench.stops("a") == [job]
+
+
+def test_the_room_of_a_worker_that_leaves_is_no_room_for_its_own_jobs(bench: EngineBench) -> None:
+    bench.worker("a", capacity=5)
+    job = bench.running()
+    bench.hand_over("a", job, when_room=True)
+    assert bench.holder(job) == "a"
+
+
+def test_only_the_jobs_that_were_named_last_are_given_away(bench: EngineBench) -> None:
+    bench.worker("a", capacity=2)
+    first, second = bench.running("one"), bench.running("two")
+    bench.hand_over("a", first, when_room=True)
+    bench.hand_over("a", second, when_room=True)
+    bench.worker("b", capacity=5)
+    bench.pass_time(5)
+    assert bench.stops("a") == [second]
+    assert bench.holder(first) == "a"
+
+
+def test_a_job_that_ends_before_anybody_has_room_was_simply_done(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.hand_over("a", job, when_room=True)
+    bench.succeed(job)
+    bench.worker("b")
+    bench.pass_time(30)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
+
+
+def test_a_server_that_drains_gives_no_job_away(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.worker("b")
+    bench.drain()
+    bench.hand_over("a", job, when_room=True)
+    bench.pass_time(1)
+    assert (bench.holder(job), bench.stops("a")) == ("a", [])
+
+
+def test_what_a_worker_would_give_away_is_forgotten_with_its_connection(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one")
+    job = bench.running()
+    bench.hand_over("a", job, when_room=True)
+    bench.lose("a")
+    bench.worker("a2", instance="one")
+    bench.claim("a2", job)
+    bench.worker("b")
+    bench.pass_time(10)
+    assert bench.holder(job) == "a2"
+    bench.hand_over("a2", job, when_room=True)
+    assert bench.stops("a2") == [job]
+
+
+# --- a server that drains ---
+
+
 def test_a_server_that_drains_leaves_orphans_to_where_their_workers_come_back(
     bench: EngineBench,
 ) -> None:

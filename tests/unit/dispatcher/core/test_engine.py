@@ -212,7 +212,10 @@ class Chaos:
         self.bench.claim(self.pick_worker(), *jobs)
 
     def hand_over(self) -> None:
-        self.bench.hand_over(self.pick_worker(), self.pick_job(), self.pick_job())
+        when_room = self.random.random() < 0.5
+        self.bench.hand_over(
+            self.pick_worker(), self.pick_job(), self.pick_job(), when_room=when_room
+        )
 
     def room_event(self) -> None:
         random = self.random
