@@ -91,6 +91,17 @@ def _without(message: Message, void: frozenset[str]) -> Message | None:
     return message
 
 
+def _stops_of(message: Message) -> list[tuple[str, str]]:
+    """Return worker and job of each stop that the message tells."""
+    if type(message) is not SendVerdicts:
+        return []
+    return [
+        (message.worker_id, job_id)
+        for job_id, verdict in message.verdicts.items()
+        if verdict is not Verdict.KEEP
+    ]
+
+
 class GroupCommit:
     """Puts effects in order for the store and for the wire."""
 
@@ -105,6 +116,7 @@ class GroupCommit:
         "_open",
         "_open_jobs",
         "_overtaken",
+        "_stops",
         "_turns",
         "_underway",
         "_underway_numbers",
@@ -144,6 +156,9 @@ class GroupCommit:
         self._overtaken: deque[tuple[int, int]] = deque()
         # messages with the requests, and the last unhurried move, that must be durable before
         self._gated_behind_unhurried: deque[tuple[int, int, Message]] = deque()
+        # the stops in the verdicts among them, by worker and job: an assignment of the same job to
+        # the same worker is a later one, and comes after
+        self._stops: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         """Return how many requests are not durable."""
@@ -167,9 +182,10 @@ class GroupCommit:
                 self._made += 1
             elif kind in _AT_ONCE or (kind is Reply and cast(Reply, effect).is_durable):
                 at_once.append(cast(Message, effect))
-            elif self._open and self._may_promise_unhurried(cast(Message, effect)):
+            elif (self._open or self._stops) and self._may_promise_unhurried(cast(Message, effect)):
                 message = cast(Message, effect)
                 self._gated_behind_unhurried.append((self._made, self._numbers, message))
+                self._stops.update(_stops_of(message))
             elif self._made == self._durable:
                 at_once.append(cast(Message, effect))
             else:
@@ -197,6 +213,8 @@ class GroupCommit:
         if type(message) is SendTermination:
             # Who lost the job to a claimant is told to stop once the claim is durable.
             return message.job_id in self._open_jobs
+        if type(message) is SendAssignment:
+            return self._stops[message.worker_id, message.job.id] > 0
         return type(message) in _BEHIND_UNHURRIED
 
     def _settled(self, number: int) -> None:
@@ -261,7 +279,11 @@ class GroupCommit:
         oldest = next(iter(self._open), self._numbers + 1)
         gated = self._gated_behind_unhurried
         while gated and gated[0][0] <= self._durable and gated[0][1] < oldest:
-            released.append(gated.popleft()[2])
+            message = gated.popleft()[2]
+            released.append(message)
+            self._stops.subtract(_stops_of(message))
+        if not gated:
+            self._stops.clear()
 
     @property
     def has_changes(self) -> bool:
@@ -294,6 +316,9 @@ class GroupCommit:
             (mark, number, true)
             for mark, number, message in self._gated_behind_unhurried
             if (true := _without(message, void)) is not None
+        )
+        self._stops = Counter(
+            stop for *_, message in self._gated_behind_unhurried for stop in _stops_of(message)
         )
 
     def failed(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -329,6 +331,32 @@ def test_a_verdict_of_a_job_that_the_store_refused_to_move_says_stop() -> None:
     commits.take()
     told = SendVerdicts("w", {"b": Verdict.STOP_REASSIGNED})
     assert commits.committed(frozenset({"b"})) == [told]
+
+
+def test_a_job_is_not_assigned_to_a_worker_before_that_was_told_to_stop_an_older_run() -> None:
+    commits = GroupCommit(unhurried_max=1)
+    stop = SendVerdicts("w", {"AJ_1": Verdict.STOP_REASSIGNED, "b": Verdict.KEEP})
+    anew, elsewhere = assignment(1), replace(assignment(1), worker_id="other")
+    commits.add([lost("a"), lost("b"), stop])
+    assert commits.add([anew, elsewhere]) == [elsewhere]
+    commits.take()
+    assert commits.committed() == []
+    commits.take()
+    assert commits.committed() == [stop, anew]
+    assert commits.add([anew]) == [anew]
+
+
+def test_a_job_is_not_assigned_before_a_stop_that_waits_for_a_hurried_request_too() -> None:
+    commits = GroupCommit()
+    stop = SendVerdicts("w", {"AJ_1": Verdict.STOP_REASSIGNED})
+    commits.add([lost("a")])
+    commits.take()
+    commits.add([request(1), stop])
+    commits.committed()
+    anew = assignment(1)
+    assert commits.add([anew]) == []
+    commits.take()
+    assert commits.committed() == [stop, anew]
 
 
 MOVES = st.lists(
