@@ -2,73 +2,20 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 
 import httpx2
 import pytest
-from google.protobuf.message import Message
 
 from dispatcher.cli import connection
 from dispatcher.runtime import RuntimeLimits
 from protocol import api_pb2, wire_pb2
 from protocol.errors import TwirpCode, TwirpError
-from protocol.tokens import Grants, verify
-from worker_sdk import DispatchClient, ReportedRoomEvent, ServerUnreachable, UnexpectedAnswer
+from tests.unit.worker_sdk.client.script import Script, client_of, ok, twirp
+from worker_sdk import ReportedRoomEvent, ServerUnreachable, UnexpectedAnswer
 from worker_sdk.client import CALL_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
-
-KEYS = {"devkey": "a-secret-that-is-long-enough-for-hs256"}
-Answer = httpx2.Response | httpx2.TransportError
-
-
-class Script:
-    """Answers calls one after the other, the last answer for ever; keeps the requests."""
-
-    def __init__(self, *answers: Answer) -> None:
-        self._answers = list(answers)
-        self.requests: list[httpx2.Request] = []
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        """The next answer."""
-        self.requests.append(request)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, httpx2.TransportError):
-            raise answer
-        return answer
-
-    def grants(self) -> Grants:
-        """What the last request's token opens."""
-        token = self.requests[-1].headers["Authorization"].removeprefix("Bearer ")
-        return verify(token, KEYS, time.time_ns())
-
-
-def ok(message: Message) -> httpx2.Response:
-    """A successful answer."""
-    return httpx2.Response(
-        200,
-        content=message.SerializeToString(),
-        headers={"Content-Type": "application/protobuf"},
-    )
-
-
-def twirp(code: TwirpCode, msg: str = "so") -> httpx2.Response:
-    """A Twirp error."""
-    return httpx2.Response(code.http_status, json={"code": code.value, "msg": msg})
-
-
-def client_of(script: Script, retry_seconds_max: float = 30.0) -> DispatchClient:
-    """A client that asks this script, and pauses hardly at all between its tries."""
-    return DispatchClient(
-        "ws://dispatcher.example",
-        "devkey",
-        KEYS["devkey"],
-        retry_seconds_max=retry_seconds_max,
-        rng=random.Random(1),
-        transport=httpx2.MockTransport(script),
-    )
 
 
 async def test_a_dispatch_is_created_with_all_that_was_asked() -> None:
