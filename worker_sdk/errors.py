@@ -115,12 +115,17 @@ class EventsGone(CallboardError):
         """The `after` with which a stream goes on."""
         return self.next_sequence - 1
 
-    def __str__(self) -> str:
-        told = f"events {self.after + 1} to {self.resume_after} are no longer kept"
+    @property
+    def told(self) -> str:
+        """What is not there, in words."""
         if self.is_of_another_log:
-            told = f"there is no event {self.after} yet: this log goes on at {self.next_sequence}"
+            return f"there is no event {self.after} yet: this log goes on at {self.next_sequence}"
+        return f"events {self.after + 1} to {self.resume_after} are no longer kept"
+
+    def __str__(self) -> str:
         return (
-            f"{told}; read what is there now (list_jobs), then go on with after={self.resume_after}"
+            f"{self.told}; read what is there now (list_jobs), then go on with"
+            f" after={self.resume_after}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ from dispatcher.cli.output import PHASE_STYLES, clock, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dispatcher.cli.event_source import StreamedEvent
+    from worker_sdk.client import JobEvent
 
 # Who follows waits for a server that is being restarted.
 FOLLOW_RETRY_SECONDS_MAX = 60.0
@@ -60,24 +60,30 @@ def events(
     """Show the events of all jobs, oldest first; --follow outlasts a restart of the server."""
     import anyio
 
-    from dispatcher.cli.event_source import EventSource
+    from worker_sdk.client import DispatchClient
+    from worker_sdk.errors import EventsGone
 
-    source = EventSource(
-        credentials(url, api_key, api_secret, dev),
-        place=0 if after is None and not follow else after,
-        follows=follow,
-        retry_seconds_max=FOLLOW_RETRY_SECONDS_MAX if follow else RETRY_SECONDS_MAX,
-    )
+    found = credentials(url, api_key, api_secret, dev)
 
     async def show() -> None:
         output = _Output(json)
-        async for event in source.events():
-            if not event.is_gone:
+        async with DispatchClient(found.url, found.api_key, found.api_secret) as client:
+            stream = client.events(
+                0 if after is None and not follow else after,
+                follow=follow,
+                away_seconds_max=FOLLOW_RETRY_SECONDS_MAX if follow else RETRY_SECONDS_MAX,
+            )
+            while True:
+                try:
+                    event = await anext(stream, None)
+                except EventsGone as gone:
+                    sys.stderr.write(f"callboard: {gone.told}\n")
+                    continue
+                if event is None:
+                    break
                 output.write(event)
-            elif after is not None or event.data["after"] != "0":  # else all that are kept
-                sys.stderr.write(f"callboard: {_gone(event.data)}\n")
-            if follow:
-                sys.stdout.flush()
+                if follow:
+                    sys.stdout.flush()
         output.end()
 
     anyio.run(show)
@@ -96,7 +102,7 @@ class _Output:
             self._console = Console()
         self._has_begun = False
 
-    def write(self, event: StreamedEvent) -> None:
+    def write(self, event: JobEvent) -> None:
         """Write one event."""
         if self._as_json:
             self._has_begun = True
@@ -130,26 +136,19 @@ class _Output:
         self._console.print(Text(" ".join(padded).rstrip(), style=style), soft_wrap=True)
 
 
-def _cells(event: StreamedEvent) -> list[str]:
-    data = event.data
-    texts = [data[name] for name in ("reason", "error", "detail") if data[name]]
-    if event.kind == CREATED and data.get("rule"):
-        texts.insert(0, f"by rule {data['rule']}")
+def _cells(event: JobEvent) -> list[str]:
+    texts = [text for text in (event.reason, event.error, event.detail) if text]
+    if event.kind == CREATED and event.rule:
+        texts.insert(0, f"by rule {event.rule}")
     note = "; ".join(texts)
     cells = (
-        clock(int(data["at"])),
+        clock(event.at_ns),
         str(event.sequence),
         event.kind,
-        data["phase"].lower(),
-        data["job_id"],
-        data["worker_id"] or "-",
+        # as the server has it: it may be newer than we are
+        str(event.data.get("phase", "")).lower(),
+        event.job_id,
+        event.worker_id or "-",
         note or "-",
     )
     return [printable(cell) for cell in cells]
-
-
-def _gone(data: dict[str, Any]) -> str:
-    after, following = int(data["after"]), int(data["next"])
-    if following > after:
-        return f"events {after + 1} to {following - 1} are no longer kept"
-    return f"there is no event {after} yet: this log goes on at {following}"

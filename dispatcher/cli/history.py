@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -208,25 +208,39 @@ async def _streamed(
     import anyio
     from anyio import from_thread, to_thread
 
-    from dispatcher.cli.event_source import EventSource
-    from dispatcher.history import check
-    from dispatcher.history.reading import streamed_event, streamed_gone
+    from dispatcher.history import Gone, check
+    from dispatcher.history.reading import streamed_event
+    from worker_sdk.client import DispatchClient
+    from worker_sdk.errors import EventsGone
 
-    source = EventSource(server, place=0, follows=False, retry_seconds_max=RETRY_SECONDS_MAX)
     send, receive = anyio.create_memory_object_stream["list[EventRow | Gone]"](
         STREAM_PAGES_WAITING_MAX
     )
     failures: list[CallboardError] = []
 
+    async def entries() -> AsyncIterator[EventRow | Gone]:
+        async with DispatchClient(server.url, server.api_key, server.api_secret) as client:
+            stream = client.events(0, follow=False, away_seconds_max=RETRY_SECONDS_MAX)
+            begins_at = stream.begins_at
+            while True:
+                try:
+                    event = await anext(stream, None)
+                except EventsGone as gone:
+                    yield Gone(gone.after, gone.next_sequence)
+                    continue
+                if stream.begins_at != begins_at:
+                    begins_at = stream.begins_at
+                    yield Gone(0, begins_at)
+                if event is None:
+                    return
+                yield streamed_event(event.sequence, event.data)
+
     async def read() -> None:
         page: list[EventRow | Gone] = []
         async with send:
             try:
-                async for event in source.events():
-                    if event.is_gone:
-                        page.append(streamed_gone(event.data))
-                    else:
-                        page.append(streamed_event(event.sequence, event.data))
+                async for entry in entries():
+                    page.append(entry)
                     if len(page) >= STREAM_PAGE_ROWS:
                         await send.send(page)
                         page = []

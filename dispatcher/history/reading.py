@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.history.evidence import (
     Acknowledgement,
-    Gone,
     HistoryUnreadable,
     WorkerRecord,
     acknowledgement_of,
@@ -77,8 +76,3 @@ def streamed_event(sequence: int, data: Mapping[str, Any]) -> EventRow:
         raise HistoryUnreadable(
             f"event {sequence} has {error}, which this version of Callboard does not know"
         ) from None
-
-
-def streamed_gone(data: Mapping[str, Any]) -> Gone:
-    """Return the gap that a server's stream told."""
-    return Gone(int(data["after"]), int(data["next"]))

@@ -63,6 +63,7 @@ class EventStream:
         self._chunks: Generator[bytes, None, None] | None = None
         self._reader = BlockReader(EVENT_BYTES_MAX)
         self._is_at_end = False
+        self._begins_at = 1
 
     def __repr__(self) -> str:
         return f"EventStream(place={self._place})"
@@ -74,6 +75,11 @@ class EventStream:
         None: it was asked for what comes from now on, and is not connected yet.
         """
         return self._place
+
+    @property
+    def begins_at(self) -> int:
+        """The number with which the log begins as it is kept, once a stream after 0 has found out."""
+        return self._begins_at
 
     def __iter__(self) -> Self:
         return self
@@ -116,10 +122,11 @@ class EventStream:
         try:
             if block.kind == GONE and block.data:
                 after, following = gone_of(block)
-                asked_for, self._place = self._place, following - 1
-                # From the beginning of the log: all that is kept was asked for.
-                if asked_for or following <= after:
+                place, self._place = self._place, following - 1
+                if place or following <= after:
                     raise EventsGone(after, following)
+                # What is kept was asked for, and no event by its number.
+                self._begins_at = following
                 return None
             event = job_event_of(block) if block.data else None
         except UnreadableBlock as error:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
-from dispatcher.history import Acknowledgement, Gone, HistoryUnreadable, WorkerRecord
-from dispatcher.history.reading import Logs, streamed_event, streamed_gone
+from dispatcher.history import Acknowledgement, HistoryUnreadable, WorkerRecord
+from dispatcher.history.reading import Logs, streamed_event
 from dispatcher.server.event_stream import event_data
 from tests.unit.dispatcher.history.builders import Log
 from worker_sdk.records import JobRecords
@@ -99,7 +99,3 @@ def test_an_event_of_a_newer_server_is_named() -> None:
     data = {**event_data(Log().created()), "kind": "blessed"}
     with pytest.raises(HistoryUnreadable, match="event 7 has 'blessed'"):
         streamed_event(7, data)
-
-
-def test_a_gap_that_a_server_tells_is_one() -> None:
-    assert streamed_gone({"after": "0", "next": "12"}) == Gone(0, 12)
