@@ -64,6 +64,7 @@ class JobLedger:
         # assigned with, of those that were assigned with one.
         self._active: dict[str, StopReason | None] = {}
         self._epochs: dict[str, int] = {}
+        self._since: dict[str, float] = {}
 
     def __repr__(self) -> str:
         return (
@@ -96,6 +97,25 @@ class JobLedger:
         """Jobs that run and were not told to stop: those that a claim names."""
         return tuple(job_id for job_id, reason in self._active.items() if reason is None)
 
+    @property
+    def held_job_ids(self) -> tuple[str, ...]:
+        """Jobs that take up room: those that run, longest first, and those that are promised."""
+        return (*self._active, *self._reserved)
+
+    @property
+    def active_job_ids(self) -> tuple[str, ...]:
+        """Jobs that run, or still run although told to stop."""
+        return tuple(self._active)
+
+    @property
+    def stopping_job_ids(self) -> tuple[str, ...]:
+        """Jobs that were told to stop, and still run."""
+        return tuple(job_id for job_id, reason in self._active.items() if reason is not None)
+
+    def since(self, job_id: str) -> float | None:
+        """When a running job was admitted; None for one that is only promised."""
+        return self._since.get(job_id)
+
     def epoch(self, job_id: str) -> int:
         """The epoch that a running job was assigned with; 0 where the server gave none."""
         return self._epochs.get(job_id, 0)
@@ -122,7 +142,7 @@ class JobLedger:
         reservation = self._reserved.get(job_id)
         return reservation is not None and reservation.is_resuming
 
-    def admit(self, job_id: str, epoch: int | None = None) -> Admission:
+    def admit(self, job_id: str, epoch: int | None = None, now: float = 0.0) -> Admission:
         """An assignment came. START: the job is running from now on.
 
         It may come without a reservation, after a reconnect or very late: the server counts the
@@ -134,6 +154,7 @@ class JobLedger:
         if not is_promised and (self.is_full or self.is_draining):
             return Admission.NO_ROOM
         self._active[job_id] = None
+        self._since[job_id] = now
         if epoch:
             self._epochs[job_id] = epoch
         return Admission.START
@@ -154,6 +175,7 @@ class JobLedger:
         """A job has ended and its room is free."""
         del self._active[job_id]
         self._epochs.pop(job_id, None)
+        self._since.pop(job_id, None)
 
     def expire_reservations(self, now: float) -> tuple[str, ...]:
         """Free the room of reservations whose assignment has not come. Returns their jobs."""

@@ -17,6 +17,7 @@ from protocol.errors import CloseCode, FrameError
 from worker_sdk.connection import ConnectionEnded, ServerConnection
 from worker_sdk.connection_failures import ConnectionFailures
 from worker_sdk.job import JobRequest
+from worker_sdk.load import JobsHeld, JobsLoad, LoadMeasure, as_measure
 from worker_sdk.log_events import LogEvent
 from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop
 from worker_sdk.reporting import StatusSchedule, WorkerSituation
@@ -65,7 +66,7 @@ class ServerLink:
         backoff: ReconnectBackoff,
         rng: random.Random,
         request_handler: RequestHandler | None,
-        load: LoadFunction | None,
+        load: LoadMeasure | LoadFunction | None,
         log: FilteringBoundLogger,
     ) -> None:
         self._credentials = credentials
@@ -75,7 +76,7 @@ class ServerLink:
         self._backoff = backoff
         self._rng = rng
         self._request_handler = request_handler
-        self._load = load
+        self._load = JobsLoad() if load is None else as_measure(load)
         self._log = log
         # Set before the first connection: jobs and link need each other.
         self.jobs: JobTasks
@@ -83,7 +84,8 @@ class ServerLink:
         self.worker_id: str | None = None
         # Messages of this connection alone, lost with it: answers and hand-overs.
         self._unwritten: deque[wire_pb2.WorkerMessage] = deque()
-        self._last_load = 0.0
+        # The last load that was sampled.
+        self.last_load = 0.0
 
     async def stay_connected(self) -> None:
         """Connect, and again whenever the connection ends; until cancelled."""
@@ -98,10 +100,12 @@ class ServerLink:
                 connection = await ServerConnection.open(self._credentials, self._registration)
             except (ConnectionEnded, FrameError) as error:
                 failures += 1
+                self._planner.counts.connection_failures += 1
                 failed.failed(error)
                 continue
             registered_at = anyio.current_time()
             if was_connected:
+                self._planner.counts.reconnects += 1
                 self._log.info(
                     LogEvent.CONNECTED_AGAIN,
                     away_seconds=round(registered_at - lost_at, 3),
@@ -232,8 +236,6 @@ class ServerLink:
                 if wait_seconds <= 0:
                     await connection.send(self._planner.worker_status(situation.load))
                     schedule.told(situation, anyio.current_time())
-                elif self._load is None:
-                    await self._wakeup.wait(wait_seconds)
                 else:
                     await self._wakeup.wait(min(wait_seconds, LOAD_SAMPLE_INTERVAL_SECONDS))
 
@@ -247,14 +249,12 @@ class ServerLink:
         return WorkerSituation(
             accepts_jobs=self._planner.accepts_jobs,
             active_count=ledger.active_count,
-            load=self._sample_load(ledger.active_count / ledger.capacity),
+            load=self._sample_load(JobsHeld(ledger.active_count, ledger.capacity)),
         )
 
-    def _sample_load(self, default: float) -> float:
-        if self._load is None:
-            return default
+    def _sample_load(self, jobs: JobsHeld) -> float:
         try:
-            self._last_load = float(self._load())
+            self.last_load = self._load.sample(jobs)
         except Exception as error:  # noqa: BLE001 - a user's function: its last word stands
             self._log.error(LogEvent.LOAD_FUNCTION_FAILED, exc_info=error)
-        return self._last_load
+        return self.last_load

@@ -30,8 +30,23 @@ class LogEvent(StrEnum):
     JOB_FAILED = "job_failed"
     JOB_STOP_ORDERED = "job_stop_ordered"
     JOB_DOES_NOT_STOP = "job_does_not_stop"
+    # job processes
+    PROGRAM_UNUSABLE = "program_unusable"  # a job process could not load or prewarm it
+    PROCESS_READY = "process_ready"
+    PROCESS_START_FAILED = "process_start_failed"  # with a `cause`; tried again
+    PROCESS_REPLACED = "process_replaced"  # was warm, and found dead, hung or too large
+    PROCESS_KILLED = "process_killed"  # by this worker, with the `cause`
+    PROCESS_NOT_GONE = "process_not_gone"  # killed, and still there
+    JOB_IN_PROCESS = "job_in_process"  # the `pid` in which a job runs
     # the worker
     LOAD_FUNCTION_FAILED = "load_function_failed"
     DRAIN_STARTED = "drain_started"
+    DRAIN_WAITS = "drain_waits"  # what for: its jobs, with their ids and seconds, or its results
+    DRAIN_DEADLINE_PASSED = "drain_deadline_passed"  # what still runs is handed over
     DRAIN_FINISHED = "drain_finished"
     STOP_FORCED = "stop_forced"
+    HEALTH_LISTENING = "health_listening"
+    # the reloader of `dev`
+    RELOADER_WATCHES = "reloader_watches"
+    RELOADED = "reloaded"  # because files `changed`
+    RELOADER_WAITS = "reloader_waits"  # the program ended with an error: for the next change

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from protocol import wire_pb2
 from protocol.limits import bounded_load, truncate_error_text
+from worker_sdk.counts import WorkerCounts
 from worker_sdk.execution import Outcome, OutcomeKind
 from worker_sdk.job import Decision, Job, JobRequest
 from worker_sdk.ledger import Admission, JobLedger, Refusal, StopReason
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Consider", "Order", "Planner", "Refuse", "Send", "Start", "Stop"]
+
+# A server that lists it gives jobs away as others have room (HandOver.when_another_has_room).
+YIELD_EXTENSION = "hand_over_when_room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,24 @@ class Planner:
     def __init__(self, ledger: JobLedger, outbox: StatusOutbox) -> None:
         self.ledger = ledger
         self.outbox = outbox
-        # Whether this connection's server understands ours beside LiveKit's messages.
-        self._is_extended = False
+        self.counts = WorkerCounts()
+        # What this connection's server understands beside LiveKit's messages.
+        self._extensions: frozenset[str] = frozenset()
         self._status_sequence = 0
+        # Others are to go on with the jobs, as they have room for them.
+        self._is_yielding = False
+        # This process ends now: what comes yet is given back.
+        self._is_leaving = False
+
+    @property
+    def _is_extended(self) -> bool:
+        # Every server that lists extensions gives receipts and takes hand-overs.
+        return bool(self._extensions)
+
+    @property
+    def can_yield(self) -> bool:
+        """Can this connection's server give jobs away as others have room for them?"""
+        return YIELD_EXTENSION in self._extensions
 
     # ---- the connection ----
 
@@ -89,8 +108,7 @@ class Planner:
         One message names all that the server may think is ours: jobs that run, and jobs whose
         results it has not confirmed. The results follow the claim.
         """
-        # Every server that lists extensions gives receipts and takes hand-overs.
-        self._is_extended = bool(response.extensions)
+        self._extensions = frozenset(response.extensions)
         claimed = self.outbox.ended_jobs
         # Of a job that ended here before, and runs here again, the present run counts.
         claimed |= {job_id: self.ledger.epoch(job_id) for job_id in self.ledger.running_job_ids}
@@ -98,7 +116,9 @@ class Planner:
         if not claimed:
             return []
         claim = wire_pb2.MigrateJobRequest(job_ids=claimed, epochs=claimed.values())
-        return [wire_pb2.WorkerMessage(migrate_job=claim)]
+        messages = [wire_pb2.WorkerMessage(migrate_job=claim)]
+        # What was to be given away was so on the lost connection alone.
+        return messages + [order.message for order in self._yield_jobs()]
 
     def received(self, message: wire_pb2.ServerMessage, now: float) -> list[Order]:
         """What a message of the server asks for. Messages that are not known ask for nothing."""
@@ -107,7 +127,7 @@ class Planner:
             case "availability":
                 orders = self._offered(message.availability, now)
             case "assignment":
-                orders = self._assigned(message.assignment)
+                orders = self._assigned(message.assignment, now)
             case "termination":
                 job_id = message.termination.job_id
                 orders = self._stop(job_id, StopReason.TERMINATED) or self._stopped(job_id, None)
@@ -151,6 +171,7 @@ class Planner:
         """A job's function is over: its room is free, and its result goes where it counts."""
         reason = self.ledger.stop_reason(job_id)
         self.ledger.end(job_id)
+        self.counts.jobs_ended[outcome.kind] += 1
         if reason is StopReason.FENCED:
             return self._stopped(job_id, epoch)
         if outcome.kind is OutcomeKind.STOPPED and reason is StopReason.WORKER_STOPPING:
@@ -177,9 +198,30 @@ class Planner:
         self.outbox.put(job_id, epoch, ReportedStatus.FAILED, truncate_error_text(error))
         return True
 
+    def drain(self, *, yields: bool) -> list[Send]:
+        """Take no more jobs. `yields`: others shall go on with those that run, as they have room.
+
+        Of a server that does not know this the jobs simply go on.
+        """
+        self.ledger.is_draining = True
+        self._is_yielding = yields
+        return self._yield_jobs()
+
+    def abandon_all(self) -> list[Order]:
+        """Jobs that were told to stop, and do not: they are given away as they are."""
+        orders: list[Order] = []
+        for job_id in self.ledger.stopping_job_ids:
+            if self.ledger.stop_reason(job_id) is StopReason.WORKER_STOPPING:
+                epoch = self.ledger.epoch(job_id) or None
+                self.ledger.stop(job_id, StopReason.FENCED)
+                orders += self._give_up(job_id, epoch, "the worker was stopped")
+        return orders
+
     def stop_all(self) -> list[Stop]:
         """This process has to end now: every job stops, and is given to another worker."""
         self.ledger.is_draining = True
+        self._is_leaving = True
+        self._is_yielding = False
         return [
             Stop(job_id, StopReason.WORKER_STOPPING)
             for job_id in self.ledger.running_job_ids
@@ -237,6 +279,7 @@ class Planner:
             else self.ledger.reserve(job_id, now, is_resuming=offer.resuming)
         )
         if refusal is not None:
+            self.counts.offers_refused += 1
             return [Refuse(job_id, refusal, _refusal(job_id))]
         return [
             Consider(
@@ -249,7 +292,7 @@ class Planner:
             )
         ]
 
-    def _assigned(self, assignment: wire_pb2.JobAssignment) -> list[Order]:
+    def _assigned(self, assignment: wire_pb2.JobAssignment, now: float) -> list[Order]:
         job_id = assignment.job.id
         epoch = assignment.epoch if assignment.HasField("epoch") else None
         try:
@@ -258,14 +301,19 @@ class Planner:
             return self._give_up(job_id, epoch, "the job's type is not known to this worker")
         if self.outbox.has_result(job_id, epoch):
             return []  # it ran, and the server is about to hear how it ended
+        if self._is_leaving and job_id not in self.ledger.active_job_ids:
+            self.ledger.release(job_id)
+            return self._give_up(job_id, epoch, "the worker was stopped")
         resuming = self.ledger.is_resuming(job_id)
-        admission = self.ledger.admit(job_id, epoch)
+        admission = self.ledger.admit(job_id, epoch, now)
         if admission is Admission.DUPLICATE:
             return []
         if admission is Admission.NO_ROOM:
             return self._give_up(job_id, epoch, "the worker has no room for the job")
         self.outbox.put(job_id, epoch, ReportedStatus.RUNNING)
+        self.counts.jobs_started += 1
         return [
+            *self._yield_jobs(),
             Start(
                 job=job,
                 attempt=max(1, assignment.attempt),
@@ -274,8 +322,16 @@ class Planner:
                 resuming=resuming,
                 url=assignment.url,
                 token=assignment.token,
-            )
+            ),
         ]
+
+    def _yield_jobs(self) -> list[Send]:
+        """Name all jobs that others shall go on with when they have room for them."""
+        job_ids = self.ledger.running_job_ids
+        if not self._is_yielding or not self.can_yield or not job_ids:
+            return []
+        named = wire_pb2.HandOver(job_ids=job_ids, when_another_has_room=True)
+        return [Send(wire_pb2.WorkerMessage(hand_over=named))]
 
     def _stop(self, job_id: str, reason: StopReason) -> list[Order]:
         if self.ledger.stop(job_id, reason):
@@ -303,6 +359,7 @@ class Planner:
 
     def _give_up(self, job_id: str, epoch: int | None, why: str) -> list[Order]:
         """Another worker shall run this job: say so, or, to a server of LiveKit's, that it failed."""
+        self.counts.jobs_handed_over += 1
         if self._is_extended:
             self.outbox.withdraw(job_id)
             return [Send(_hand_over([job_id]))]

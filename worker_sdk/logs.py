@@ -1,0 +1,55 @@
+"""How the log of a worker program looks: coloured lines for people, JSON lines for machines.
+
+Set up by `worker.run()` alone, and only where the program has not configured structlog itself: a
+worker that serves inside another program's loop logs as that program does. Everything goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker_sdk.settings import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+__all__ = ["configure_logs"]
+
+
+def configure_logs(level: LogLevel, log_format: LogFormat) -> None:
+    """Set up structlog for this process, unless that was done."""
+    if structlog.is_configured():
+        return
+    out = sys.stderr
+    for_people = log_format is LogFormat.HUMAN or (log_format is LogFormat.AUTO and out.isatty())
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(
+            fmt="%H:%M:%S.%f" if for_people else "iso", utc=not for_people
+        ),
+    ]
+    # Tracebacks without local variables, which may hold tokens.
+    if for_people:
+        plain = structlog.dev.plain_traceback
+        processors.append(
+            structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain)
+        )
+    else:
+        processors += [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=repr),
+        ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.name]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )

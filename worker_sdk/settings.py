@@ -1,0 +1,434 @@
+"""The options of a worker: each once, with its name, kind, bounds, default, variable, flag and help.
+
+A value comes from the code (`Worker(capacity=4)`), the environment (`CALLBOARD_WORKER_CAPACITY=8`)
+or a flag (`--capacity 8`); the later overrides the earlier, so that who deploys a worker overrides
+who wrote it. A wrong value is one line that names where it was said. Where the server is and with
+which key have LiveKit's own variables.
+
+Left to others: what an option does (`worker`), the command line itself (`command_line`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import ConfigError, WireError
+from protocol.limits import DEFAULT_LIMITS, check_agent_name, check_text, validate_deployment
+from worker_sdk.credentials import Credentials
+from worker_sdk.drain import DRAIN_SECONDS_MAX_DEFAULT, DrainPolicy
+from worker_sdk.job import JobType
+from worker_sdk.load import CpuLoad, GreatestLoad, JobsLoad, LoadMeasure, as_measure, load_by_names
+from worker_sdk.records import RECORD_PATH_VARIABLE
+
+__all__ = ["OPTIONS", "LogFormat", "LogLevel", "Option", "Settings", "check_code", "resolve"]
+
+ENV_PREFIX = "CALLBOARD_WORKER_"
+
+# The dispatcher counts a tenth of a worker for a job that it knows nothing of.
+CAPACITY_DEFAULT = 10
+GRACE_SECONDS_DEFAULT = 3.0
+_DAY_SECONDS = 86_400.0
+
+
+class LogLevel(Enum):
+    """The least important event that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(Enum):
+    """How a log line looks."""
+
+    AUTO = "auto"  # for people on a terminal, else JSON
+    HUMAN = "human"
+    JSON = "json"
+
+
+def _default_load() -> LoadMeasure:
+    return GreatestLoad(JobsLoad(), CpuLoad())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of one worker, checked. The fields are the rows of `OPTIONS`, in their order."""
+
+    url: str = ""
+    api_key: str = ""
+    api_secret: str = field(default="", repr=False)
+    agent_name: str = ""
+    capacity: int = CAPACITY_DEFAULT
+    types: tuple[JobType, ...] = (JobType.ROOM,)
+    deployment: str = ""
+    namespace: str = ""
+    grace_seconds: float = GRACE_SECONDS_DEFAULT
+    load: LoadMeasure = field(default_factory=_default_load)
+    drain_policy: DrainPolicy = DrainPolicy.WAIT
+    drain_seconds_max: float = DRAIN_SECONDS_MAX_DEFAULT
+    health_port: int | None = None
+    health_host: str = "0.0.0.0"  # probes come from other machines
+    instance_id: str = ""
+    record_path: Path | None = None
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.AUTO
+
+    def credentials(self) -> Credentials:
+        """Where the server is. Raises ConfigError that names what is missing."""
+        return Credentials.resolve(self.url, self.api_key, self.api_secret, {})
+
+
+# Reads the text of a variable or a flag. Raises ValueError: "must be ...".
+Reader = Callable[[str], Any]
+# Checks a value, wherever it is from, and may replace it. Raises ValueError, WireError.
+Check = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table: an argument of Worker(...), its variable and its flag."""
+
+    name: str
+    help: str
+    read: Reader = str
+    check: Check = lambda value: value
+    # what the default is, for people
+    default: str = ""
+    metavar: str = "TEXT"
+    variable: str = ""
+    panel: str = "The worker"
+
+    @property
+    def env(self) -> str:
+        """The environment variable that sets it."""
+        return self.variable or ENV_PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The flag that sets it."""
+        return "--" + self.name.replace("_", "-")
+
+
+# ---- reading text ----
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _choice(choices: type[Enum]) -> Reader:
+    def read(text: str) -> Enum:
+        try:
+            return choices(text.strip().lower().replace("-", "_"))
+        except ValueError:
+            raise ValueError(f"must be {_any_of(choice.value for choice in choices)}") from None
+
+    return read
+
+
+def _types(text: str) -> tuple[JobType, ...]:
+    by_name = {job_type.name.lower(): job_type for job_type in JobType}
+    try:
+        return tuple(by_name[word.lower().removeprefix("jt_")] for word in _words(text))
+    except KeyError:
+        raise ValueError(f"must be some of {_any_of(by_name)}, with commas between") from None
+
+
+def _any_of(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}"
+
+
+# ---- checking values ----
+
+
+def _between(least: float, most: float) -> Check:
+    def check(value: Any) -> Any:  # noqa: ANN401 - an int stays one
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"must be a number, not {value!r}")
+        if not least <= value <= most:
+            raise ValueError(f"must be {least:g} to {most:g}, not {value:g}")
+        return value
+
+    return check
+
+
+def _port(value: Any) -> int | None:  # noqa: ANN401
+    return None if value is None else int(_between(0, 65_535)(value))
+
+
+def _some_types(value: Any) -> tuple[JobType, ...]:  # noqa: ANN401
+    types = tuple(dict.fromkeys(JobType(job_type) for job_type in value))
+    if not types:
+        raise ValueError("must name at least one JobType")
+    return types
+
+
+def _member(choices: type[Enum]) -> Check:
+    def check(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, choices):
+            return value
+        if isinstance(value, str):
+            return _choice(choices)(value)
+        raise ValueError(f"must be {_any_of(choice.value for choice in choices)}")
+
+    return check
+
+
+def _url(value: Any) -> str:  # noqa: ANN401
+    try:
+        _ = Credentials(value, "", "").worker_url
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("url (LIVEKIT_URL) ")) from None
+    return str(value)
+
+
+def _text(check: Callable[[str], None]) -> Check:
+    def checked(value: Any) -> str:  # noqa: ANN401
+        if not isinstance(value, str):
+            raise ValueError(f"must be text, not {value!r}")
+        check(value)
+        return value
+
+    return checked
+
+
+def _secret(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+_LIMITS = DEFAULT_LIMITS
+_SERVER, _DRAINS, _WATCHED = "Where the server is", "How it ends", "How it is watched"
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "url",
+        "The server's address, such as ws://127.0.0.1:7880.",
+        check=_url,
+        metavar="URL",
+        variable="LIVEKIT_URL",
+        panel=_SERVER,
+    ),
+    Option(
+        "api_key",
+        "The API key.",
+        check=_secret,
+        metavar="KEY",
+        variable="LIVEKIT_API_KEY",
+        panel=_SERVER,
+    ),
+    Option(
+        "api_secret",
+        "Its secret. Others on this machine can read flags: the variable is hidden from them.",
+        check=_secret,
+        metavar="SECRET",
+        variable="LIVEKIT_API_SECRET",
+        panel=_SERVER,
+    ),
+    Option(
+        "agent_name",
+        "The agent whose jobs it takes.",
+        check=_text(lambda value: check_agent_name("agent_name", value, _LIMITS)),
+        metavar="NAME",
+    ),
+    Option(
+        "capacity",
+        "Most jobs at once, never exceeded.",
+        read=_integer,
+        # A claim names all jobs in one message.
+        check=_between(1, _LIMITS.migrate_job_ids_max),
+        default=str(CAPACITY_DEFAULT),
+        metavar="N",
+    ),
+    Option(
+        "types",
+        "The kinds of jobs: room, publisher, participant; several with commas.",
+        read=_types,
+        check=_some_types,
+        default="room",
+        metavar="TYPES",
+    ),
+    Option(
+        "deployment",
+        "Takes jobs of this deployment only.",
+        check=_text(lambda value: validate_deployment(value, _LIMITS)),
+        metavar="NAME",
+    ),
+    Option(
+        "namespace",
+        "Takes jobs of this namespace only.",
+        check=_text(lambda value: check_text("namespace", value, _LIMITS.namespace_bytes_max)),
+        metavar="NAME",
+    ),
+    Option(
+        "grace_seconds",
+        "Back within this after a lost connection, or its jobs go to others.",
+        read=_number,
+        check=_between(0, _LIMITS.grace_seconds_max),
+        default=f"{GRACE_SECONDS_DEFAULT:g}",
+        metavar="S",
+    ),
+    Option(
+        "load",
+        "How busy it is: the greatest of jobs, cpu, memory, as named with commas.",
+        read=lambda text: load_by_names(_words(text) or ["?"]),
+        check=as_measure,
+        default="jobs,cpu",
+        metavar="NAMES",
+    ),
+    Option(
+        "drain_policy",
+        "What becomes of jobs after SIGTERM: wait (they go on) or hand_over (others resume them).",
+        read=_choice(DrainPolicy),
+        check=_member(DrainPolicy),
+        default=DrainPolicy.WAIT.value,
+        metavar="POLICY",
+        panel=_DRAINS,
+    ),
+    Option(
+        "drain_seconds_max",
+        "How long after SIGTERM; what still runs then is handed over at once.",
+        read=_number,
+        check=_between(0, 7 * _DAY_SECONDS),
+        default=f"{DRAIN_SECONDS_MAX_DEFAULT:g}",
+        metavar="S",
+        panel=_DRAINS,
+    ),
+    Option(
+        "health_port",
+        "Serve /healthz, /readyz and /metrics on this port; 0 takes a free one and logs it.",
+        read=_integer,
+        check=_port,
+        default="off",
+        metavar="N",
+        panel=_WATCHED,
+    ),
+    Option(
+        "health_host",
+        "The address that this port is on.",
+        check=_text(lambda value: check_text("health_host", value, _LIMITS.label_bytes_max)),
+        default="0.0.0.0",
+        metavar="ADDR",
+        panel=_WATCHED,
+    ),
+    Option(
+        "instance_id",
+        "Names this process over all its connections.",
+        check=_text(lambda value: check_text("instance_id", value, _LIMITS.label_bytes_max)),
+        default="random",
+        metavar="ID",
+    ),
+    Option(
+        "record_path",
+        "A file for the worker's own record of what it ran.",
+        read=Path,
+        check=lambda value: None if value is None else Path(value),
+        metavar="FILE",
+        variable=RECORD_PATH_VARIABLE,
+        panel=_WATCHED,
+    ),
+    Option(
+        "log_level",
+        "debug, info, warning or error.",
+        read=_choice(LogLevel),
+        check=_member(LogLevel),
+        default=LogLevel.INFO.value,
+        metavar="LEVEL",
+        panel=_WATCHED,
+    ),
+    Option(
+        "log_format",
+        "auto (for people on a terminal, else JSON), human or json.",
+        read=_choice(LogFormat),
+        check=_member(LogFormat),
+        default=LogFormat.AUTO.value,
+        metavar="FORM",
+        panel=_WATCHED,
+    ),
+)
+
+_BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
+
+
+def resolve(
+    code: Mapping[str, object],
+    environment: Mapping[str, str] = os.environ,
+    flags: Mapping[str, str] | None = None,
+    fallbacks: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings of a worker: code, over it the environment, over it the flags.
+
+    `flags` and `fallbacks` are by option name; a fallback counts where nothing else is said. None
+    and empty text say nothing, but in a flag. Raises ConfigError in one line.
+    """
+    found: dict[str, Any] = {}
+    for option in OPTIONS:
+        said = code.get(option.name)
+        if said is not None and said != "":
+            found[option.name] = _checked(option, said, f"Worker({option.name}=...)")
+        texts = (
+            (environment.get(option.env) or None, option.env),
+            ((flags or {}).get(option.name), option.flag),
+        )
+        for text, source in texts:
+            if text is not None:
+                found[option.name] = _checked(option, _read(option, text, source), source)
+        if option.name not in found and option.name in (fallbacks or {}):
+            found[option.name] = (fallbacks or {})[option.name]
+    return Settings(**found)
+
+
+def check_code(code: Mapping[str, object]) -> None:
+    """Refuse what the code alone gets wrong: ConfigError, where the program says it."""
+    for option in OPTIONS:
+        said = code.get(option.name)
+        if said is not None and said != "":
+            _checked(option, said, f"Worker({option.name}=...)")
+
+
+def _read(option: Option, text: str, source: str) -> Any:  # noqa: ANN401
+    try:
+        return option.read(text)
+    except ValueError as error:
+        raise _wrong(option, source, error) from None
+
+
+def _checked(option: Option, value: object, source: str) -> Any:  # noqa: ANN401
+    try:
+        return option.check(value)
+    except (ValueError, TypeError, WireError, ConfigError) as error:
+        raise _wrong(option, source, error) from None
+
+
+def _wrong(option: Option, source: str, error: Exception) -> ConfigError:
+    # A check that is shared with the wire names its field; the source does that here.
+    text = str(error).removeprefix(f"{option.name} ").removeprefix(f"{option.name}: ")
+    return ConfigError(f"{source}: {text}")
+
+
+def field_names() -> Sequence[str]:
+    """The names of the fields of `Settings`, which are those of the options."""
+    return [each.name for each in dataclasses.fields(Settings)]
