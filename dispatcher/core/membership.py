@@ -86,7 +86,7 @@ class Membership:
                 changes.append(MemberJoined(room, member))
             return member
         older = room.identities.get(participant.identity)
-        if older is not None and 0 < participant.joined_at < older.participant.joined_at:
+        if older is not None and _is_older(participant, older.participant):
             if member is not None:
                 _take_out(room, member)
             self._note_gone(room, key)  # it has been replaced before its join was told
@@ -157,7 +157,11 @@ class Membership:
             return
         if not is_replaced:
             self._part_from(room, key, participant, reason, changes)
-            if is_news:
+            older = room.identities.get(participant.identity)
+            if is_news and older is not None and _is_older(older.participant, participant):
+                # Its join took the other's place, and was not told before its leave.
+                self.remove(room, older, reason, changes)
+            elif is_news:
                 changes.append(LeftUnseen(room, participant, reason))
         if participant.sid:
             self._note_gone(room, key)
@@ -263,6 +267,11 @@ class Membership:
         if len(member.gone_tracks) > self._limits.tracks_max:
             del member.gone_tracks[next(iter(member.gone_tracks))]
         self._touch(room, member.key)
+
+
+def _is_older(connection: Participant, other: Participant) -> bool:
+    """Is it certain that it joined before the other?"""
+    return 0 < connection.joined_at < other.joined_at
 
 
 def _take_out(room: RoomState, member: Member) -> None:

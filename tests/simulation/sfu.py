@@ -96,7 +96,7 @@ class Sfu:
         self._settled: tuple[int, Nanoseconds] | None = None
         # when news of people came last
         self._last_news: Nanoseconds = 0
-        # was somebody replaced whose next connection may not be told of?
+        # was somebody replaced whose next connection may not be told of, or too late?
         self._was_replaced = False
 
     def begin(self) -> None:
@@ -205,11 +205,12 @@ class Sfu:
         identity = guest.participant.identity
         del session.guests[identity]
         is_replaced = reason is DisconnectReason.DUPLICATE_IDENTITY
-        # Who is replaced, and whose next connection nobody hears of, is taken for gone in a while.
+        # Who is replaced, and whose next connection nobody hears of in time, is taken for gone in a
+        # while.
         if guest.execution is not None:
             self.agents_gone.add((guest.execution.job.id, guest.execution.epoch))
         may_miss_news = self._world.scenario.may_miss_news
-        if is_replaced and may_miss_news and guest.execution is None:
+        if is_replaced and guest.execution is None:
             self._was_replaced = True
         if not is_replaced or may_miss_news:
             self.left.add((session.info.sid, identity))

@@ -159,6 +159,41 @@ def test_the_end_of_the_time_takes_nothing_from_a_successor() -> None:
     assert told.sids == ["PA_ann_2"]
 
 
+@pytest.mark.parametrize("is_duplicate_told", [True, False])
+def test_a_successor_that_left_before_its_join_is_told_takes_the_subject_with_it(
+    is_duplicate_told: bool,
+) -> None:
+    told = Told()
+    told.joins("ann", 1)
+    told.member("ann", 1).jobs["rule:a"] = "AJ_1"
+    if is_duplicate_told:
+        told.leaves("ann", 1, DUPLICATE)
+    [change] = told.leaves("ann", 2, CLIENT)
+    assert isinstance(change, MemberLeft)
+    assert (change.subject, change.jobs, change.reason) == ("PA_ann_1", {"rule:a": "AJ_1"}, CLIENT)
+    assert told.joins("ann", 2) == []
+    assert told.leaves("ann", 1, DUPLICATE) == []
+    assert told.sids == []
+
+
+def test_the_late_leave_of_an_older_connection_takes_nothing_from_who_is_there() -> None:
+    told = Told()
+    told.joins("ann", 2)
+    told.leaves("ann", 1, CLIENT)
+    assert told.sids == ["PA_ann_2"]
+
+
+def test_in_every_order_of_a_short_succession_nobody_is_there_in_the_end() -> None:
+    for order in itertools.permutations([(JOINED, 1), (LEFT, 1), (JOINED, 2), (LEFT, 2)]):
+        told = Told()
+        for kind, connection in order:
+            reason = DUPLICATE if connection == 1 else CLIENT
+            told.event(kind, room_info(), person("ann", connection), reason=reason)
+        told.rooms.succession_ended(PROJECT, ROOM, "PA_ann_1")
+        assert told.sids == [], order
+        assert not told.room.identities, order
+
+
 def test_a_join_that_is_older_than_who_is_there_is_late() -> None:
     told = Told()
     told.joins("ann", 2)
