@@ -92,11 +92,6 @@ class Drain:
         """It was said."""
         self._announced_at = now
 
-    def next_look_seconds(self, now: float) -> float:
-        """How long to wait at most: for the next announcement, or the end of the stage."""
-        announced_at = now if self._announced_at is None else self._announced_at
-        return max(0.0, min(announced_at + ANNOUNCE_INTERVAL_SECONDS - now, self.seconds_left(now)))
-
     def _enter(self, stage: DrainStage, now: float) -> None:
         self.stage = stage
         self.stage_began_at = now

@@ -10,9 +10,8 @@ Left to others: what an option does (`worker`), the command line itself (`comman
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -82,7 +81,13 @@ class Settings:
 
     def credentials(self) -> Credentials:
         """Where the server is. Raises ConfigError that names what is missing."""
-        return Credentials.resolve(self.url, self.api_key, self.api_secret, {})
+        for option in OPTIONS:
+            if option.panel == _SERVER and not getattr(self, option.name):
+                raise ConfigError(
+                    f"{option.name} is missing: set {option.env}, or pass {option.flag}"
+                    f" or Worker({option.name}=...)"
+                )
+        return Credentials(self.url, self.api_key, self.api_secret)
 
 
 # Reads the text of a variable or a flag. Raises ValueError: "must be ...".
@@ -123,14 +128,14 @@ def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError("must be a whole number") from None
+        raise ValueError(f"must be a whole number, not {text!r}") from None
 
 
 def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError("must be a number") from None
+        raise ValueError(f"must be a number, not {text!r}") from None
 
 
 def _words(text: str) -> list[str]:
@@ -142,7 +147,8 @@ def _choice(choices: type[Enum]) -> Reader:
         try:
             return choices(text.strip().lower().replace("-", "_"))
         except ValueError:
-            raise ValueError(f"must be {_any_of(choice.value for choice in choices)}") from None
+            words = _any_of(choice.value for choice in choices)
+            raise ValueError(f"must be {words}, not {text!r}") from None
 
     return read
 
@@ -427,8 +433,3 @@ def _wrong(option: Option, source: str, error: Exception) -> ConfigError:
     # A check that is shared with the wire names its field; the source does that here.
     text = str(error).removeprefix(f"{option.name} ").removeprefix(f"{option.name}: ")
     return ConfigError(f"{source}: {text}")
-
-
-def field_names() -> Sequence[str]:
-    """The names of the fields of `Settings`, which are those of the options."""
-    return [each.name for each in dataclasses.fields(Settings)]
