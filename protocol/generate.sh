@@ -6,4 +6,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 python=${1:-python3}
 out=${2:-$(dirname "$here")}
 exec "$python" -m grpc_tools.protoc -I "$here/proto" --python_out="$out" --pyi_out="$out" \
-  "$here/proto/protocol/wire.proto" "$here/proto/protocol/api.proto"
+  "$here/proto/protocol/wire.proto" "$here/proto/protocol/api.proto" \
+  "$here/proto/protocol/executor.proto"

@@ -1,24 +1,41 @@
 """Runs one job function to its end, in a task of this event loop, and says how it ended.
 
-The seam for executors of other kinds (processes, pools): each takes a context and gives an
-`Outcome`. An exception of the function never leaves here; a cancellation from outside the job does.
+What every executor does in the end, in the worker's own process or in another: an exception of the
+function never leaves here; a cancellation from outside the job does.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import anyio
 
 from worker_sdk.job import JobContext
 from worker_sdk.log_events import LogEvent
 
-__all__ = ["JobFunction", "Outcome", "OutcomeKind", "execute"]
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from worker_sdk.planner import Start
+
+__all__ = [
+    "JobFunction",
+    "Outcome",
+    "OutcomeKind",
+    "PrewarmFunction",
+    "context_for",
+    "error_line",
+    "execute",
+    "prewarm",
+]
 
 JobFunction = Callable[[JobContext], Awaitable[None]]
+PrewarmFunction = Callable[[], object]
 
 
 class OutcomeKind(Enum):
@@ -53,10 +70,32 @@ async def execute(function: JobFunction, context: JobContext, scope: anyio.Cance
             outcome = Outcome(OutcomeKind.FAILED, f"the job called exit({error.code!r})")
         except Exception as error:
             context.log.error(LogEvent.JOB_FAILED, exc_info=error)
-            outcome = Outcome(OutcomeKind.FAILED, _one_line(error))
+            outcome = Outcome(OutcomeKind.FAILED, error_line(error))
     return outcome
 
 
-def _one_line(error: BaseException) -> str:
+async def prewarm(function: PrewarmFunction) -> None:
+    """Call a prewarm function, which is synchronous or not; what it raises passes."""
+    result = function()
+    if inspect.isawaitable(result):
+        await result
+
+
+def context_for(start: Start, log: FilteringBoundLogger) -> JobContext:
+    """What the job function is given; `log` has the job's ids bound already."""
+    return JobContext(
+        job=start.job,
+        attempt=start.attempt,
+        attempt_reason=start.attempt_reason,
+        epoch=start.epoch,
+        resuming=start.resuming,
+        url=start.url,
+        token=start.token,
+        log=log,
+    )
+
+
+def error_line(error: BaseException) -> str:
+    """An exception in one line: `ValueError: text`."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

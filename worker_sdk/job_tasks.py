@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from worker_sdk.execution import JobFunction, Outcome, OutcomeKind, execute
-from worker_sdk.job import JobContext
+from worker_sdk.execution import Outcome, OutcomeKind
 from worker_sdk.log_events import LogEvent
 
 if TYPE_CHECKING:
@@ -21,13 +20,11 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from structlog.typing import FilteringBoundLogger
 
+    from worker_sdk.executors.executor import JobRunner
     from worker_sdk.planner import Order, Planner, Start, Stop
     from worker_sdk.records import JobRecords, RecordEvent
 
 __all__ = ["JobTasks"]
-
-# From the cancellation to the report of a job that will not end (LiveKit's SDK gives as much).
-STOP_SECONDS_MAX = 15.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,21 +40,19 @@ class JobTasks:
     def __init__(
         self,
         *,
-        function: JobFunction,
+        runner: JobRunner,
         planner: Planner,
         records: JobRecords,
         tasks: TaskGroup,
         on_orders: Callable[[Iterable[Order]], None],
         log: FilteringBoundLogger,
-        stop_seconds_max: float = STOP_SECONDS_MAX,
     ) -> None:
-        self._function = function
+        self._runner = runner
         self._planner = planner
         self._records = records
         self._tasks = tasks
         self._on_orders = on_orders
         self._log = log
-        self._stop_seconds_max = stop_seconds_max
         self._runs: dict[str, _Run] = {}
 
     def start(self, start: Start) -> None:
@@ -79,36 +74,28 @@ class JobTasks:
     async def _run(self, run: _Run) -> None:
         start = run.start
         job = start.job
-        context = JobContext(
-            job=job,
-            attempt=start.attempt,
-            attempt_reason=start.attempt_reason,
-            epoch=start.epoch,
-            resuming=start.resuming,
-            url=start.url,
-            token=start.token,
-            log=self._log.bind(job_id=job.id, room=job.room, attempt=start.attempt),
-        )
+        log = self._log.bind(job_id=job.id, room=job.room, attempt=start.attempt)
         outcome = Outcome(OutcomeKind.STOPPED)
         if not run.scope.cancel_called:
-            context.log.info(LogEvent.JOB_STARTED, epoch=start.epoch, resuming=start.resuming)
+            log.info(LogEvent.JOB_STARTED, epoch=start.epoch, resuming=start.resuming)
             self._record("start", start)
             try:
-                outcome = await execute(self._function, context, run.scope)
+                outcome = await self._runner.run(start, run.scope, log)
             finally:
                 # Also when the whole worker is cancelled: the function is over.
                 self._record("end", start, outcome=outcome.kind.value)
         run.is_over.set()
         del self._runs[job.id]
-        context.log.info(LogEvent.JOB_ENDED, outcome=outcome.kind.value)
+        log.info(LogEvent.JOB_ENDED, outcome=outcome.kind.value)
         self._on_orders(self._planner.ended(job.id, start.epoch, outcome))
 
     async def _insist(self, run: _Run) -> None:
-        with anyio.move_on_after(self._stop_seconds_max):
+        bound_seconds = self._runner.stop_report_seconds
+        with anyio.move_on_after(bound_seconds):
             await run.is_over.wait()
             return
         job_id = run.start.job.id
-        error = f"the job did not stop within {self._stop_seconds_max:g} s of being told to"
+        error = f"the job did not stop within {bound_seconds:g} s of being told to"
         self._log.error(LogEvent.JOB_DOES_NOT_STOP, job_id=job_id)
         if self._planner.did_not_stop(job_id, run.start.epoch, error):
             self._on_orders(())

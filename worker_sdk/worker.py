@@ -31,6 +31,9 @@ from protocol.errors import ConfigError, WireError
 from protocol.limits import DEFAULT_LIMITS, check_agent_name, check_text, validate_deployment
 from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.credentials import Credentials
+from worker_sdk.executors.executor import Executor, WorkerProgram
+from worker_sdk.executors.role import refuse_in_job_process
+from worker_sdk.executors.task_executor import TaskExecutor
 from worker_sdk.job import JobType
 from worker_sdk.job_tasks import JobTasks
 from worker_sdk.ledger import JobLedger
@@ -46,7 +49,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from worker_sdk.execution import JobFunction
+    from worker_sdk.execution import JobFunction, PrewarmFunction
+    from worker_sdk.executors.executor import JobRunner, PoolCounts
 
 __all__ = ["CAPACITY_DEFAULT", "Worker"]
 
@@ -64,7 +68,8 @@ class Worker:
     `url`, `api_key` and `api_secret` come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET
     where they are None. `capacity`: most jobs at once, never exceeded. `grace_seconds`: "back
     within this after a lost connection, or give my jobs to others". `load`: how busy this worker is,
-    0 to 1; jobs by capacity where None. `record_path` (or CALLBOARD_RECORD_PATH): a file for the
+    0 to 1; jobs by capacity where None. `executor`: how jobs run; as tasks of this event loop where
+    None. `record_path` (or CALLBOARD_RECORD_PATH): a file for the
     worker's own record of what it ran (`records`). Raises ConfigError for a setting that cannot be
     used.
     """
@@ -82,6 +87,7 @@ class Worker:
         namespace: str = "",
         grace_seconds: float = 3.0,
         load: LoadFunction | None = None,
+        executor: Executor | None = None,
         instance_id: str | None = None,
         record_path: str | os.PathLike[str] | None = None,
         rng: random.Random | None = None,
@@ -101,6 +107,7 @@ class Worker:
         )
         self._backoff = ReconnectBackoff(grace_seconds)
         self._load = load
+        self._executor = executor or TaskExecutor()
         self._record_path = record_path or os.environ.get(RECORD_PATH_VARIABLE) or None
         self._rng = rng or random.SystemRandom()
         self._planner = Planner(JobLedger(capacity), StatusOutbox())
@@ -108,10 +115,12 @@ class Worker:
             agent_name=agent_name
         )
         self._job_function: JobFunction | None = None
+        self._prewarm_function: PrewarmFunction | None = None
         self._request_handler: RequestHandler | None = None
         self._wakeup = Wakeup()
         # Set while it serves.
         self._link: ServerLink | None = None
+        self._runner: JobRunner | None = None
         self._is_stop_forced = False
 
     def __repr__(self) -> str:
@@ -124,6 +133,17 @@ class Worker:
         if self._job_function is not None:
             raise ConfigError("a worker has one job function; this is the second @worker.job")
         self._job_function = function
+        return function
+
+    def prewarm(self, function: PrewarmFunction) -> PrewarmFunction:
+        """Decorator: the function that prepares a process for jobs, synchronous or not.
+
+        It is called once, without arguments, in each process that runs jobs, before its first one:
+        with the default executor in the worker itself, before it registers.
+        """
+        if self._prewarm_function is not None:
+            raise ConfigError("a worker has one prewarm function; this is the second")
+        self._prewarm_function = function
         return function
 
     def request(self, handler: RequestHandler) -> RequestHandler:
@@ -139,6 +159,7 @@ class Worker:
         SIGTERM or SIGINT: take no more jobs, wait for those that run, end. A second one: cancel the
         jobs, give them to other workers, end.
         """
+        refuse_in_job_process("worker.run()")
         uses_uvloop = sys.platform != "win32"
         anyio.run(
             self._serve_until_signalled,
@@ -152,13 +173,21 @@ class Worker:
         Cancelling it ends the worker at once: jobs are cancelled and not reported, and go to other
         workers after the grace time.
         """
+        refuse_in_job_process("worker.serve()")
         if self._job_function is None:
             raise ConfigError("no job function: decorate one with @worker.job")
         if self._link is not None:
             raise ConfigError("this worker serves already; make another one")
+        program = WorkerProgram(self._job_function, self._prewarm_function)
+        self._executor.check(program)
         records = self._open_records()
         try:
-            async with anyio.create_task_group() as tasks:
+            # Opened first, left last: what runs jobs outlives every job.
+            async with (
+                self._executor.open(program, self._log) as runner,
+                anyio.create_task_group() as tasks,
+            ):
+                self._runner = runner
                 link = ServerLink(
                     credentials=self._credentials,
                     registration=self._registration,
@@ -171,7 +200,7 @@ class Worker:
                     log=self._log,
                 )
                 link.jobs = JobTasks(
-                    function=self._job_function,
+                    runner=runner,
                     planner=self._planner,
                     records=records,
                     tasks=tasks,
@@ -184,6 +213,7 @@ class Worker:
                 tasks.cancel_scope.cancel()
         finally:
             self._link = None
+            self._runner = None
             records.close()
 
     def drain(self) -> None:
@@ -213,6 +243,11 @@ class Worker:
     def active_jobs(self) -> int:
         """Jobs that run here now."""
         return self._planner.ledger.active_count
+
+    @property
+    def pool(self) -> PoolCounts | None:
+        """The processes that run jobs, while it serves; None where the executor has none."""
+        return None if self._runner is None else self._runner.pool
 
     async def wait_registered(self) -> None:
         """Wait until the worker is connected and registered; call it while it serves."""

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[3] / "protocol"
-GENERATED = ("wire_pb2.py", "wire_pb2.pyi", "api_pb2.py", "api_pb2.pyi")
+GENERATED = tuple(
+    f"{name}_pb2{end}" for name in ("wire", "api", "executor") for end in (".py", ".pyi")
+)
 
 
 def test_the_generated_code_is_up_to_date(tmp_path: Path) -> None:
