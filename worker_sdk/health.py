@@ -68,12 +68,18 @@ class HealthServer:
     """Serves the three paths until it is cancelled."""
 
     def __init__(
-        self, host: str, port: int, state: Callable[[], WorkerState], log: FilteringBoundLogger
+        self,
+        host: str,
+        port: int,
+        state: Callable[[], WorkerState],
+        log: FilteringBoundLogger,
+        request_seconds_max: float = REQUEST_SECONDS_MAX,
     ) -> None:
         self._host = host
         self._port = port
         self._state = state
         self._log = log
+        self._request_seconds_max = request_seconds_max
         self._connections = 0
 
     async def serve(self, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -99,7 +105,7 @@ class HealthServer:
                 return
             self._connections += 1
             try:
-                with anyio.move_on_after(REQUEST_SECONDS_MAX):
+                with anyio.move_on_after(self._request_seconds_max):
                     await stream.send(self._answer(await _head(stream)))
                     await stream.send_eof()
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
@@ -135,7 +141,7 @@ async def _head(stream: anyio.abc.SocketStream) -> bytes | None:
             head += await stream.receive()
         except anyio.EndOfStream:
             return None
-    return head
+    return head if len(head) <= HEAD_BYTES_MAX else None
 
 
 def _response(
