@@ -8,70 +8,80 @@
     worker.run()
 
 It puts the parts together and decides when it is over: `planner` decides what is said, `link` says
-it, `job_tasks` runs the jobs, which outlive every connection.
+it, `job_tasks` runs the jobs, which outlive every connection; `settings` has its options, `drain`
+the way out.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import structlog
-from anyio.abc import TaskStatus
 
 from protocol import wire_pb2
-from protocol.errors import ConfigError, WireError
-from protocol.limits import DEFAULT_LIMITS, check_agent_name, check_text, validate_deployment
+from protocol.errors import ConfigError
+from worker_sdk import command_line
 from worker_sdk.backoff import ReconnectBackoff
-from worker_sdk.credentials import Credentials
+from worker_sdk.console import ConsoleJob, run_in_console
+from worker_sdk.drain import (
+    ANNOUNCED_JOBS_MAX,
+    FORCED_DELIVERY_SECONDS_MAX,
+    RESULT_DELIVERY_SECONDS_MAX,
+    Drain,
+    DrainPolicy,
+    DrainStage,
+)
 from worker_sdk.executors.executor import Executor, WorkerProgram
 from worker_sdk.executors.role import refuse_in_job_process
 from worker_sdk.executors.task_executor import TaskExecutor
-from worker_sdk.job import JobType
+from worker_sdk.health import HealthServer, WorkerState
 from worker_sdk.job_tasks import JobTasks
 from worker_sdk.ledger import JobLedger
-from worker_sdk.link import LoadFunction, RequestHandler, ServerLink
+from worker_sdk.link import RequestHandler, ServerLink
 from worker_sdk.log_events import LogEvent
 from worker_sdk.outbox import StatusOutbox
 from worker_sdk.planner import Planner
 from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords
+from worker_sdk.settings import CAPACITY_DEFAULT, Settings, check_code, resolve
+from worker_sdk.signals import SignalCount
 from worker_sdk.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
     from worker_sdk.execution import JobFunction, PrewarmFunction
     from worker_sdk.executors.executor import JobRunner, PoolCounts
+    from worker_sdk.job import JobType
+    from worker_sdk.load import LoadSource
 
 __all__ = ["CAPACITY_DEFAULT", "Worker"]
-
-# The dispatcher counts a tenth of a worker for a job that it knows nothing of.
-CAPACITY_DEFAULT = 10
-# What a worker that ends still waits for: receipts for the results of its last jobs.
-RESULT_DELIVERY_SECONDS_MAX = 30.0
-# The same for one that was told twice to end.
-FORCED_DELIVERY_SECONDS_MAX = 5.0
 
 
 class Worker:
     """Takes jobs of one agent name and runs a function for each.
 
-    `url`, `api_key` and `api_secret` come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET
-    where they are None. `capacity`: most jobs at once, never exceeded. `grace_seconds`: "back
-    within this after a lost connection, or give my jobs to others". `load`: how busy this worker is,
-    0 to 1; jobs by capacity where None. `executor`: how jobs run; as tasks of this event loop where
-    None. `record_path` (or CALLBOARD_RECORD_PATH): a file for the
-    worker's own record of what it ran (`records`). Raises ConfigError for a setting that cannot be
-    used.
+    Every option can also be set by an environment variable or a flag, which override what the code
+    says (`settings` has the table): LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, else
+    CALLBOARD_WORKER_CAPACITY and so on. None is the default.
+
+    `capacity`: most jobs at once, never exceeded. `grace_seconds`: "back within this after a lost
+    connection, or give my jobs to others". `load`: how busy this worker is, 0 to 1: a measure, or a
+    function without arguments; the greater of jobs and processor where None. `executor`: how jobs
+    run; as tasks of this event loop where None. `drain_policy` and `drain_seconds_max`: what becomes
+    of jobs after SIGTERM (`drain`). `health_port`: serve /healthz, /readyz and /metrics there.
+    `record_path` (or CALLBOARD_RECORD_PATH): a file for the worker's own record of what it ran
+    (`records`). Raises ConfigError for a value that cannot be used.
     """
 
     def __init__(
@@ -81,38 +91,50 @@ class Worker:
         url: str | None = None,
         api_key: str | None = None,
         api_secret: str | None = None,
-        capacity: int = CAPACITY_DEFAULT,
-        types: Sequence[JobType] = (JobType.ROOM,),
-        deployment: str = "",
-        namespace: str = "",
-        grace_seconds: float = 3.0,
-        load: LoadFunction | None = None,
+        capacity: int | None = None,
+        types: Sequence[JobType] | None = None,
+        deployment: str | None = None,
+        namespace: str | None = None,
+        grace_seconds: float | None = None,
+        load: LoadSource | None = None,
         executor: Executor | None = None,
+        drain_policy: DrainPolicy | None = None,
+        drain_seconds_max: float | None = None,
+        health_port: int | None = None,
+        health_host: str | None = None,
         instance_id: str | None = None,
         record_path: str | os.PathLike[str] | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._credentials = Credentials.resolve(url, api_key, api_secret)
-        self.agent_name = agent_name
         # Names this process over all its connections, so that a new one takes the old one over.
         self.instance_id = instance_id or str(uuid.uuid4())
-        self._registration = _registration(
-            agent_name=agent_name,
-            capacity=capacity,
-            types=tuple(types),
-            deployment=deployment,
-            namespace=namespace,
-            grace_seconds=grace_seconds,
-            instance_id=self.instance_id,
-        )
-        self._backoff = ReconnectBackoff(grace_seconds)
-        self._load = load
+        self.agent_name = agent_name
+        self._code: Mapping[str, object] = {
+            "url": url,
+            "api_key": api_key,
+            "api_secret": api_secret,
+            "agent_name": agent_name,
+            "capacity": capacity,
+            "types": types,
+            "deployment": deployment,
+            "namespace": namespace,
+            "grace_seconds": grace_seconds,
+            "load": load,
+            "drain_policy": drain_policy,
+            "drain_seconds_max": drain_seconds_max,
+            "health_port": health_port,
+            "health_host": health_host,
+            "instance_id": self.instance_id,
+            "record_path": record_path,
+        }
+        check_code(self._code)
         self._executor = executor or TaskExecutor()
-        self._record_path = record_path or os.environ.get(RECORD_PATH_VARIABLE) or None
         self._rng = rng or random.SystemRandom()
-        self._planner = Planner(JobLedger(capacity), StatusOutbox())
-        self._log: FilteringBoundLogger = structlog.get_logger("callboard.worker").bind(
-            agent_name=agent_name
+        self._drain = Drain()
+        self._planner = Planner(JobLedger(capacity or CAPACITY_DEFAULT), StatusOutbox())
+        # Not bound before it is used: the program, or `run`, may set logs up until then.
+        self._log: FilteringBoundLogger = structlog.get_logger(
+            "callboard.worker", agent_name=agent_name
         )
         self._job_function: JobFunction | None = None
         self._prewarm_function: PrewarmFunction | None = None
@@ -121,7 +143,9 @@ class Worker:
         # Set while it serves.
         self._link: ServerLink | None = None
         self._runner: JobRunner | None = None
-        self._is_stop_forced = False
+        self._signals: SignalCount | None = None
+        # The port of its health, once it listens.
+        self.health_port: int | None = None
 
     def __repr__(self) -> str:
         return f"<Worker {self.agent_name!r} {self.worker_id or 'not connected'}>"
@@ -153,18 +177,19 @@ class Worker:
         self._request_handler = handler
         return handler
 
-    def run(self) -> None:
-        """Serve until told to end, blocking: the main program of a worker process.
+    def run(self, argv: Sequence[str] | None = None) -> None:
+        """The main program of a worker process: `start`, `dev`, `console` or --help, from `argv`.
 
-        SIGTERM or SIGINT: take no more jobs, wait for those that run, end. A second one: cancel the
-        jobs, give them to other workers, end.
+        Without a command it is `start`: serve until told to end, blocking. `argv` None: what the
+        program was called with. A first SIGTERM or SIGINT drains: no more jobs are taken, and those
+        that run go on or are given to others, by `drain_policy`, for at most `drain_seconds_max`. A
+        second one cancels them, hands them over and ends within seconds; a third ends at once with
+        exit code 1. Raises SystemExit for what fails: 2 for a wrong setting.
         """
         refuse_in_job_process("worker.run()")
-        uses_uvloop = sys.platform != "win32"
-        anyio.run(
-            self._serve_until_signalled,
-            backend="asyncio",
-            backend_options={"use_uvloop": uses_uvloop},
+        command_line.run(
+            sys.argv[1:] if argv is None else argv,
+            command_line.Commands(self._resolve, self._run_until_signalled, self._run_in_console),
         )
 
     async def serve(self) -> None:
@@ -173,60 +198,31 @@ class Worker:
         Cancelling it ends the worker at once: jobs are cancelled and not reported, and go to other
         workers after the grace time.
         """
-        refuse_in_job_process("worker.serve()")
-        if self._job_function is None:
-            raise ConfigError("no job function: decorate one with @worker.job")
-        if self._link is not None:
-            raise ConfigError("this worker serves already; make another one")
-        program = WorkerProgram(self._job_function, self._prewarm_function)
-        self._executor.check(program)
-        records = self._open_records()
-        try:
-            # Opened first, left last: what runs jobs outlives every job.
-            async with (
-                self._executor.open(program, self._log) as runner,
-                anyio.create_task_group() as tasks,
-            ):
-                self._runner = runner
-                link = ServerLink(
-                    credentials=self._credentials,
-                    registration=self._registration,
-                    planner=self._planner,
-                    wakeup=self._wakeup,
-                    backoff=self._backoff,
-                    rng=self._rng,
-                    request_handler=self._request_handler,
-                    load=self._load,
-                    log=self._log,
-                )
-                link.jobs = JobTasks(
-                    runner=runner,
-                    planner=self._planner,
-                    records=records,
-                    tasks=tasks,
-                    on_orders=link.carry_out,
-                    log=self._log,
-                )
-                self._link = link
-                tasks.start_soon(link.stay_connected)
-                await self._until_drained(link)
-                tasks.cancel_scope.cancel()
-        finally:
-            self._link = None
-            self._runner = None
-            records.close()
+        await self._serve(self._resolve({}, {}))
 
     def drain(self) -> None:
-        """Take no more jobs, and end when those that run have ended and their results are told."""
-        if not self._planner.ledger.is_draining:
-            self._log.info(LogEvent.DRAIN_STARTED, jobs=self._planner.ledger.held_count)
-        self._planner.ledger.is_draining = True
+        """Take no more jobs, and end when those that run are over or given to others."""
+        drain = self._drain
+        if not drain.begin(time.monotonic()):
+            return
+        self._log.info(
+            LogEvent.DRAIN_STARTED,
+            jobs=self._planner.ledger.held_count,
+            policy=drain.policy.value,
+            seconds_max=drain.seconds_max,
+        )
+        orders = self._planner.drain(yields=drain.policy is DrainPolicy.HAND_OVER)
+        if self._link is not None:
+            self._link.carry_out(orders)
         self._wakeup.fire()
 
     def stop(self) -> None:
         """End now: cancel the jobs that run, and give them to other workers."""
+        if not self._drain.leave(time.monotonic()):
+            return
+        if self._signals is not None:
+            self._signals.arm_watchdog()
         self._log.warning(LogEvent.STOP_FORCED, jobs=self._planner.ledger.active_count)
-        self._is_stop_forced = True
         orders = self._planner.stop_all()
         if self._link is not None:
             self._link.carry_out(orders)
@@ -254,89 +250,242 @@ class Worker:
         while self.worker_id is None:
             await self._wakeup.wait()
 
-    # ---- inside ----
+    # ---- inside: settings ----
+
+    def _resolve(self, flags: Mapping[str, str], fallbacks: Mapping[str, object]) -> Settings:
+        return resolve(self._code, os.environ, flags, fallbacks)
+
+    def _apply(self, settings: Settings) -> None:
+        """The environment and the flags may say otherwise than the code did."""
+        self.agent_name = settings.agent_name
+        self.instance_id = settings.instance_id
+        self._log = structlog.get_logger("callboard.worker", agent_name=settings.agent_name)
+        self._planner.ledger.capacity = settings.capacity
+        self._drain.policy = settings.drain_policy
+        self._drain.seconds_max = settings.drain_seconds_max
+
+    def _program(self) -> WorkerProgram:
+        if self._job_function is None:
+            raise ConfigError("no job function: decorate one with @worker.job")
+        program = WorkerProgram(self._job_function, self._prewarm_function)
+        self._executor.check(program)
+        return program
+
+    # ---- inside: serving ----
+
+    async def _serve(self, settings: Settings) -> None:
+        refuse_in_job_process("worker.serve()")
+        if self._link is not None:
+            raise ConfigError("this worker serves already; make another one")
+        program = self._program()
+        self._apply(settings)
+        link = ServerLink(
+            credentials=settings.credentials(),
+            registration=_registration(settings),
+            planner=self._planner,
+            wakeup=self._wakeup,
+            backoff=ReconnectBackoff(settings.grace_seconds),
+            rng=self._rng,
+            request_handler=self._request_handler,
+            load=settings.load,
+            log=self._log,
+        )
+        records = self._open_records(settings)
+        try:
+            with _config_errors_alone():
+                async with anyio.create_task_group() as around:
+                    self._link = link
+                    if settings.health_port is not None:
+                        health = HealthServer(
+                            settings.health_host, settings.health_port, self._state, self._log
+                        )
+                        self.health_port = await around.start(health.serve)
+                    await self._run_jobs(link, program, records)
+                    around.cancel_scope.cancel()
+        finally:
+            self._link = None
+            self.health_port = None
+            records.close()
+
+    async def _run_jobs(
+        self, link: ServerLink, program: WorkerProgram, records: JobRecords
+    ) -> None:
+        # Opened first, left last: what runs jobs outlives every job.
+        async with (
+            self._executor.open(program, self._log) as runner,
+            anyio.create_task_group() as tasks,
+        ):
+            link.jobs = JobTasks(
+                runner=runner,
+                planner=self._planner,
+                records=records,
+                tasks=tasks,
+                on_orders=link.carry_out,
+                log=self._log,
+            )
+            self._runner = runner
+            try:
+                tasks.start_soon(link.stay_connected)
+                await self._until_drained(link)
+                tasks.cancel_scope.cancel()
+            finally:
+                self._runner = None
+
+    # ---- inside: ending ----
 
     async def _until_drained(self, link: ServerLink) -> None:
-        ledger, outbox = self._planner.ledger, self._planner.outbox
-        while not ledger.is_draining:
+        drain, outbox = self._drain, self._planner.outbox
+        while drain.stage is DrainStage.SERVING:
             await self._wakeup.wait()
-        # One that was told twice to end does not wait for what it was promised.
-        while ledger.active_count if self._is_stop_forced else ledger.held_count:
-            await self._wakeup.wait(1.0)
-            ledger.expire_reservations(anyio.current_time())
-        ended_at = anyio.current_time()
+        await self._until_idle(link)
+        idle_at = time.monotonic()
         while link.has_unwritten or len(outbox):
-            bound = (
-                FORCED_DELIVERY_SECONDS_MAX if self._is_stop_forced else RESULT_DELIVERY_SECONDS_MAX
-            )
-            left_seconds = ended_at + bound - anyio.current_time()
+            is_leaving = drain.stage is DrainStage.LEAVING
+            bound = FORCED_DELIVERY_SECONDS_MAX if is_leaving else RESULT_DELIVERY_SECONDS_MAX
+            left_seconds = idle_at + bound - time.monotonic()
             if left_seconds <= 0:
                 break
-            await self._wakeup.wait(left_seconds)
+            self._announce("the server to confirm results", left_seconds)
+            await self._wakeup.wait(min(left_seconds, 1.0))
         self._log.info(LogEvent.DRAIN_FINISHED, results_not_confirmed=len(outbox))
 
-    async def _serve_until_signalled(self) -> None:
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(self._obey_signals)
-            await self.serve()
-            tasks.cancel_scope.cancel()
+    async def _until_idle(self, link: ServerLink) -> None:
+        drain, ledger = self._drain, self._planner.ledger
+        # One that was told twice to end does not wait for what it was promised.
+        while ledger.active_count if drain.stage is DrainStage.LEAVING else ledger.held_count:
+            left_seconds = drain.seconds_left(time.monotonic())
+            if left_seconds > 0:
+                self._announce(self._awaited(), left_seconds)
+                await self._wakeup.wait(min(left_seconds, 1.0))
+                ledger.expire_reservations(anyio.current_time())
+            elif drain.stage is DrainStage.DRAINING:
+                self._log.warning(
+                    LogEvent.DRAIN_DEADLINE_PASSED, jobs=ledger.held_count, after=drain.seconds_max
+                )
+                self.stop()
+            else:
+                link.carry_out(self._planner.abandon_all())
+                return
 
-    async def _obey_signals(
-        self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            task_status.started()
-            async for _ in signals:
-                if not self._planner.ledger.is_draining:
-                    self.drain()
-                elif not self._is_stop_forced:
-                    self.stop()
+    def _awaited(self) -> str:
+        if self._drain.stage is DrainStage.LEAVING:
+            return "jobs to clean up"
+        if self._drain.policy is DrainPolicy.WAIT:
+            return "jobs to end"
+        if self.worker_id is not None and not self._planner.can_yield:
+            return "jobs to end: this server gives none away"
+        return "other workers with room for the jobs"
 
-    def _open_records(self) -> JobRecords:
-        path = None if self._record_path is None else Path(self._record_path)
+    def _announce(self, awaited: str, left_seconds: float) -> None:
+        """Say what this worker still waits for, if that was not said just now."""
+        now = time.monotonic()
+        if not self._drain.is_announcement_due(now):
+            return
+        self._drain.announced(now)
+        ledger, loop_now = self._planner.ledger, anyio.current_time()
+        seconds = {job_id: ledger.since(job_id) for job_id in ledger.held_job_ids}
+        self._log.info(
+            LogEvent.DRAIN_WAITS,
+            waits_for=awaited,
+            jobs=len(seconds),
+            running_seconds={
+                job_id: None if since is None else round(loop_now - since, 1)
+                for job_id, since in list(seconds.items())[:ANNOUNCED_JOBS_MAX]
+            },
+            results=len(self._planner.outbox),
+            seconds_left=round(left_seconds, 1),
+        )
+
+    # ---- inside: a program of its own ----
+
+    def _run_until_signalled(self, settings: Settings) -> None:
+        async def serve() -> None:
+            signals = self._signals = SignalCount()
+            try:
+                with signals.counting():
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(self._obey, signals)
+                        await self._serve(settings)
+                        tasks.cancel_scope.cancel()
+            finally:
+                self._signals = None
+
+        with _config_errors_alone():
+            anyio.run(serve, backend="asyncio", backend_options=_LOOP_OPTIONS)
+
+    async def _obey(self, signals: SignalCount) -> None:
+        told = 0
+        while True:
+            told = await signals.next(told)
+            self.drain()
+            if told >= 2:
+                self.stop()
+
+    def _run_in_console(self, settings: Settings, console: ConsoleJob) -> int:
+        program = self._program()
+        self._apply(settings)
+        job = console.as_job(settings.agent_name, settings.deployment)
+
+        async def run_one() -> int:
+            return await run_in_console(
+                job, program, self._executor, self._request_handler, self._log
+            )
+
+        with _config_errors_alone():
+            return anyio.run(run_one, backend="asyncio", backend_options=_LOOP_OPTIONS)
+
+    # ---- inside: what is told of it ----
+
+    def _state(self) -> WorkerState:
+        ledger, link = self._planner.ledger, self._link
+        return WorkerState(
+            agent_name=self.agent_name,
+            is_registered=self.worker_id is not None,
+            is_draining=ledger.is_draining,
+            jobs_running=ledger.active_count,
+            jobs_reserved=ledger.held_count - ledger.active_count,
+            capacity=ledger.capacity,
+            results_unconfirmed=len(self._planner.outbox),
+            load=0.0 if link is None else link.last_load,
+            counts=self._planner.counts,
+            pool=self.pool,
+        )
+
+    def _open_records(self, settings: Settings) -> JobRecords:
         try:
-            return JobRecords(path, self.instance_id)
+            return JobRecords(settings.record_path, self.instance_id)
         except OSError as error:
             raise ConfigError(
                 f"record_path ({RECORD_PATH_VARIABLE}) cannot be written: {error}"
             ) from None
 
 
-def _registration(
-    *,
-    agent_name: str,
-    capacity: int,
-    types: tuple[JobType, ...],
-    deployment: str,
-    namespace: str,
-    grace_seconds: float,
-    instance_id: str,
-) -> wire_pb2.RegisterWorkerRequest:
-    limits = DEFAULT_LIMITS
-    # A claim names all jobs in one message.
-    if not 1 <= capacity <= limits.migrate_job_ids_max:
-        raise ConfigError(f"capacity must be 1 to {limits.migrate_job_ids_max}, not {capacity}")
-    if not types:
-        raise ConfigError("types must name at least one JobType")
-    if not 0 <= grace_seconds <= limits.grace_seconds_max:
-        raise ConfigError(
-            f"grace_seconds must be 0 to {limits.grace_seconds_max:g}, not {grace_seconds:g}"
-        )
+_LOOP_OPTIONS = {"use_uvloop": sys.platform != "win32"}
+
+
+@contextmanager
+def _config_errors_alone() -> Iterator[None]:
+    """A task group wraps what is raised in it; a setting that is wrong is raised as it is."""
     try:
-        check_agent_name("agent_name", agent_name, limits)
-        validate_deployment(deployment, limits)
-        check_text("namespace", namespace, limits.namespace_bytes_max)
-        check_text("instance_id", instance_id, limits.label_bytes_max)
-    except WireError as error:
-        raise ConfigError(str(error)) from None
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, ConfigError):
+            raise error from None
+        raise
+
+
+def _registration(settings: Settings) -> wire_pb2.RegisterWorkerRequest:
     return wire_pb2.RegisterWorkerRequest(
-        type=f"JT_{types[0].name}",
-        types=[f"JT_{job_type.name}" for job_type in types],
+        type=f"JT_{settings.types[0].name}",
+        types=[f"JT_{job_type.name}" for job_type in settings.types],
         version=f"callboard-{metadata.version('callboard')}",
-        agent_name=agent_name,
-        namespace=namespace or None,
-        deployment=deployment,
-        instance_id=instance_id,
-        capacity=capacity,
-        grace_milliseconds=round(grace_seconds * 1000),
+        agent_name=settings.agent_name,
+        namespace=settings.namespace or None,
+        deployment=settings.deployment,
+        instance_id=settings.instance_id,
+        capacity=settings.capacity,
+        grace_milliseconds=round(settings.grace_seconds * 1000),
     )

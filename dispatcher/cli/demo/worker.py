@@ -28,7 +28,7 @@ def main(name: str, grace_seconds: float = GRACE_SECONDS) -> None:
     async def talk(ctx: JobContext) -> None:
         await anyio.sleep(float(json.loads(ctx.job.metadata)["seconds"]))
 
-    worker.run()
+    worker.run([])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from protocol.errors import ConfigError
 from protocol.tokens import verify
 from tests.support.scripted_server import DEADLINE_SECONDS, ScriptedServer
 from worker_sdk import JobContext, JobRequest, JobType, Worker
+from worker_sdk.load import JobsLoad
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def make_worker(url: str, **options: object) -> Worker:
         api_key="devkey",
         api_secret=KEYS["devkey"],
         rng=random.Random(1),
-        **options,  # type: ignore[arg-type]
+        **{"load": JobsLoad(), **options},  # type: ignore[arg-type]
     )
 
 
