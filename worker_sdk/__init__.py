@@ -15,17 +15,21 @@ dispatcher.
 
 from worker_sdk.client import DispatchClient, ReportedRoomEvent
 from worker_sdk.errors import ServerUnreachable, UnexpectedAnswer
+from worker_sdk.executors import Executor, ProcessExecutor, TaskExecutor
 from worker_sdk.job import Job, JobContext, JobRequest, JobType
 from worker_sdk.worker import Worker
 
 __all__ = [
     "DispatchClient",
+    "Executor",
     "Job",
     "JobContext",
     "JobRequest",
     "JobType",
+    "ProcessExecutor",
     "ReportedRoomEvent",
     "ServerUnreachable",
+    "TaskExecutor",
     "UnexpectedAnswer",
     "Worker",
 ]
