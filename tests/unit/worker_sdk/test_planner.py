@@ -245,6 +245,95 @@ def test_a_worker_that_has_to_end_hands_its_jobs_over(planner: Planner) -> None:
     assert len(planner.outbox) == 0
 
 
+# ---- drains ----
+
+YIELDING = wire_pb2.RegisterWorkerResponse(extensions=["hand_over_when_room"])
+
+
+def yielded(orders: list[Order]) -> list[str]:
+    """The jobs that others are to go on with when they have room."""
+    (message,) = [order.message for order in orders if isinstance(order, Send)]
+    assert message.hand_over.when_another_has_room
+    return list(message.hand_over.job_ids)
+
+
+def test_who_hands_over_names_its_jobs_for_others_with_room_and_stops_none() -> None:
+    planner = connected_planner(YIELDING)
+    planner.received(assignment("AJ_1"), 0.0)
+    planner.received(assignment("AJ_2"), 0.0)
+    assert yielded(list(planner.drain(yields=True))) == ["AJ_1", "AJ_2"]
+    assert planner.ledger.running_job_ids == ("AJ_1", "AJ_2")
+
+
+def test_an_assignment_that_was_promised_before_the_drain_is_named_too() -> None:
+    planner = connected_planner(YIELDING)
+    planner.received(assignment("AJ_1"), 0.0)
+    planner.received(offer("AJ_2"), 0.0)
+    planner.drain(yields=True)
+    assert yielded(planner.received(assignment("AJ_2"), 0.0)) == ["AJ_1", "AJ_2"]
+
+
+def test_a_new_connection_is_told_anew_what_others_shall_go_on_with() -> None:
+    planner = connected_planner(YIELDING)
+    planner.received(assignment("AJ_1"), 0.0)
+    planner.drain(yields=True)
+    claim, hand_over = planner.registered(YIELDING)
+    assert list(claim.migrate_job.job_ids) == ["AJ_1"]
+    assert hand_over.hand_over.when_another_has_room
+
+
+@pytest.mark.parametrize("response", [OURS, STOCK], ids=["ours", "stock"])
+def test_a_server_that_does_not_know_how_is_not_asked_to_give_jobs_away(
+    response: wire_pb2.RegisterWorkerResponse,
+) -> None:
+    planner = connected_planner(response)
+    planner.received(assignment("AJ_1"), 0.0)
+    assert planner.drain(yields=True) == []
+    assert planner.ledger.is_draining
+
+
+def test_who_waits_for_its_jobs_gives_none_away() -> None:
+    planner = connected_planner(YIELDING)
+    planner.received(assignment("AJ_1"), 0.0)
+    assert planner.drain(yields=False) == []
+
+
+def test_a_job_that_comes_when_the_worker_ends_is_given_back_unstarted(planner: Planner) -> None:
+    planner.received(offer("AJ_1"), 0.0)
+    planner.stop_all()
+    message = sent(planner.received(assignment("AJ_1"), 0.0))
+    assert list(message.hand_over.job_ids) == ["AJ_1"]
+    assert planner.ledger.held_count == 0
+
+
+def test_a_job_that_does_not_stop_in_time_is_given_away_and_its_end_is_not_told(
+    planner: Planner,
+) -> None:
+    planner.received(assignment("AJ_1"), 0.0)
+    planner.outbox.written(1)
+    planner.stop_all()
+    assert list(sent(planner.abandon_all()).hand_over.job_ids) == ["AJ_1"]
+    assert planner.abandon_all() == []
+    message = sent(planner.ended("AJ_1", 1, SUCCESS))
+    assert message.update_job.status == wire_pb2.JS_CANCELLED
+    assert len(planner.outbox) == 0
+
+
+def test_a_worker_counts_what_became_of_its_jobs(planner: Planner) -> None:
+    planner.received(assignment("AJ_1"), 0.0)
+    planner.received(assignment("AJ_2"), 0.0)
+    planner.received(offer("AJ_3"), 0.0)
+    planner.ended("AJ_1", 1, SUCCESS)
+    planner.stop_all()
+    planner.ended("AJ_2", 1, STOPPED)
+    counts = planner.counts
+    assert (counts.jobs_started, counts.offers_refused, counts.jobs_handed_over) == (2, 1, 1)
+    assert counts.jobs_ended == {OutcomeKind.SUCCESS: 1, OutcomeKind.STOPPED: 1}
+
+
+# ---- what it says of itself ----
+
+
 def test_a_long_error_is_cut(planner: Planner) -> None:
     planner.received(assignment("AJ_1"), 0.0)
     planner.ended("AJ_1", 1, Outcome(OutcomeKind.FAILED, "x" * 100_000))
