@@ -13,22 +13,33 @@ What is exported here is the API; every other name is ours to change. Nothing he
 dispatcher.
 """
 
-from worker_sdk.client import DispatchClient, ReportedRoomEvent
-from worker_sdk.errors import ServerUnreachable, UnexpectedAnswer
+from worker_sdk.client import DispatchClient, JobEvent, ReportedRoomEvent, SyncDispatchClient
+from worker_sdk.errors import (
+    CallTimedOut,
+    CredentialsRefused,
+    EventsGone,
+    ServerUnreachable,
+    UnexpectedAnswer,
+)
 from worker_sdk.executors import Executor, ProcessExecutor, TaskExecutor
 from worker_sdk.job import Job, JobContext, JobRequest, JobType
 from worker_sdk.worker import Worker
 
 __all__ = [
+    "CallTimedOut",
+    "CredentialsRefused",
     "DispatchClient",
+    "EventsGone",
     "Executor",
     "Job",
     "JobContext",
+    "JobEvent",
     "JobRequest",
     "JobType",
     "ProcessExecutor",
     "ReportedRoomEvent",
     "ServerUnreachable",
+    "SyncDispatchClient",
     "TaskExecutor",
     "UnexpectedAnswer",
     "Worker",

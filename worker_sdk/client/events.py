@@ -60,6 +60,7 @@ class EventStream:
         self._blocks: deque[Block] = deque()
         self._response: httpx2.Response | None = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
+        self._is_reading = False
         self._reader = BlockReader(EVENT_BYTES_MAX)
         self._is_at_end = False
         self._begins_at = 1
@@ -101,7 +102,8 @@ class EventStream:
         self._blocks.clear()
         if response is not None:
             try:
-                if parts is not None:
+                # One that is being read ends with the connection.
+                if parts is not None and not self._is_reading:
                     await parts.aclose()
             finally:
                 await response.aclose()
@@ -109,7 +111,11 @@ class EventStream:
     async def __anext__(self) -> JobEvent:
         while True:
             while self._blocks:
-                event = self._take(self._blocks.popleft())
+                try:
+                    event = self._take(self._blocks.popleft())
+                except UnreadableBlock as error:
+                    await self.close()
+                    raise self._unexpected(str(error)) from None
                 if event is not None:
                     return event
             if self._is_at_end:
@@ -117,19 +123,19 @@ class EventStream:
             await self._read_on()
 
     def _take(self, block: Block) -> JobEvent | None:
-        """The event of a block, if it is one and new; the place moves on with it."""
-        try:
-            if block.kind == GONE and block.data:
-                after, following = gone_of(block)
-                place, self._place = self._place, following - 1
-                if place or following <= after:
-                    raise EventsGone(after, following)
-                # What is kept was asked for, and no event by its number.
-                self._begins_at = following
-                return None
-            event = job_event_of(block) if block.data else None
-        except UnreadableBlock as error:
-            raise self._unexpected(str(error)) from None
+        """The event of a block, if it is one and new; the place moves on with it.
+
+        Raises EventsGone, UnreadableBlock.
+        """
+        if block.kind == GONE and block.data:
+            after, following = gone_of(block)
+            place, self._place = self._place, following - 1
+            if place or following <= after:
+                raise EventsGone(after, following)
+            # What is kept was asked for, and no event by its number.
+            self._begins_at = following
+            return None
+        event = job_event_of(block) if block.data else None
         if block.sequence is None or (self._place is not None and block.sequence <= self._place):
             return None
         self._place = block.sequence
@@ -184,7 +190,11 @@ class EventStream:
     async def _read(self) -> Failure | None:
         """Read what has come."""
         assert self._chunks is not None
-        chunk = await anext(self._chunks, None)
+        self._is_reading = True
+        try:
+            chunk = await anext(self._chunks, None)
+        finally:
+            self._is_reading = False
         if chunk is None:
             if self._follows:
                 return Failure("the stream ended", may_have_happened=False)
@@ -246,4 +256,6 @@ class EventCalls(Calls):
         or TwirpError with the server's reason. EventsGone where events after `after` are no longer
         kept; the same stream then goes on after the gap. Only Callboard's server has events.
         """
-        return EventStream(self._transport, after, follow, away_seconds_max)
+        stream = EventStream(self._transport, after, follow, away_seconds_max)
+        self._transport.add(stream)
+        return stream

@@ -16,8 +16,9 @@ import time
 import uuid
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakSet
 
 import httpx2
 from google.protobuf.message import Message
@@ -86,6 +87,14 @@ class Call(Generic[M]):
         return f"/twirp/{self.service}/{self.method}"
 
 
+class Reader(Protocol):
+    """What reads over a connection for as long as it likes."""
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
 class Transport:
     """The pooled connections to one server. Any number of calls may be under way at once."""
 
@@ -106,6 +115,8 @@ class Transport:
         self.rng = rng or random.SystemRandom()
         # Is the server known to heed the id of a request?
         self._heeds_request_ids: bool | None = None
+        # What reads over a connection of ours and was not dropped.
+        self._readers: WeakSet[Reader] = WeakSet()
         self._http = httpx2.AsyncClient(
             base_url=self.url,
             timeout=call_timeout_seconds,
@@ -120,8 +131,14 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
 
+    def add(self, reader: Reader) -> None:
+        """Close this too when the connections are closed."""
+        self._readers.add(reader)
+
     async def close(self) -> None:
         """Close the connections."""
+        for reader in list(self._readers):
+            await reader.close()
         await self._http.aclose()
 
     async def call(self, call: Call[M]) -> M:

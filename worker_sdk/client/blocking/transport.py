@@ -17,8 +17,9 @@ import time
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakSet
 
 import httpx2
 from google.protobuf.message import Message
@@ -87,6 +88,14 @@ class Call(Generic[M]):
         return f"/twirp/{self.service}/{self.method}"
 
 
+class Reader(Protocol):
+    """What reads over a connection for as long as it likes."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
 class Transport:
     """The pooled connections to one server. Any number of calls may be under way at once."""
 
@@ -107,6 +116,8 @@ class Transport:
         self.rng = rng or random.SystemRandom()
         # Is the server known to heed the id of a request?
         self._heeds_request_ids: bool | None = None
+        # What reads over a connection of ours and was not dropped.
+        self._readers: WeakSet[Reader] = WeakSet()
         self._http = httpx2.Client(
             base_url=self.url,
             timeout=call_timeout_seconds,
@@ -121,8 +132,14 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
 
+    def add(self, reader: Reader) -> None:
+        """Close this too when the connections are closed."""
+        self._readers.add(reader)
+
     def close(self) -> None:
         """Close the connections."""
+        for reader in list(self._readers):
+            reader.close()
         self._http.close()
 
     def call(self, call: Call[M]) -> M:

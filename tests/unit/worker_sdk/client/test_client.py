@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import httpx2
 import pytest
 
@@ -12,7 +10,7 @@ from dispatcher.runtime import RuntimeLimits
 from protocol import api_pb2, wire_pb2
 from protocol.errors import TwirpCode, TwirpError
 from tests.unit.worker_sdk.client.script import Script, client_of, ok, twirp
-from worker_sdk import ReportedRoomEvent, ServerUnreachable, UnexpectedAnswer
+from worker_sdk import ReportedRoomEvent, ServerUnreachable
 from worker_sdk.client import CALL_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -62,20 +60,6 @@ async def test_a_call_about_jobs_has_a_token_for_the_queue() -> None:
     assert script.grants().may_administer_queue()
     request = api_pb2.ListJobsRequest.FromString(script.requests[0].content)
     assert (request.agent_name, list(request.phases)) == ("greeter", [api_pb2.QUEUED])
-
-
-async def test_a_create_that_gets_no_answer_is_repeated_with_the_same_request_id() -> None:
-    script = Script(
-        httpx2.ConnectError("refused"),
-        httpx2.ReadError("cut"),
-        twirp(TwirpCode.UNAVAILABLE),
-        ok(wire_pb2.AgentDispatch(id="AD_1")),
-    )
-    async with client_of(script) as client:
-        assert (await client.create_dispatch("lobby", "greeter")).id == "AD_1"
-    request_ids = {r.headers["X-Livekit-Request-Id"] for r in script.requests}
-    assert len(script.requests) == 4
-    assert len(request_ids) == 1
 
 
 async def test_two_creates_are_two_wishes() -> None:
@@ -138,23 +122,6 @@ async def test_a_503_that_says_nothing_may_be_a_proxys_and_names_the_address() -
 def test_a_call_outlasts_the_servers_own_patience() -> None:
     assert RuntimeLimits().ask_timeout_seconds + 1 < CALL_TIMEOUT_SECONDS
     assert RuntimeLimits().ask_timeout_seconds + 1 < connection.CALL_TIMEOUT_SECONDS
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda: httpx2.Response(404, text="<html>not here</html>"),
-        lambda: httpx2.Response(500, json=["no", "error"]),
-        lambda: httpx2.Response(200, content=b"\xff\xff"),
-    ],
-    ids=["a page", "other JSON", "no protobuf"],
-)
-async def test_an_answer_of_another_program_is_called_that(
-    answer: Callable[[], httpx2.Response],
-) -> None:
-    async with client_of(Script(answer())) as client:
-        with pytest.raises(UnexpectedAnswer, match="LIVEKIT_URL"):
-            await client.create_dispatch("lobby", "greeter")
 
 
 async def test_get_dispatch_is_none_where_there_is_none() -> None:
