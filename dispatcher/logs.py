@@ -59,9 +59,11 @@ EVENTS: Mapping[str, str] = {
     "notices_gone": "What a receiver should have been told was pruned before it could be.",
     "notice_position_unsaved": "How far a receiver was told could not be stored; it may be told twice.",
     "worker_disconnected": "A worker's connection is gone; its jobs are kept for its grace time."
-    " `reason`: closed by the worker (with the code), no pong in time, cut off, connection lost (it was"
+    " `reason`: closed by the worker (with the code), no answer to a ping, cut off, connection lost (it was"
     " killed, or its path is gone), going away (this server drains) or dropped: status_stale (it hangs),"
-    " taken_over (it is back on another connection), the server stops.",
+    " taken_over (it is back on another connection), instance_shared, the server stops.",
+    "instance_id_shared": "Two workers of one agent say the same `instance_id` and take each other's"
+    " place without end: give each process its own, or none (the SDK makes one).",
     "worker_drained": "An operator took a worker out of service; what it still has after"
     " `hand_over_after_seconds` goes to others, with 0 it keeps it.",
     "sfu_unreachable": "The SFU's rooms cannot be listed; nothing is changed until they can.",

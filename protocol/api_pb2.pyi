@@ -216,7 +216,7 @@ class ExplainJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ..., summary: _Optional[str] = ..., since: _Optional[int] = ..., until: _Optional[int] = ..., position: _Optional[int] = ..., waiting: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerReason, _Mapping]]] = ..., workers_left_out: _Optional[int] = ..., told: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WorkerRecord(_message.Message):
-    __slots__ = ("id", "agent_name", "namespace", "deployment", "types", "phase", "load_reported", "load_estimated", "job_count_reported", "jobs_held", "jobs_reserved", "capacity", "version", "instance_id", "address", "connected_at", "last_status_at", "backed_off_until", "declines", "job_ids")
+    __slots__ = ("id", "agent_name", "namespace", "deployment", "types", "phase", "load_reported", "load_estimated", "job_count_reported", "jobs_held", "jobs_reserved", "capacity", "version", "instance_id", "address", "connected_at", "last_status_at", "backed_off_until", "declines", "job_ids", "hand_over_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +237,7 @@ class WorkerRecord(_message.Message):
     BACKED_OFF_UNTIL_FIELD_NUMBER: _ClassVar[int]
     DECLINES_FIELD_NUMBER: _ClassVar[int]
     JOB_IDS_FIELD_NUMBER: _ClassVar[int]
+    HAND_OVER_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     agent_name: str
     namespace: str
@@ -257,7 +258,8 @@ class WorkerRecord(_message.Message):
     backed_off_until: int
     declines: int
     job_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., agent_name: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_wire_pb2.JobType, str]]] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., load_reported: _Optional[float] = ..., load_estimated: _Optional[float] = ..., job_count_reported: _Optional[int] = ..., jobs_held: _Optional[int] = ..., jobs_reserved: _Optional[int] = ..., capacity: _Optional[int] = ..., version: _Optional[str] = ..., instance_id: _Optional[str] = ..., address: _Optional[str] = ..., connected_at: _Optional[int] = ..., last_status_at: _Optional[int] = ..., backed_off_until: _Optional[int] = ..., declines: _Optional[int] = ..., job_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    hand_over_at: int
+    def __init__(self, id: _Optional[str] = ..., agent_name: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_wire_pb2.JobType, str]]] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., load_reported: _Optional[float] = ..., load_estimated: _Optional[float] = ..., job_count_reported: _Optional[int] = ..., jobs_held: _Optional[int] = ..., jobs_reserved: _Optional[int] = ..., capacity: _Optional[int] = ..., version: _Optional[str] = ..., instance_id: _Optional[str] = ..., address: _Optional[str] = ..., connected_at: _Optional[int] = ..., last_status_at: _Optional[int] = ..., backed_off_until: _Optional[int] = ..., declines: _Optional[int] = ..., job_ids: _Optional[_Iterable[str]] = ..., hand_over_at: _Optional[int] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "phases", "agent_name", "room", "worker_id", "dispatch_id")

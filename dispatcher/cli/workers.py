@@ -88,11 +88,12 @@ def list_(
             worker.address or "-",
             ago(worker.connected_at),
             ago(worker.last_status_at),
+            note(worker),
         ]
         for worker in workers
     ]
     columns = ["id", "agent", "types", "deployment", "phase", "jobs", "load", "estimated"]
-    columns += ["address", "connected", "last status"]
+    columns += ["address", "connected", "last status", "note"]
     spare = ["estimated", "types", "connected", "address", "deployment", "load", "last status"]
     print_table(columns, rows, "no workers are connected", phase="phase", spare=spare)
 
@@ -192,6 +193,16 @@ def forget(
         print_json({"agent_name": name})
     else:
         typer.echo(f"{agent_name} is forgotten")
+
+
+def note(worker: api_pb2.WorkerRecord, now_ns: int | None = None) -> str:
+    """Return what a drained worker's jobs wait for; "-" for every other worker."""
+    if not worker.hand_over_at or not worker.jobs_held:
+        return "-"
+    at = ago(worker.hand_over_at, now_ns)
+    if at.startswith("in "):
+        return f"its jobs go to others {at}"
+    return f"its jobs were to go to others {at}: no other worker has room"
 
 
 def _jobs(worker: api_pb2.WorkerRecord) -> str:

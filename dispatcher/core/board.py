@@ -34,6 +34,7 @@ from dispatcher.core.jobs import (
     JobStateReason,
     Lane,
     Nanoseconds,
+    ProcessKey,
 )
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase, advance_job
 from dispatcher.core.placement import Pools
@@ -141,8 +142,8 @@ class Board:
         # effects of this turn, in order
         self.effects: list[Effect] = []
         self.workers: dict[str, Worker] = {}
-        # (project, instance id) of those that said it
-        self.instances: dict[tuple[str, str], Worker] = {}
+        # those that said which process they are
+        self.processes: dict[ProcessKey, Worker] = {}
         # how often a job was lost and another may be to blame; by job
         self.excused: Counter[str] = Counter()
         # when this server went on after it had been stopped
@@ -151,11 +152,8 @@ class Board:
         self.stopping: Counter[str] = Counter()
         # when a worker of the lane came last
         self.arrivals: Recent[Lane, Nanoseconds] = Recent(ARRIVALS_MAX)
-        # (project, instance id) of those that were taken out of service, and when their jobs are
-        # to be handed over
-        self.out_of_service: Recent[tuple[str, str], Nanoseconds] = Recent(
-            policy.out_of_service_max
-        )
+        # those that were taken out of service, and when their jobs are to be handed over (0: never)
+        self.out_of_service: Recent[ProcessKey, Nanoseconds] = Recent(policy.out_of_service_max)
         self.pools = Pools(policy)
         self.lanes: dict[Lane, LaneQueue] = {}
         self.jobs: dict[str, JobInHand] = {}
@@ -170,8 +168,8 @@ class Board:
         # jobs that are held, by project, room and the identity that their agent has there
         self.identities: dict[tuple[str, str, str], str] = {}
         # jobs that were assigned on a connection which was cut before their worker said that it got
-        # them, by its project and instance id
-        self.undelivered: dict[tuple[str, str], dict[str, JobInHand]] = {}
+        # them, by process
+        self.undelivered: dict[ProcessKey, dict[str, JobInHand]] = {}
         # offers of connections that were cut, by job, oldest first; quick at its first
         # entry, also where others were before it
         self.cut_offers: OrderedDict[str, CutOffer] = OrderedDict()
@@ -261,12 +259,14 @@ class Board:
         if hand.assignment is None:
             return
         hand.assignment = None
-        key = hand.lane.project, hand.instance_id or ""
-        undelivered = self.undelivered.get(key)
+        if not self.undelivered:
+            return
+        process = hand.lane.process(hand.instance_id or "")
+        undelivered = self.undelivered.get(process)
         if undelivered is not None:
             undelivered.pop(hand.id, None)
             if not undelivered:
-                del self.undelivered[key]
+                del self.undelivered[process]
 
     def expect_start(self, hand: JobInHand) -> None:
         """A worker was given the job: it is to say that it started."""

@@ -271,6 +271,7 @@ class DropReason(Enum):
     """Why the dispatcher ends a worker's connection."""
 
     TAKEN_OVER = "taken_over"  # another connection of the same worker is here
+    INSTANCE_SHARED = "instance_shared"  # and again and again: two workers say one instance_id
     STATUS_STALE = "status_stale"  # it hangs: its status comes no more
 
 

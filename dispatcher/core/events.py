@@ -179,9 +179,10 @@ class WorkerUnreachable:
 @quick
 @dataclass(frozen=True, slots=True)
 class WorkerDisconnected:
-    """A worker's connection ended, for whatever reason."""
+    """A worker's connection ended; `reason` says for people why."""
 
     worker_id: str
+    reason: str = ""
 
 
 # --- API callers -----------------------------------------------------------------------------

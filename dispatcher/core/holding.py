@@ -80,8 +80,7 @@ class Holding:
         It ignores what it has.
         """
         board = self._board
-        said = worker.registration
-        undelivered = board.undelivered.get((said.project, said.instance_id), {})
+        undelivered = board.undelivered.get(worker.process, {})
         for hand in list(undelivered.values()):
             assignment = hand.assignment
             if assignment is None or hand.lane not in worker.lanes or worker.may_run(hand.id):
@@ -304,7 +303,7 @@ class Holding:
         with the others. For one more grace time they are waited for, as long as they come.
         """
         board = self._board
-        here = board.instances.get((hand.lane.project, hand.instance_id or ""))
+        here = board.processes.get(hand.lane.process(hand.instance_id or ""))
         if here is not None and here.phase is WorkerPhase.SETTLING:
             return True
         came_at = board.arrivals.get(hand.lane)

@@ -94,6 +94,11 @@ WIRE_STATUS: dict[JobPhase, JobStatus] = {
 }
 
 
+# A worker process over all its connections: project, agent name, namespace, deployment, and the
+# instance id that it says. With an empty one it says none, and each connection is another process.
+ProcessKey = tuple[str, str, str, str, str]
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -112,6 +117,10 @@ class Lane:
     def __hash__(self) -> int:
         # What tells most lanes apart; strings remember their hash, tuples do not.
         return hash((self.agent_name, self.project))
+
+    def process(self, instance_id: str) -> ProcessKey:
+        """Return the process of this instance id that serves the lane."""
+        return self.project, self.agent_name, self.namespace, self.deployment, instance_id
 
 
 @quick

@@ -28,7 +28,7 @@ from dispatcher.core.events import (
     WorkerUnreachable,
 )
 from dispatcher.core.holding import Holding
-from dispatcher.core.jobs import Lane, Nanoseconds
+from dispatcher.core.jobs import SECOND, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger, WorkerPhase, WorkerTrigger
 from dispatcher.core.offering import Offering
 from dispatcher.core.workers import JobInHand, Worker
@@ -42,7 +42,9 @@ _OF_CONNECTION = (
     DeadlineKind.HAND_OVER,
     DeadlineKind.YIELD,
 )
-_CONNECTION_LOST = "its worker's connection was lost"
+# A process that takes its own place so often, each time sooner than this, is two with one instance id.
+TAKE_OVERS_MAX = 3
+TAKE_OVER_GAP = 10 * SECOND
 
 
 class Presence:
@@ -63,12 +65,6 @@ class Presence:
         if event.worker_id in board.workers:
             board.ignore(event.worker_id, "", Ignored.REGISTERED_TWICE)
             return
-        if said.instance_id:
-            older = board.instances.get((said.project, said.instance_id))
-            if older is not None:
-                # The same process on a new connection: the old one is dead, whatever it looks like.
-                self.lose(older, "the same worker process is back on a new connection")
-                board.emit(DropWorker(older.id, DropReason.TAKEN_OVER))
         agent = board.policy.agent(said.agent_name)
         capacities = [n for n in (said.capacity, agent.capacity) if n is not None]
         grace = next(g for g in (agent.grace, said.grace, board.policy.grace) if g is not None)
@@ -83,16 +79,32 @@ class Presence:
             grace=min(grace, board.policy.grace_max),
             connected_at=board.now,
         )
+        if said.instance_id:
+            self._take_over(worker)
         board.workers[worker.id] = worker
         for lane in worker.lanes:
             board.arrivals.note(lane, board.now)
-        if said.instance_id:
-            board.instances[said.project, said.instance_id] = worker
         board.schedule(DeadlineKind.SETTLE, board.now + board.policy.settle_time, worker.id)
+        board.schedule(DeadlineKind.STATUS, board.now + board.policy.status_stale_time, worker.id)
         board.emit(SendRegistered(worker.id))
-        hand_over_at = board.out_of_service.get((said.project, said.instance_id))
+        hand_over_at = board.out_of_service.get(worker.process)
         if hand_over_at is not None:
             self._take_out(worker, hand_over_at)
+
+    def _take_over(self, worker: Worker) -> None:
+        """A process is here on a new connection: its old one is dead, whatever it looks like."""
+        board = self._board
+        older = board.processes.get(worker.process)
+        board.processes[worker.process] = worker
+        if older is None:
+            return
+        if board.now - older.connected_at < TAKE_OVER_GAP:
+            worker.takeovers = older.takeovers + 1
+        reason = DropReason.TAKEN_OVER
+        if worker.takeovers >= TAKE_OVERS_MAX:
+            reason = DropReason.INSTANCE_SHARED
+        self.lose(older, "the same worker process is back on a new connection")
+        board.emit(DropWorker(older.id, reason))
 
     def drain_requested(self, event: WorkerDrainRequested) -> None:
         """An operator takes a worker out of service."""
@@ -101,9 +113,8 @@ class Presence:
         if worker is None or worker.registration.project != event.project:
             board.emit(Reply(event.request, Outcome.NOT_FOUND))
             return
-        said = worker.registration
-        if said.instance_id:  # else it is another worker when it comes back
-            board.out_of_service.note((said.project, said.instance_id), event.hand_over_at)
+        if worker.registration.instance_id:  # else it is another worker when it comes back
+            board.out_of_service.note(worker.process, event.hand_over_at)
         self._take_out(worker, event.hand_over_at)
         board.emit(Reply(event.request, Outcome.DONE, is_durable=True))
 
@@ -111,6 +122,7 @@ class Presence:
         board = self._board
         if worker.phase is not WorkerPhase.OUT_OF_SERVICE:
             worker.advance(WorkerTrigger.TAKEN_OUT)
+        worker.hand_over_at = hand_over_at
         board.pools.place(worker)
         if hand_over_at:
             board.schedule(DeadlineKind.HAND_OVER, hand_over_at, worker.id)
@@ -148,8 +160,10 @@ class Presence:
         """A worker's connection ended."""
         worker = self._board.workers.get(event.worker_id)
         if worker is not None:
-            sent = "its worker was sent elsewhere: the server stopped"
-            self.lose(worker, sent if self._board.is_draining else _CONNECTION_LOST)
+            detail = f"its worker is gone: {event.reason or 'its connection was lost'}"
+            if self._board.is_draining:
+                detail = "its worker was sent elsewhere: the server stopped"
+            self.lose(worker, detail)
 
     def unreachable(self, event: WorkerUnreachable) -> None:
         """A worker's connection ended: nothing more is asked of it."""
@@ -163,7 +177,6 @@ class Presence:
             return
         worker.advance(WorkerTrigger.DISCONNECTED)
         board.pools.remove(worker)
-        worker.is_watched = False
         worker.uncounted_since = 0
         for kind in _OF_CONNECTION:
             board.cancel(kind, worker.id)
@@ -174,16 +187,15 @@ class Presence:
         board = self._board
         self._part_with(worker)
         del board.workers[worker.id]
-        said = worker.registration
-        if board.instances.get((said.project, said.instance_id)) is worker:
-            del board.instances[said.project, said.instance_id]
+        if board.processes.get(worker.process) is worker:
+            del board.processes[worker.process]
         for job_id in list(worker.stopping):
             board.stop_is_over(worker, job_id)
         undelivered: dict[str, JobInHand] = {}
         last_start = max((hand.state.started_at for hand in worker.jobs.values()), default=0)
         for hand in worker.jobs.values():
             hand.is_excused = hand.state.started_at < last_start
-            if hand.assignment is not None and said.instance_id:
+            if hand.assignment is not None and worker.registration.instance_id:
                 undelivered[hand.id] = hand
             until = board.now + hand.state.grace
             board.move(hand, JobTrigger.WORKER_LOST, detail, until=until)
@@ -194,5 +206,5 @@ class Presence:
                 board.schedule(DeadlineKind.PARTING, board.now, hand.id)
         worker.jobs.clear()
         if undelivered:
-            board.undelivered.setdefault((said.project, said.instance_id), {}).update(undelivered)
+            board.undelivered.setdefault(worker.process, {}).update(undelivered)
         self._claiming.end_contests(worker)

@@ -10,7 +10,7 @@ Left to others: which worker is chosen (`placement`), what stands in the store (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import nsmallest
@@ -19,7 +19,7 @@ from dispatcher.core.jobs import SECOND, AttemptReason, JobState, JobType, Lane,
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase
 from dispatcher.core.offering import no_worker_of
 from dispatcher.core.policy import Policy
-from dispatcher.core.workers import Absence, Worker
+from dispatcher.core.workers import JobInHand, Worker
 
 
 class Obstacle(StrEnum):
@@ -276,14 +276,31 @@ def ended_summary(phase: JobPhase, last_told: str, why: str) -> str:
     return f"it has ended, {phase.value}: {why or last_told}"
 
 
-def absent_agent_told(absence: Absence, now: Nanoseconds) -> str:
-    """Say that a job's agent is not in its room, and why the job is left alone for all that."""
-    away = (now - absence.since) / SECOND
-    reason = absence.reason.name.lower()
-    return (
-        f"its agent left the room ({reason}) and has been away for {away:.0f} s, but its worker says"
-        " that it still runs jobs: it is believed (callboard job terminate ends it)"
-    )
+def held_notes(hand: JobInHand, now: Nanoseconds) -> Iterator[str]:
+    """Say what an operator should know of a job that a worker holds."""
+    worker, absence = hand.worker, hand.absence
+    if worker is None:
+        return
+    if absence is not None and hand.phase is JobPhase.RUNNING:
+        away = (now - absence.since) / SECOND
+        reason = absence.reason.name.lower()
+        yield (
+            f"its agent left the room ({reason}) and has been away for {away:.0f} s, but its worker"
+            " says that it still runs jobs: it is believed (callboard job terminate ends it)"
+        )
+    if worker.phase is WorkerPhase.OUT_OF_SERVICE:
+        left = (worker.hand_over_at - now) / SECOND
+        if not worker.hand_over_at:
+            then = "it runs there until it ends"
+        elif left > 0:
+            then = f"in {left:.0f} s it goes to another, if one has room"
+        else:
+            then = (
+                f"it has been due to go to another for {-left:.0f} s, and no other has room for it"
+            )
+        yield f"its worker is out of service: {then}"
+    elif hand.id in worker.yielding:
+        yield "its worker drains and would hand it over, and no other has room for it"
 
 
 def _named(what: str, name: str) -> str:

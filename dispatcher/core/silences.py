@@ -1,7 +1,7 @@
 """Silence, and what follows from it: nothing that a worker leaves unsaid is waited for without end.
 
-- A worker's connection is alive, and its status comes no more: it is offered nothing, and after a
-  while it is taken to hang. Its connection is ended; if it is well after all, it comes back and
+- A worker's connection is alive, and its status comes no more, or never came: it is offered nothing,
+  and after a while it is taken to hang. Its connection is ended; if it is well after all, it comes back and
   claims its jobs.
 - A worker that counts its jobs, or whose like do (same agent, same version of the SDK), says for a
   while that it has none: those that it was thought to have are lost.
@@ -59,10 +59,6 @@ class Silences:
         worker = board.reachable(event.worker_id)
         if worker is None:
             return
-        if not worker.is_watched:
-            worker.is_watched = True
-            due = board.now + board.policy.status_stale_time
-            board.schedule(DeadlineKind.STATUS, due, worker.id)
         said = worker.registration
         if event.job_count:
             worker.uncounted_since = 0
@@ -76,7 +72,8 @@ class Silences:
         board = self._board
         worker = board.workers[worker_id]
         # What it said while this server was stopped has not been read.
-        heard_at = max(worker.reported_at, board.resumed_at)
+        told_at = worker.reported_at or worker.connected_at
+        heard_at = max(told_at, board.resumed_at)
         stale_at = heard_at + board.policy.status_stale_time
         over_at = heard_at + board.policy.status_timeout
         if board.now < stale_at:
@@ -88,7 +85,7 @@ class Silences:
                 board.pools.place(worker)
             board.schedule(DeadlineKind.STATUS, over_at, worker.id)
             return
-        silent = (board.now - worker.reported_at) / 1e9
+        silent = (board.now - told_at) / 1e9
         self._presence.lose(worker, f"its worker hangs: no status for {silent:.0f} s")
         board.emit(DropWorker(worker.id, DropReason.STATUS_STALE))
 
@@ -115,7 +112,7 @@ class Silences:
         silent = (board.now - since) / 1e9
         for hand in list(worker.jobs.values()):
             if hand.state.updated_at <= since:
-                evidence = f"its worker says since {silent:.0f} s that it runs no job"
+                evidence = f"its worker has said for {silent:.0f} s that it runs no job"
                 self._holding.left_uncleanly(hand, evidence)
         if worker.jobs:
             self._watch_count(worker)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from dispatcher.core.effects import SendAssignment
 from dispatcher.core.events import HeldJob, JobReported, Registration
-from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds
+from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds, ProcessKey
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
 from dispatcher.core.room_events import DisconnectReason
@@ -86,12 +86,12 @@ class Worker:
     reported_load: float = 0.0
     reported_jobs: int = 0
     reported_at: Nanoseconds = 0
-    # is there a deadline for its next status, and since when does it count no jobs, though it was
-    # given some (0: it does not)
-    is_watched: bool = False
+    # since when does it count no jobs, though it was given some (0: it does not)
     uncounted_since: Nanoseconds = 0
     # jobs that it was given or offered since it last reported; fades with each report
     unreported_jobs: float = 0.0
+    # connections of its process before it that were taken over, one soon after the other
+    takeovers: int = 0
     # refusals and silences in a row
     refusals: int = 0
     backed_off_at: Nanoseconds = 0
@@ -99,6 +99,8 @@ class Worker:
     # by job id: offers that it has not answered, jobs that it holds
     offers: dict[str, JobInHand] = field(default_factory=dict)
     jobs: dict[str, JobInHand] = field(default_factory=dict)
+    # out of service: when its jobs are to go to others (0: never)
+    hand_over_at: Nanoseconds = 0
     # jobs that it would give to others as soon as they have room
     yielding: set[str] = field(default_factory=set)
     # jobs whose offers it let lapse, oldest first; it may yet accept them
@@ -108,6 +110,11 @@ class Worker:
     # disputes over jobs with another connection, by (older, claimant): each job with the last
     # report that the claimant made of it
     contests: dict[tuple[str, str], dict[str, JobReported | None]] = field(default_factory=dict)
+
+    @property
+    def process(self) -> ProcessKey:
+        """The process that this connection is of."""
+        return self.lanes[0].process(self.registration.instance_id)
 
     def advance(self, trigger: WorkerTrigger) -> None:
         """Move along the worker lifecycle."""

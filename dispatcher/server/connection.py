@@ -214,7 +214,7 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def keepalive_timeout(self) -> None:
-        self._note_end("no pong in time")
+        self._note_end(f"no answer to a ping within {self.config.ws_ping_timeout:g} s")
         super().keepalive_timeout()
         self._abort_later()
 

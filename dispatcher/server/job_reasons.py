@@ -15,13 +15,13 @@ from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.origins import origin_of
 from dispatcher.core.reasons import (
-    absent_agent_told,
     candidates,
     ended_summary,
     event_told,
+    held_notes,
     waiting_summary,
 )
-from dispatcher.core.workers import Absence
+from dispatcher.core.workers import JobInHand
 from dispatcher.store.contract import EventRow, JobFilter, Store, StoredJob
 from protocol import api_pb2
 
@@ -82,7 +82,7 @@ def fill_course(
     response: api_pb2.ExplainJobResponse,
     stored: StoredJob,
     rows: Sequence[EventRow],
-    absence: Absence | None,
+    in_hand: JobInHand | None,
     now: Nanoseconds,
 ) -> None:
     """Tell what happened to a job, event by event; and where it is held or has ended, what it is now."""
@@ -106,9 +106,9 @@ def fill_course(
         return
     response.until = state.until
     lost = response.told[-1] if last is not None and state.phase is JobPhase.ORPHANED else ""
-    response.summary = _held_summary(state.phase, state.worker_id, _started_again(rows), lost)
-    if absence is not None and state.phase is JobPhase.RUNNING:
-        response.summary += f"; {absent_agent_told(absence, now)}"
+    summary = _held_summary(state.phase, state.worker_id, _started_again(rows), lost)
+    notes = held_notes(in_hand, now) if in_hand is not None else ()
+    response.summary = "; ".join((summary, *notes))
 
 
 def _started_again(rows: Sequence[EventRow]) -> bool:
@@ -119,6 +119,6 @@ def _held_summary(phase: JobPhase, worker_id: str, again: bool, lost: str) -> st
     what = {
         JobPhase.ASSIGNED: f"worker {worker_id} has it, and has not said that it started",
         JobPhase.RUNNING: f"it runs on worker {worker_id}",
-        JobPhase.ORPHANED: f"{lost or 'its worker was lost'}; it is held until {worker_id} is back",
+        JobPhase.ORPHANED: f"{lost or 'its worker was lost'}; it is held for {worker_id} to come back",
     }[phase]
     return f"{what}; it is not its first worker" if again else what

@@ -98,8 +98,7 @@ class JobService:
         response = api_pb2.ExplainJobResponse()
         rows = await self._fill_whole(call, response.job, stored)
         in_hand = runtime.engine.jobs.get(stored.job.id)
-        absence = in_hand.absence if in_hand is not None else None
-        fill_course(response, stored, rows, absence, runtime.now())
+        fill_course(response, stored, rows, in_hand, runtime.now())
         if stored.state.phase.is_waiting:
             position = 0
             if stored.state.phase is not JobPhase.DELAYED:

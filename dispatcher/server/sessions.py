@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Protocol
 
 from dispatcher.core.effects import (
+    DropReason,
     DropWorker,
     Message,
     NoteIgnored,
@@ -167,4 +168,6 @@ class Sessions:
         session.send(worker_messages.registered_message(message.worker_id, self._server_info))
 
     def _drop(self, session: WorkerSession, message: DropWorker) -> None:
+        if message.reason is DropReason.INSTANCE_SHARED:
+            session.note_shared_instance()
         session.close(CloseCode.GOING_AWAY, message.reason.value)

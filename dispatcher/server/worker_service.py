@@ -151,6 +151,7 @@ class WorkerService:
         record.last_status_at = worker.reported_at
         record.backed_off_until = worker.backed_off_until
         record.declines = worker.refusals
+        record.hand_over_at = worker.hand_over_at
         session = self._sessions.get(worker.id)
         if session is not None:
             record.version = session.version

@@ -153,7 +153,19 @@ class WorkerSession:
                 reason=f"going away; {reason}" if self._is_sent_away else reason,
                 **({"ignored": dict(self.ignored)} if self.ignored else {}),
             )
-            self._sessions.submit(self.worker_id, WorkerDisconnected(self.worker_id))
+            self._sessions.submit(self.worker_id, WorkerDisconnected(self.worker_id, reason))
+
+    def note_shared_instance(self) -> None:
+        """Another connection with the same instance id takes this one's place, again and again."""
+        registration = self.registration
+        assert registration is not None
+        log.warning(
+            "instance_id_shared",
+            worker_id=self.worker_id,
+            agent_name=registration.agent_name,
+            instance_id=registration.instance_id,
+            address=self.address,
+        )
 
     def note_ignored(self, reason: str, detail: str = "") -> None:
         """Count something that the worker said and that was of no consequence."""

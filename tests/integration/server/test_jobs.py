@@ -193,7 +193,7 @@ async def test_a_job_whose_worker_is_lost_says_how_and_for_whom_it_is_held(
         job_id = (await worker.take_job()).job.id
         await api.job_becomes(job_id, "RUNNING")
     await api.job_becomes(job_id, "ORPHANED")
-    lost = "its worker's connection was lost"
+    lost = "its worker is gone: closed by the worker, code 1000"
     answer = await explained(api, job_id)
-    assert answer["summary"] == f"{lost}; it is held until {worker.worker_id} is back"
+    assert answer["summary"] == f"{lost}; it is held for {worker.worker_id} to come back"
     assert answer["told"][-1] == lost

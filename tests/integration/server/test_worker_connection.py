@@ -279,6 +279,9 @@ async def test_a_hung_worker_is_found_and_its_job_goes_to_another(data_dir: Path
             offer = await other.offered()
             assert offer.job.id == job_id
             assert offer.resuming
+        timeline = (await api.job(job_id))["timeline"]
+        [lost] = [event["detail"] for event in timeline if event["kind"] == "orphaned"]
+        assert lost == "its worker is gone: no answer to a ping within 0.5 s"
 
 
 async def test_a_worker_that_answers_pings_is_kept(data_dir: Path) -> None:

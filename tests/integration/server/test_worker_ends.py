@@ -72,7 +72,7 @@ async def test_a_worker_that_answers_no_ping_is_told_so(data_dir: Path) -> None:
             await hung.register(agent_name="agent")
             hung.socket.transport.pause_reading()
             entry = await _end_logged(logs, hung.worker_id)
-    assert entry["reason"] == "no pong in time"
+    assert entry["reason"] == "no answer to a ping within 0.2 s"
 
 
 async def test_a_worker_that_a_draining_server_sent_away_is_told_so(data_dir: Path) -> None:

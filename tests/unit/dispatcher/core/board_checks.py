@@ -100,12 +100,9 @@ def check_workers(board: Board) -> None:
             assert worker_id in pair
             assert set(pair) <= board.workers.keys()
             assert (DeadlineKind.TAKEOVER, *pair) in board.deadlines
-    for (project, instance_id), worker in board.instances.items():
+    for process, worker in board.processes.items():
         assert board.workers[worker.id] is worker
-        assert (worker.registration.project, worker.registration.instance_id) == (
-            project,
-            instance_id,
-        )
+        assert process == worker.process
 
 
 def check_deadlines(board: Board) -> None:
@@ -125,7 +122,7 @@ def check_deadlines(board: Board) -> None:
     for worker in board.workers.values():
         for job_id in worker.stopping:
             expected[DeadlineKind.STOP, worker.id, job_id] += 1
-        if worker.is_watched:
+        if worker.phase is not WorkerPhase.GONE:
             expected[DeadlineKind.STATUS, worker.id, ""] += 1
         if worker.uncounted_since:
             expected[DeadlineKind.UNCOUNTED, worker.id, ""] += 1
@@ -207,7 +204,7 @@ def check_nothing_left(engine: Engine) -> None:
     parts = {id(h.__self__): h.__self__ for h in handlers if hasattr(h, "__self__")}
     left: list[object] = [
         board.workers,
-        board.instances,
+        board.processes,
         board.jobs,
         board.dispatches,
         board.deletions,

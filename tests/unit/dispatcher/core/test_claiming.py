@@ -31,6 +31,7 @@ def test_a_claimed_orphan_is_kept_at_the_same_epoch(bench: EngineBench) -> None:
     assert bench.claim("a2", job) == {job: Verdict.KEEP}
     state = bench.state(job)
     assert (state.phase, state.epoch, state.worker_id) == (JobPhase.RUNNING, 1, "a2")
+    bench.report("a2", jobs=1)
     bench.pass_time(100)
     assert bench.holder(job) == "a2"
     assert len(bench.offers(job)) == 1
@@ -88,6 +89,7 @@ def test_a_reconnecting_worker_claims_a_hundred_jobs_at_once_and_none_is_restart
     bench.lose("a")
     bench.connect("a2")
     assert bench.claim("a2", *jobs) == dict.fromkeys(jobs, Verdict.KEEP)
+    bench.report("a2", jobs=100)
     bench.pass_time(100)
     assert {bench.holder(job) for job in jobs} == {"a2"}
 

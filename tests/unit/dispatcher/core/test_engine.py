@@ -441,7 +441,7 @@ def test_nothing_is_due_when_nothing_happened() -> None:
 
 
 def test_the_next_deadline_is_the_earliest_one() -> None:
-    bench = EngineBench()
+    bench = EngineBench(Policy(status_stale_time=60 * SECOND))
     bench.connect("a")
     bench.pass_time(1)
     bench.dispatch("waits", agent="nobody", queue_seconds=25)

@@ -174,4 +174,4 @@ def test_evidence_that_gave_a_job_away_is_in_its_record(bench: EngineBench) -> N
     bench.report("a", jobs=1)
     bench.report("a", jobs=0)
     bench.pass_time(31)
-    assert "; its worker says since 30 s that it runs no job" in bench.events(job)[-1].detail
+    assert "; its worker has said for 30 s that it runs no job" in bench.events(job)[-1].detail

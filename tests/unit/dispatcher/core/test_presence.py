@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dispatcher.core.effects import Ignored, Outcome, SendGoAway
+import pytest
+
+from dispatcher.core.effects import DropReason, DropWorker, Ignored, Outcome, SendGoAway
 from dispatcher.core.events import WorkerUnreachable
-from dispatcher.core.jobs import AttemptReason
+from dispatcher.core.jobs import AttemptReason, Lane
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.policy import Policy
-from tests.support.engine_bench import PROJECT, EngineBench
+from tests.support.engine_bench import AGENT, PROJECT, EngineBench
 from tests.unit.dispatcher.core.board_checks import board_of, watched
 
 BIG_EPOCH = 2**64 - 1
@@ -32,7 +34,7 @@ def test_nothing_is_remembered_of_a_worker_that_went(bench: EngineBench) -> None
     bench.pass_time(60)  # then starts are looked at, of which there was one
     board = board_of(bench.engine)
     assert not board.workers
-    assert not board.instances
+    assert not board.processes
     assert not board.unstarted
     assert not len(board.deadlines)
 
@@ -46,9 +48,42 @@ def test_a_job_says_whether_its_worker_was_lost_or_sent_elsewhere(bench: EngineB
     bench.lose("a")
     bench.drain()
     bench.lose("b")
-    assert bench.events(first)[-1].detail == "its worker's connection was lost"
+    assert bench.events(first)[-1].detail == "its worker is gone: its connection was lost"
     told = bench.events(second)[-1].detail
     assert told == "its worker was sent elsewhere: the server stopped"
+
+
+# --- one process, one connection ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("agent", "namespace", "deployment"),
+    [("other", "", ""), (AGENT, "n", ""), (AGENT, "", "blue")],
+)
+def test_workers_of_other_agents_are_other_processes_whatever_they_call_themselves(
+    bench: EngineBench, agent: str, namespace: str, deployment: str
+) -> None:
+    bench.worker("a", instance="pod-1")
+    job = bench.running()
+    bench.worker("b", agent=agent, namespace=namespace, deployment=deployment, instance="pod-1")
+    assert bench.of(DropWorker) == []
+    assert bench.holder(job) == "a"
+
+
+def test_two_workers_with_one_instance_id_are_told_to_be_two(bench: EngineBench) -> None:
+    for number in range(5):
+        bench.worker(f"w{number}", instance="pod-1")
+        bench.pass_time(1)
+    reasons = [dropped.reason for dropped in bench.of(DropWorker)]
+    assert reasons == [DropReason.TAKEN_OVER] * 2 + [DropReason.INSTANCE_SHARED] * 2
+
+
+def test_a_process_that_comes_back_now_and_then_is_not_taken_for_two(bench: EngineBench) -> None:
+    for number in range(5):
+        bench.worker(f"w{number}", instance="pod-1")
+        bench.pass_time(11)
+    reasons = [dropped.reason for dropped in bench.of(DropWorker)]
+    assert reasons == [DropReason.TAKEN_OVER] * 4
 
 
 # --- taken out of service ----------------------------------------------------------------------
@@ -109,7 +144,8 @@ def test_only_so_many_processes_are_remembered_as_out_of_service() -> None:
         bench.drain_worker(name)
         bench.lose(name)
     taken_out = board_of(bench.engine).out_of_service
-    assert [(PROJECT, each) in taken_out for each in ("a", "b", "c")] == [False, True, True]
+    processes = [Lane(PROJECT, AGENT).process(name) for name in ("a", "b", "c")]
+    assert [process in taken_out for process in processes] == [False, True, True]
 
 
 # --- a server that stops -----------------------------------------------------------------------

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from dispatcher.core.jobs import SECOND, JobType, Lane
+from dispatcher.core.jobs import JobType, Lane
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.reasons import (
     TOLD,
     Candidates,
     Obstacle,
-    absent_agent_told,
     candidates,
     event_told,
+    held_notes,
     waiting_summary,
     worker_reason,
 )
@@ -208,7 +208,7 @@ def test_the_words_tell_a_job_that_failed_from_one_whose_worker_was_lost(
     bench.accept(job)
     bench.start(job)
     bench.lose("a")
-    assert course(bench, job)[-1] == "its worker's connection was lost"
+    assert course(bench, job)[-1] == "its worker is gone: its connection was lost"
     bench.pass_time(20.5)  # the grace time is over, the pause after it is not
     assert course(bench, job)[-1] == "its worker did not come back: waits to be tried again"
     waits = waiting_summary(
@@ -254,8 +254,47 @@ def test_the_first_words_say_what_made_the_job() -> None:
     assert told == "made by dispatch AD_1: queued"
 
 
-def test_the_words_for_an_agent_that_is_away_say_how_and_how_long_and_what_to_do() -> None:
-    absence = Absence(since=40 * SECOND, reason=DisconnectReason.SIGNAL_CLOSE)
-    told = absent_agent_told(absence, 100 * SECOND)
+def notes(bench: EngineBench, job: str) -> list[str]:
+    """Return what is said of a held job beside who holds it."""
+    return list(held_notes(bench.engine.jobs[job], bench.now))
+
+
+def test_of_a_job_that_runs_as_it_should_nothing_more_is_said(bench: EngineBench) -> None:
+    bench.worker("w")
+    assert notes(bench, bench.running()) == []
+
+
+def test_an_agent_that_is_away_is_told_with_how_and_how_long_and_what_to_do(
+    bench: EngineBench,
+) -> None:
+    bench.worker("w")
+    job = bench.running()
+    bench.engine.jobs[job].absence = Absence(bench.now, DisconnectReason.SIGNAL_CLOSE)
+    bench.pass_time(60)
+    [told] = notes(bench, job)
     assert told.startswith("its agent left the room (signal_close) and has been away for 60 s")
     assert told.endswith("(callboard job terminate ends it)")
+
+
+def test_a_drain_is_told_with_when_the_job_goes_and_what_it_waits_for(bench: EngineBench) -> None:
+    bench.worker("w")
+    job = bench.running()
+    bench.drain_worker("w")
+    assert notes(bench, job) == ["its worker is out of service: it runs there until it ends"]
+    bench.drain_worker("w", hand_over_seconds=10)
+    told = "its worker is out of service: in 10 s it goes to another, if one has room"
+    assert notes(bench, job) == [told]
+    bench.pass_time(12)
+    told = (
+        "its worker is out of service: it has been due to go to another for 2 s, and no other has"
+        " room for it"
+    )
+    assert notes(bench, job) == [told]
+
+
+def test_a_worker_that_would_hand_its_job_over_and_cannot_is_told(bench: EngineBench) -> None:
+    bench.worker("w")
+    job = bench.running()
+    bench.hand_over("w", job, when_room=True)
+    told = "its worker drains and would hand it over, and no other has room for it"
+    assert notes(bench, job) == [told]

@@ -55,10 +55,18 @@ def test_a_worker_that_reports_late_and_again_is_not_dropped(bench: EngineBench)
     assert bench.of(DropWorker) == []
 
 
-def test_a_worker_that_never_told_a_status_is_not_missed(bench: EngineBench) -> None:
+def test_a_worker_that_never_tells_a_status_is_offered_nothing_more_and_dropped(
+    bench: EngineBench,
+) -> None:
     bench.connect("a")
-    bench.pass_time(120)
-    assert bench.of(DropWorker) == []
+    bench.hung.add("a")
+    bench.pass_time(1)
+    job = bench.running()
+    bench.pass_time(10)
+    assert bench.engine.workers["a"].phase is WorkerPhase.STALE
+    bench.pass_time(20)
+    assert bench.of(DropWorker) == [DropWorker("a", DropReason.STATUS_STALE)]
+    assert bench.events(job)[-1].detail == "its worker hangs: no status for 30 s"
 
 
 def test_a_job_that_its_worker_counts_no_more_is_given_to_another(bench: EngineBench) -> None:
@@ -71,7 +79,7 @@ def test_a_job_that_its_worker_counts_no_more_is_given_to_another(bench: EngineB
     assert bench.stops("a") == [job]
     assert bench.offered(job) == "b"
     assert bench.state(job).epoch == 2
-    assert "says since 30 s that it runs no job" in bench.events(job)[-2].detail
+    assert "has said for 30 s that it runs no job" in bench.events(job)[-2].detail
 
 
 def test_a_worker_that_counts_its_jobs_again_keeps_them(bench: EngineBench) -> None:

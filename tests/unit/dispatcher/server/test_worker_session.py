@@ -114,7 +114,7 @@ def test_a_registration_and_its_end_are_one_event_each() -> None:
     session.on_disconnected()
     registered, disconnected = recorder.events
     assert isinstance(registered, WorkerRegistered)
-    assert disconnected == WorkerDisconnected(registered.worker_id)
+    assert disconnected == WorkerDisconnected(registered.worker_id, "dropped by the server")
     assert len(sessions) == 0
 
 
@@ -235,7 +235,7 @@ def test_the_end_of_a_worker_is_logged_with_its_cause_and_agent() -> None:
     sessions, _ = _sessions()
     session, connection = _session(sessions)
     _say(session, register={"agent_name": "greeter"})
-    connection.ended_because = "no pong in time"
+    connection.ended_because = "no answer to a ping within 20 s"
     with structlog.testing.capture_logs() as logs:
         session.on_disconnected()
     assert logs == [
@@ -244,7 +244,7 @@ def test_the_end_of_a_worker_is_logged_with_its_cause_and_agent() -> None:
             "log_level": "info",
             "worker_id": session.worker_id,
             "agent_name": "greeter",
-            "reason": "no pong in time",
+            "reason": "no answer to a ping within 20 s",
         }
     ]
 
