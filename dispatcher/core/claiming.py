@@ -112,7 +112,10 @@ class Claiming:
                 self._holding.adopt(hand, worker, "claimed by its worker")
                 verdicts[job_id] = Verdict.KEEP
             elif is_current and hand.worker is not None and self._may_contest(hand, worker):
-                self._contest(hand, hand.worker, worker).setdefault(job_id, None)
+                contest = self._contest(hand, hand.worker, worker)
+                report = contest.setdefault(job_id, None)
+                if report is not None and report.status in ENDS:
+                    contest[job_id] = None  # its last word is that it has the job
             else:
                 verdicts[job_id] = Verdict.STOP_REASSIGNED
                 if hand.worker is worker:

@@ -316,6 +316,16 @@ def test_an_older_connection_that_answers_keeps_its_jobs(bench: EngineBench) -> 
     assert bench.holder(job) == "a"
 
 
+def test_who_reports_an_end_and_then_claims_the_job_has_a_verdict(bench: EngineBench) -> None:
+    bench.worker("a")
+    job = bench.running()
+    bench.connect("a2")
+    bench.job_status(job, JobStatus.FAILED, worker="a2")
+    bench.claim("a2", job)
+    bench.pong("a")
+    assert bench.verdicts("a2") == {job: Verdict.STOP_REASSIGNED}
+
+
 def test_an_older_connection_that_keeps_silent_loses_its_jobs_to_the_claimant(
     bench: EngineBench,
 ) -> None:
