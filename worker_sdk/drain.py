@@ -28,6 +28,8 @@ LEAVING_SECONDS_MAX = 5.0
 RESULT_DELIVERY_SECONDS_MAX = 30.0
 # The same for one that was told twice to end.
 FORCED_DELIVERY_SECONDS_MAX = 3.0
+# All is told, and the tasks and processes of this worker still have to end.
+CLOSING_SECONDS_MAX = 5.0
 # How often it is said what is waited for.
 ANNOUNCE_INTERVAL_SECONDS = 10.0
 # Jobs that such a line names; of more it tells the number.

@@ -53,11 +53,13 @@ class SignalCount:
             self._reader.close()
             self._writer.close()
 
-    def arm_watchdog(self) -> None:
-        """From now on this process has to end within a bound: else it is ended, with exit code 1."""
-        if not self._is_armed:
-            self._is_armed = True
-            faulthandler.dump_traceback_later(self._hang_seconds_max, exit=True)
+    def arm_watchdog(self, seconds: float | None = None) -> None:
+        """This process has to end within so many seconds: else it is ended, with exit code 1.
+
+        None: time to leave in good order. The last word counts.
+        """
+        self._is_armed = True
+        faulthandler.dump_traceback_later(seconds or self._hang_seconds_max, exit=True)
 
     async def next(self, known: int) -> int:
         """Wait until the count is above `known`, and return it."""

@@ -34,6 +34,7 @@ from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.console import ConsoleJob, run_in_console
 from worker_sdk.drain import (
     ANNOUNCED_JOBS_MAX,
+    CLOSING_SECONDS_MAX,
     FORCED_DELIVERY_SECONDS_MAX,
     RESULT_DELIVERY_SECONDS_MAX,
     Drain,
@@ -327,6 +328,8 @@ class Worker:
             try:
                 tasks.start_soon(link.stay_connected)
                 await self._until_drained(link)
+                if self._signals is not None:
+                    self._signals.arm_watchdog(CLOSING_SECONDS_MAX)
                 tasks.cancel_scope.cancel()
             finally:
                 self._runner = None

@@ -113,7 +113,7 @@ class ScriptedConnection:
 
     async def expect(self, kind: str) -> wire_pb2.WorkerMessage:
         """The worker's next message, which must be of this kind. Worker statuses are passed over."""
-        message = await self._next()
+        message = await self.next_message()
         assert message.WhichOneof("message") == kind, f"expected {kind}, got {message}"
         return message
 
@@ -161,7 +161,8 @@ class ScriptedConnection:
         """Close the connection in good order."""
         await self._websocket.close(code)
 
-    async def _next(self) -> wire_pb2.WorkerMessage:
+    async def next_message(self) -> wire_pb2.WorkerMessage:
+        """The worker's next message, of any kind but a worker status."""
         with anyio.fail_after(DEADLINE_SECONDS):
             while not self.inbox:
                 assert not self.is_closed.is_set(), "the worker has closed the connection"
