@@ -28,7 +28,13 @@ Send = Callable[[executor_pb2.ChildMessage], None]
 
 # A longer text of a log line is cut: the socket is for the jobs.
 TEXT_CHARACTERS_MAX = 64 * 1024
-_LEVELS = {"debug", "info", "warning", "error", "critical"}
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
 # Arguments of the logger's methods, which no field may be called.
 _RESERVED_FIELDS = {"self", "event"}
 
@@ -41,7 +47,10 @@ def forward_logs(send: Send, *, structured_level: int, standard_level: int) -> N
             structlog.processors.format_exc_info,
             _StructlogForwarder(send),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(structured_level),
+        # It knows the levels that have names, and no others.
+        wrapper_class=structlog.make_filtering_bound_logger(
+            max((level for level in _LEVELS.values() if level <= structured_level), default=0)
+        ),
     )
     root = logging.getLogger()
     root.addHandler(_Forwarder(send))
