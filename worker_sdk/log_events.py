@@ -46,6 +46,8 @@ class LogEvent(StrEnum):
     DRAIN_FINISHED = "drain_finished"
     STOP_FORCED = "stop_forced"
     HEALTH_LISTENING = "health_listening"
+    RECORDS_NOT_WRITTEN = "records_not_written"  # once: jobs go on, their record has a gap
+    RECORDS_WRITTEN_AGAIN = "records_written_again"  # so many lines are `missing`
     # the reloader of `dev`
     RELOADER_WATCHES = "reloader_watches"
     RELOADED = "reloaded"  # because files `changed`
