@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from protocol.errors import ConfigError
 from worker_sdk.console import ConsoleJob
+from worker_sdk.executor_choice import EXECUTOR_OPTIONS
 from worker_sdk.job import JobType
 from worker_sdk.logs import configure_logs
 from worker_sdk.settings import OPTIONS, LogFormat, LogLevel, Settings
@@ -198,7 +199,7 @@ def _app(commands: Commands) -> typer.Typer:
         app,
         console,
         "Run one job here, without any server or room, and say how it ended.",
-        ["agent_name", "deployment", "log_level", "log_format"],
+        ["agent_name", "deployment", "log_level", "log_format", "executor", *EXECUTOR_OPTIONS],
         *(_parameter(name, str, option, defaults[name]) for name, option in of_job.items()),
         _parameter("attribute", list[str] | None, attribute, None),
     )

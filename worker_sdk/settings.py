@@ -21,6 +21,8 @@ from protocol.errors import ConfigError, WireError
 from protocol.limits import DEFAULT_LIMITS, check_agent_name, check_text, validate_deployment
 from worker_sdk.credentials import Credentials
 from worker_sdk.drain import DRAIN_SECONDS_MAX_DEFAULT, DrainPolicy
+from worker_sdk.executor_choice import ExecutorKind
+from worker_sdk.executors import ProcessExecutor
 from worker_sdk.job import JobType
 from worker_sdk.load import CpuLoad, GreatestLoad, JobsLoad, LoadMeasure, as_measure, load_by_names
 from worker_sdk.records import RECORD_PATH_VARIABLE
@@ -70,6 +72,13 @@ class Settings:
     namespace: str = ""
     grace_seconds: float = GRACE_SECONDS_DEFAULT
     load: LoadMeasure = field(default_factory=_default_load)
+    executor: ExecutorKind | None = None
+    warm: int | None = None
+    jobs_per_process: int | None = None
+    memory_bytes_max: int | None = None
+    job_seconds_max: float | None = None
+    ping_seconds_max: float | None = None
+    stop_seconds_max: float | None = None
     drain_policy: DrainPolicy = DrainPolicy.WAIT
     drain_seconds_max: float = DRAIN_SECONDS_MAX_DEFAULT
     health_port: int | None = None
@@ -227,7 +236,21 @@ def _secret(value: Any) -> str:  # noqa: ANN401
 
 
 _LIMITS = DEFAULT_LIMITS
-_SERVER, _DRAINS, _WATCHED = "Where the server is", "How it ends", "How it is watched"
+_SERVER, _JOBS = "Where the server is", "How jobs run"
+_DRAINS, _WATCHED = "How it ends", "How it is watched"
+
+
+def _of_processes(name: str, help: str, read: Reader, check: Check, metavar: str) -> Option:  # noqa: A002
+    """An option of the executor, whose default is the program's, or its own."""
+    return Option(
+        name, help, read=read, check=check, default=_default_of(name), metavar=metavar, panel=_JOBS
+    )
+
+
+def _default_of(name: str) -> str:
+    default = getattr(ProcessExecutor(), name)
+    return "no limit" if default is None else f"{default:g}"
+
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -304,6 +327,47 @@ OPTIONS: tuple[Option, ...] = (
         check=as_measure,
         default="jobs,cpu",
         metavar="NAMES",
+    ),
+    Option(
+        "executor",
+        "How jobs run: task (in the worker's event loop) or process (each in one of its own).",
+        read=_choice(ExecutorKind),
+        check=_member(ExecutorKind),
+        default="as the program says, else task",
+        metavar="KIND",
+        panel=_JOBS,
+    ),
+    _of_processes("warm", "Processes kept ready for jobs.", _integer, _between(0, 10_000), "N"),
+    _of_processes(
+        "jobs_per_process", "Jobs that one process runs.", _integer, _between(1, 1e9), "N"
+    ),
+    _of_processes(
+        "memory_bytes_max",
+        "A job's process that uses more is killed.",
+        _integer,
+        _between(1, 1e15),
+        "BYTES",
+    ),
+    _of_processes(
+        "job_seconds_max",
+        "A job in a process that takes longer is stopped, and fails.",
+        _number,
+        _between(0.001, 365 * _DAY_SECONDS),
+        "S",
+    ),
+    _of_processes(
+        "ping_seconds_max",
+        "A process whose event loop does not turn for so long is killed.",
+        _number,
+        _between(0.001, _DAY_SECONDS),
+        "S",
+    ),
+    _of_processes(
+        "stop_seconds_max",
+        "What a job that is told to stop has to do so.",
+        _number,
+        _between(0.001, _DAY_SECONDS),
+        "S",
     ),
     Option(
         "drain_policy",

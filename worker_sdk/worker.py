@@ -41,6 +41,7 @@ from worker_sdk.drain import (
     DrainPolicy,
     DrainStage,
 )
+from worker_sdk.executor_choice import chosen_executor
 from worker_sdk.executors.executor import Executor, WorkerProgram
 from worker_sdk.executors.role import refuse_in_job_process
 from worker_sdk.executors.task_executor import TaskExecutor
@@ -129,7 +130,8 @@ class Worker:
             "record_path": record_path,
         }
         check_code(self._code)
-        self._executor = executor or TaskExecutor()
+        self._given_executor = executor
+        self._executor: Executor = executor or TaskExecutor()
         self._rng = rng or random.SystemRandom()
         self._drain = Drain()
         self._planner = Planner(JobLedger(capacity or CAPACITY_DEFAULT), StatusOutbox())
@@ -262,6 +264,7 @@ class Worker:
         self.instance_id = settings.instance_id
         self._log = structlog.get_logger("callboard.worker", agent_name=settings.agent_name)
         self._planner.ledger.capacity = settings.capacity
+        self._executor = chosen_executor(self._given_executor, settings)
         self._drain.policy = settings.drain_policy
         self._drain.seconds_max = settings.drain_seconds_max
 
@@ -278,8 +281,8 @@ class Worker:
         refuse_in_job_process("worker.serve()")
         if self._link is not None:
             raise ConfigError("this worker serves already; make another one")
-        program = self._program()
         self._apply(settings)
+        program = self._program()
         link = ServerLink(
             credentials=settings.credentials(),
             registration=_registration(settings),
@@ -425,8 +428,8 @@ class Worker:
                 self.stop()
 
     def _run_in_console(self, settings: Settings, console: ConsoleJob) -> int:
-        program = self._program()
         self._apply(settings)
+        program = self._program()
         job = console.as_job(settings.agent_name, settings.deployment)
 
         async def run_one() -> int:
@@ -456,7 +459,12 @@ class Worker:
 
     def _open_records(self, settings: Settings) -> JobRecords:
         try:
-            return JobRecords(settings.record_path, self.instance_id)
+            return JobRecords(
+                settings.record_path,
+                self.instance_id,
+                capacity=settings.capacity,
+                log=self._log,
+            )
         except OSError as error:
             raise ConfigError(
                 f"record_path ({RECORD_PATH_VARIABLE}) cannot be written: {error}"
