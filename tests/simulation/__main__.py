@@ -48,8 +48,13 @@ def _play_one(seed: int, *, keeps_text: bool) -> int:
 
 def _play_many(first: int, schedules: int, processes: int, failures_max: int) -> int:
     began = time.monotonic()
+    told = 0
 
     def progress(played: Played) -> None:
+        nonlocal told
+        for report in played.failures[told:]:
+            print(f"\n{described(report)}", flush=True)
+        told = len(played.failures)
         took = time.monotonic() - began
         left = took / played.schedules * (schedules - played.schedules)
         print(
@@ -62,8 +67,6 @@ def _play_many(first: int, schedules: int, processes: int, failures_max: int) ->
 
     played = play_in_processes(first, schedules, processes, failures_max, progress)
     print(file=sys.stderr)
-    for report in played.failures:
-        print(described(report))
     missed = played.coverage.missed
     print(
         f"coverage: {played.coverage.entries - len(missed)} of {played.coverage.entries} moves and"
