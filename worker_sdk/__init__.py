@@ -14,6 +14,7 @@ dispatcher.
 """
 
 from worker_sdk.client import DispatchClient, JobEvent, ReportedRoomEvent, SyncDispatchClient
+from worker_sdk.drain import DrainPolicy
 from worker_sdk.errors import (
     CallTimedOut,
     CredentialsRefused,
@@ -23,19 +24,27 @@ from worker_sdk.errors import (
 )
 from worker_sdk.executors import Executor, ProcessExecutor, TaskExecutor
 from worker_sdk.job import Job, JobContext, JobRequest, JobType
+from worker_sdk.load import CpuLoad, GreatestLoad, JobsHeld, JobsLoad, LoadMeasure, MemoryLoad
 from worker_sdk.worker import Worker
 
 __all__ = [
     "CallTimedOut",
+    "CpuLoad",
     "CredentialsRefused",
     "DispatchClient",
+    "DrainPolicy",
     "EventsGone",
     "Executor",
+    "GreatestLoad",
     "Job",
     "JobContext",
     "JobEvent",
     "JobRequest",
     "JobType",
+    "JobsHeld",
+    "JobsLoad",
+    "LoadMeasure",
+    "MemoryLoad",
     "ProcessExecutor",
     "ReportedRoomEvent",
     "ServerUnreachable",

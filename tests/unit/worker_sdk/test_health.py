@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from protocol.errors import ConfigError
+from tests.support.http_probe import DEADLINE_SECONDS, ask, get
 from worker_sdk.counts import WorkerCounts
 from worker_sdk.execution import OutcomeKind
 from worker_sdk.executors.executor import PoolCounts
@@ -19,7 +20,12 @@ from worker_sdk.health import HealthServer, WorkerState, metrics_text
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE_SECONDS = 10.0
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """On both event loops that anyio knows."""
+    return str(request.param)
+
 
 READY = WorkerState(
     agent_name="greeter",
@@ -47,26 +53,6 @@ async def listening(state: WorkerState, **options: float) -> AsyncIterator[int]:
             server = HealthServer("127.0.0.1", 0, lambda: state, structlog.get_logger(), **options)
             yield await tasks.start(server.serve)
             tasks.cancel_scope.cancel()
-
-
-async def ask(port: int, request: bytes) -> tuple[int, str, str]:
-    """Send these bytes; returns status, head and body."""
-    with anyio.fail_after(DEADLINE_SECONDS):
-        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-            await stream.send(request)
-            said = b""
-            while True:
-                try:
-                    said += await stream.receive()
-                except (anyio.EndOfStream, anyio.BrokenResourceError):
-                    break
-    head, _, body = said.decode().partition("\r\n\r\n")
-    return int(head.split(" ")[1]), head, body
-
-
-async def get(port: int, path: str) -> tuple[int, str, str]:
-    """GET a path, as a probe does."""
-    return await ask(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: probe\r\n\r\n".encode())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,13 @@ from worker_sdk.signals import SignalCount
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """On both event loops that anyio knows."""
+    return str(request.param)
+
+
 DEADLINE_SECONDS = 20.0
 
 

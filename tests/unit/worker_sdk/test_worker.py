@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -23,66 +20,21 @@ from protocol import wire_pb2
 from protocol.errors import ConfigError
 from protocol.tokens import verify
 from tests.support.scripted_server import DEADLINE_SECONDS, ScriptedServer
+from tests.support.served_worker import (
+    KEYS,
+    make_worker,
+    return_at_once,
+    running,
+    serving,
+    until_cancelled,
+    wait_until,
+)
 from worker_sdk import JobContext, JobRequest, JobType, Worker
-from worker_sdk.load import JobsLoad
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-KEYS = {"devkey": "a-secret-that-is-long-enough-for-hs256"}
-
-
-def make_worker(url: str, **options: object) -> Worker:
-    """A worker of this server, without a job function."""
-    return Worker(
-        agent_name="greeter",
-        url=url,
-        api_key="devkey",
-        api_secret=KEYS["devkey"],
-        rng=random.Random(1),
-        **{"load": JobsLoad(), **options},  # type: ignore[arg-type]
-    )
-
-
-@asynccontextmanager
-async def serving(worker: Worker) -> AsyncIterator[None]:
-    """The worker serves; it is cancelled at the end if it has not ended by itself."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(worker.serve)
-        yield
-        tasks.cancel_scope.cancel()
-
-
-async def _until_cancelled(_: JobContext) -> None:
-    await anyio.sleep_forever()
-
-
-async def _return_at_once(_: JobContext) -> None:
-    await anyio.lowlevel.checkpoint()
-
-
-@asynccontextmanager
-async def running(
-    function: Callable[[JobContext], Awaitable[None]] = _until_cancelled,
-    extensions: tuple[str, ...] = ("status_receipt",),
-    **options: object,
-) -> AsyncIterator[tuple[ScriptedServer, Worker]]:
-    """A scripted server and a worker that serves."""
-    async with ScriptedServer(extensions) as server:
-        worker = make_worker(server.url, **options)
-        worker.job(function)
-        async with serving(worker):
-            yield server, worker
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition of this process, with a deadline."""
-    with anyio.fail_after(DEADLINE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - looks at what has no event of its own
-            await anyio.sleep(0.005)
-
 
 # ---- registration ----
 
@@ -203,7 +155,7 @@ async def test_simultaneous_offers_beyond_the_capacity_are_declined() -> None:
 async def test_a_request_handler_decides() -> None:
     async with ScriptedServer() as server:
         worker = make_worker(server.url)
-        worker.job(_until_cancelled)
+        worker.job(until_cancelled)
 
         @worker.request
         async def decide(request: JobRequest) -> None:
@@ -300,7 +252,7 @@ async def test_no_claim_is_sent_when_nothing_is_held() -> None:
 
 
 async def test_a_result_that_was_not_confirmed_is_told_again_after_the_claim() -> None:
-    async with running(_return_at_once) as (server, _):
+    async with running(return_at_once) as (server, _):
         connection = await server.accept()
         await connection.offer("AJ_1")
         await connection.expect("availability")
@@ -320,7 +272,7 @@ async def test_a_result_that_was_not_confirmed_is_told_again_after_the_claim() -
 
 
 async def test_a_server_without_receipts_is_not_told_twice() -> None:
-    async with running(_return_at_once, extensions=()) as (server, _):
+    async with running(return_at_once, extensions=()) as (server, _):
         connection = await server.accept()
         await connection.offer("AJ_1")
         await connection.expect("availability")
@@ -411,7 +363,7 @@ async def test_a_refused_token_is_tried_again_with_a_log_line_that_names_the_rem
         async with ScriptedServer() as server:
             server.refusal = HTTPStatus.UNAUTHORIZED
             worker = make_worker(server.url)
-            worker.job(_until_cancelled)
+            worker.job(until_cancelled)
             async with serving(worker):
                 await server.expect_refusals(2)
                 server.refusal = None
@@ -462,7 +414,7 @@ async def test_a_draining_worker_takes_no_offer_and_ends_when_its_job_has_ended(
 
 
 async def test_a_draining_worker_leaves_only_when_its_results_are_confirmed() -> None:
-    async with running(_return_at_once) as (server, worker):
+    async with running(return_at_once) as (server, worker):
         connection = await server.accept()
         await connection.offer("AJ_1")
         await connection.expect("availability")
@@ -489,7 +441,7 @@ async def test_a_worker_that_is_stopped_cancels_its_jobs_and_hands_them_over() -
 async def test_a_worker_that_never_connected_can_be_drained() -> None:
     with structlog.testing.capture_logs():
         worker = make_worker("ws://127.0.0.1:1")
-        worker.job(_until_cancelled)
+        worker.job(until_cancelled)
         with anyio.fail_after(DEADLINE_SECONDS):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(worker.serve)
