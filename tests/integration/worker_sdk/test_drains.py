@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conformance.processes import API_KEY, API_SECRET, Server
@@ -194,6 +195,31 @@ async def test_a_third_signal_ends_the_worker_at_once_with_code_1(
     assert time.monotonic() - told_at < 1.0
     second = await stage.worker()  # its job is not lost
     await second.started(1)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_jobs_in_processes_of_their_own_are_handed_over_too_and_no_process_is_left(
+    stage: DrainStage, signals: int
+) -> None:
+    first = await stage.worker(drain_policy="hand_over", executor="process", warm="2")
+    await stage.dispatch(6)
+    await eventually(
+        "each job has a process", lambda: len(first.said("job_in_process")) == 6, seconds=60.0
+    )
+    processes = psutil.Process(first.pid).children(recursive=True)
+    assert len(processes) >= 6
+    second = await stage.worker()
+    if signals == 2:
+        for _ in range(2):
+            first.send_signal_to_all(signal.SIGTERM)  # as a service manager does
+            await eventually("it drains", lambda: first.said("drain_started"))
+    else:
+        first.send_signal(signal.SIGTERM)
+    assert await first.exit_code() == 0
+    await second.started(6)
+    await stage.all_in("RUNNING", 6)
+    assert {(job.epoch, job.attempt) for job in await stage.jobs()} == {(2, 1)}
+    assert not [process for process in processes if process.is_running()]
 
 
 async def test_a_worker_without_jobs_ends_at_once(stage: DrainStage) -> None:
