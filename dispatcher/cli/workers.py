@@ -17,7 +17,15 @@ from dispatcher.cli.connection import (
     some_pages,
 )
 from dispatcher.cli.failures import missing_is
-from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json, print_table
+from dispatcher.cli.output import (
+    ago,
+    as_json,
+    hint_at_more,
+    job_type_name,
+    print_fields,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from worker_sdk.client import DispatchClient
 
 app = typer.Typer(
-    help="List connected workers, take one out of service; list agents, and forget one."
+    help="List and show connected workers, take one out of service; list agents, and forget one."
 )
 
 PHASES = "connecting, available, full, backed_off, draining, stale, gone, out_of_service"
@@ -34,7 +42,7 @@ PHASES = "connecting, available, full, backed_off, draining, stale, gone, out_of
 
 @app.callback()
 def _group() -> None:
-    """List connected workers, take one out of service; list agents, and forget one."""
+    """List and show connected workers, take one out of service; list agents, and forget one."""
 
 
 @app.command("list")
@@ -98,6 +106,49 @@ def list_(
     print_table(columns, rows, "no workers are connected", phase="phase", spare=spare)
 
 
+@app.command("show")
+def show(
+    worker_id: Annotated[str, typer.Argument(metavar="ID", help="The worker, AW_...")],
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a connected worker, and the jobs that it has."""
+
+    async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
+        with missing_is(_no_worker(worker_id)):
+            return await client.get_worker(worker_id)
+
+    worker = ask(call, url, api_key, api_secret, dev)
+    if json:
+        print_json(as_json(worker))
+        return
+    print_fields(
+        {
+            "id": worker.id,
+            "agent": worker.agent_name or "-",
+            "types": ", ".join(job_type_name(number) for number in worker.types),
+            "namespace": worker.namespace or "-",
+            "deployment": worker.deployment or "-",
+            "instance": worker.instance_id or "-",
+            "version": worker.version or "-",
+            "address": worker.address or "-",
+            "phase": _phase(worker.phase),
+            "note": note(worker),
+            "load": f"{worker.load_reported:.2f}, estimated {worker.load_estimated:.2f}",
+            "jobs": f"{_jobs(worker)}, {worker.job_count_reported} by its own count",
+            "refusals": f"{worker.declines} in a row",
+            "left alone": ago(worker.backed_off_until),
+            "connected": ago(worker.connected_at),
+            "last status": ago(worker.last_status_at),
+        }
+    )
+    typer.echo()
+    print_table(["job"], [[job_id] for job_id in worker.job_ids], "it has no jobs")
+
+
 @app.command("drain")
 def drain(
     worker_id: Annotated[str, typer.Argument(metavar="ID", help="The worker, AW_...")],
@@ -119,9 +170,7 @@ def drain(
     """Take a worker out of service: it keeps its jobs and gets no more, until it is started anew."""
 
     async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
-        with missing_is(
-            f"there is no worker {worker_id}: `callboard worker list` shows who is here"
-        ):
+        with missing_is(_no_worker(worker_id)):
             return await client.drain_worker(worker_id, hand_over_after)
 
     worker = ask(call, url, api_key, api_secret, dev)
@@ -193,6 +242,10 @@ def forget(
         print_json({"agent_name": name})
     else:
         typer.echo(f"{agent_name} is forgotten")
+
+
+def _no_worker(worker_id: str) -> str:
+    return f"there is no worker {worker_id}: `callboard worker list` shows who is here"
 
 
 def note(worker: api_pb2.WorkerRecord, now_ns: int | None = None) -> str:

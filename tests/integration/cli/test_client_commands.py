@@ -176,6 +176,7 @@ def test_an_unknown_job_has_no_reason_and_no_end(server: Server, command: str) -
     assert "AJ_none" in callboard("job", command, "AJ_none", env=server.env).failed_with(1)
 
 
+@pytest.mark.usefixtures("worker")
 def test_workers_are_listed(server: Server) -> None:
     listed = eventually(["worker", "list", "--json"], server.env, lambda r: r.json["workers"])
     (worker,) = listed.json["workers"]
@@ -183,6 +184,21 @@ def test_workers_are_listed(server: Server) -> None:
     text = callboard("worker", "list", env=server.env).out
     assert worker["id"] in text
     assert "s ago" in text
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_is_shown_with_its_jobs(server: Server) -> None:
+    listed = eventually(["worker", "list", "--json"], server.env, lambda r: r.json["workers"])
+    worker_id = listed.json["workers"][0]["id"]
+    created(server, "-r", "shown", "-a", "demo", "--metadata", '{"seconds": 60}')
+    told = eventually(["worker", "show", worker_id], server.env, lambda r: "AJ_" in r.out).out
+    fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    assert (fields["id"].strip(), fields["agent"].strip()) == (worker_id, "demo")
+    (job_id,) = callboard("worker", "show", worker_id, "--json", env=server.env).json["job_ids"]
+    assert job_id in told
+    callboard("job", "terminate", job_id, env=server.env)
+    missing = callboard("worker", "show", "AW_none", env=server.env).failed_with(1)
+    assert missing == "there is no worker AW_none: `callboard worker list` shows who is here"
 
 
 def test_a_pipe_gets_columns_between_tabs_and_no_colour(server: Server) -> None:
