@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from worker_sdk.counts import WorkerCounts
     from worker_sdk.executors.executor import PoolCounts
 
-__all__ = ["HealthServer", "WorkerState", "metrics_text"]
+__all__ = ["HealthServer", "WorkerState", "metric_rows", "metrics_text"]
 
 HEAD_BYTES_MAX = 8192
 REQUEST_SECONDS_MAX = 5.0
@@ -183,6 +183,11 @@ def metrics_text(state: WorkerState) -> str:
             both = f"{label},{labels}" if labels else label
             lines.append(f"{name}{{{both}}} {_number(value)}")
     return "\n".join(lines) + "\n"
+
+
+def metric_rows(state: WorkerState) -> list[tuple[str, str, str]]:
+    """Name, kind and help of each metric of such a worker."""
+    return [(_PREFIX + each.name, each.kind, each.help) for each in _metrics(state)]
 
 
 def _metrics(state: WorkerState) -> Iterator[_Metric]:

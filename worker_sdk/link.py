@@ -17,7 +17,7 @@ from protocol.errors import CloseCode, FrameError
 from worker_sdk.connection import ConnectionEnded, ServerConnection
 from worker_sdk.connection_failures import ConnectionFailures
 from worker_sdk.job import JobRequest
-from worker_sdk.load import JobsHeld, JobsLoad, LoadMeasure, as_measure
+from worker_sdk.load import JobsHeld, LoadMeasure
 from worker_sdk.log_events import LogEvent
 from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop
 from worker_sdk.reporting import StatusSchedule, WorkerSituation
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from worker_sdk.job_tasks import JobTasks
     from worker_sdk.wakeup import Wakeup
 
-__all__ = ["LoadFunction", "RequestHandler", "ServerLink"]
+__all__ = ["RequestHandler", "ServerLink"]
 
 RequestHandler = Callable[[JobRequest], Awaitable[None]]
-LoadFunction = Callable[[], float]
 
 # The server counts an offer as unanswered after 10 s.
 REQUEST_HANDLER_SECONDS_MAX = 9.0
@@ -66,7 +65,7 @@ class ServerLink:
         backoff: ReconnectBackoff,
         rng: random.Random,
         request_handler: RequestHandler | None,
-        load: LoadMeasure | LoadFunction | None,
+        load: LoadMeasure,
         log: FilteringBoundLogger,
     ) -> None:
         self._credentials = credentials
@@ -76,7 +75,7 @@ class ServerLink:
         self._backoff = backoff
         self._rng = rng
         self._request_handler = request_handler
-        self._load = JobsLoad() if load is None else as_measure(load)
+        self._load = load
         self._log = log
         # Set before the first connection: jobs and link need each other.
         self.jobs: JobTasks

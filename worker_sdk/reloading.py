@@ -43,7 +43,8 @@ def is_reloaded() -> bool:
 
 def end_with_parent() -> None:
     """End this process in good order when the reloader is gone."""
-    descriptor = int(os.environ[PARENT_VARIABLE])
+    # What this program starts itself is no worker below the reloader.
+    descriptor = int(os.environ.pop(PARENT_VARIABLE))
 
     def watch() -> None:
         os.read(descriptor, 1)  # returns when the other end is closed
@@ -113,7 +114,8 @@ class Reloader:
         if process is None or process.poll() is None:
             return None
         if self._signals or process.returncode == 0:
-            return process.returncode
+            # A negative one is the signal that it died of.
+            return process.returncode if process.returncode >= 0 else 128 - process.returncode
         self._log.error(LogEvent.RELOADER_WAITS, exit_code=process.returncode)
         self._process = None
         return None
