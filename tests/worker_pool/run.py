@@ -130,21 +130,21 @@ async def run(plan: Plan, progress: Callable[[int], None] = lambda _: None) -> R
             ),
         )
         worker.job(jobs.job)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(worker.serve)
-            tasks.start_soon(_kill_from_outside, folder)
-            await _dispatch(client, plan, folder)
-            await _wait_ended(client, plan, progress)
-            await _judge(client, plan, report)
-            with anyio.move_on_after(SETTLE_SECONDS_MAX):
-                while not _has_settled(worker.pool, plan):  # noqa: ASYNC110 - has no event
-                    await anyio.sleep(0.1)
-            report.pool = worker.pool or PoolCounts()
-            report.warm_processes = len(set(_descendants()) - before)
-            worker.drain()
-            while worker.pool is not None:  # noqa: ASYNC110 - has no event
-                await anyio.sleep(0.05)
-            tasks.cancel_scope.cancel()
+        async with anyio.create_task_group() as around:
+            around.start_soon(_kill_from_outside, folder)
+            # It is left when the worker has drained, and has closed its pool.
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(worker.serve)
+                await _dispatch(client, plan, folder)
+                await _wait_ended(client, plan, progress)
+                await _judge(client, report)
+                with anyio.move_on_after(SETTLE_SECONDS_MAX):
+                    while not _has_settled(worker.pool, plan):  # noqa: ASYNC110 - has no event
+                        await anyio.sleep(0.1)
+                report.pool = worker.pool or PoolCounts()
+                report.warm_processes = len(set(_descendants()) - before)
+                worker.drain()
+            around.cancel_scope.cancel()
     report.left_behind = sorted(set(_descendants()) - before)
     report.seconds = time.monotonic() - began_at
     return report
@@ -179,7 +179,7 @@ async def _wait_ended(client: DispatchClient, plan: Plan, progress: Callable[[in
         progress(ended)
 
 
-async def _judge(client: DispatchClient, plan: Plan, report: Report) -> None:
+async def _judge(client: DispatchClient, report: Report) -> None:
     async for record in client.iterate_jobs(page_size=1000):
         number = int(record.job.room.name.removeprefix("room-"))
         end, state = end_of(number), record.job.state
@@ -188,7 +188,6 @@ async def _judge(client: DispatchClient, plan: Plan, report: Report) -> None:
         else:
             status = wire_pb2.JobStatus.Name(state.status)
             report.wrong.append(f"{end.name}: job {number} ended {status}: {state.error}")
-    del plan
 
 
 def _has_settled(pool: PoolCounts | None, plan: Plan) -> bool:

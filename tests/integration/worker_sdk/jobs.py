@@ -76,6 +76,11 @@ async def crash(_ctx: JobContext, _argument: str) -> None:
     ctypes.string_at(0)
 
 
+async def take_a_while(_ctx: JobContext, _argument: str) -> None:
+    """Return after a moment."""
+    await anyio.sleep(0.5)
+
+
 async def wait(_ctx: JobContext, _argument: str) -> None:
     """Run until cancelled."""
     await anyio.sleep_forever()
@@ -173,8 +178,11 @@ async def log(ctx: JobContext, _argument: str) -> None:
 
 
 async def loop_name(_ctx: JobContext, argument: str) -> None:
-    """Write down the class of the event loop."""
-    Path(argument).write_text(type(asyncio.get_running_loop()).__module__)
+    """Write down the kind of event loop."""
+    name = anyio.get_cancelled_exc_class().__module__.partition(".")[0]
+    if name == "asyncio":
+        name = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    Path(argument).write_text(name)
 
 
 # ---- prewarm ----
