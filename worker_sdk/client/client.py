@@ -43,8 +43,8 @@ class DispatchClient(
     """Calls one server, any number of calls at once. Close it, or use it as a context.
 
     `url`, `api_key` and `api_secret` come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET
-    where they are None; ConfigError where there is none. A try takes `call_timeout_seconds` at most;
-    all tries of a call begin within `retry_seconds_max`, 0: no call is tried twice. What is tried
+    where they are None; ConfigError where there is none. A try takes `call_timeout_seconds` at most
+    (in a thread, which nothing can interrupt, that is each wait for the network); all tries begin within `retry_seconds_max`, 0: no call is tried twice. What is tried
     again is said in `retries`: nothing that would be done twice.
 
     Each call raises TwirpError (the server's answer; one that answers `unavailable` to all tries is
