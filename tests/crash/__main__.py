@@ -19,7 +19,11 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=60.0, help="dispatches a second")
     parser.add_argument("--seed", type=int, default=secrets.randbits(31))
     given = parser.parse_args()
-    sys.stdout.write(f"seed {given.seed}\n")
+    sys.stdout.write(
+        f"seed {given.seed}; the same plan again: python -m tests.crash "
+        f"--dispatches {given.dispatches} --server-kills {given.server_kills} "
+        f"--worker-kills {given.worker_kills} --rate {given.rate:g} --seed {given.seed}\n"
+    )
     plan = Plan(given.dispatches, given.server_kills, given.worker_kills, given.seed, given.rate)
     screen = Screen()
     outcome = anyio.run(lambda: run(plan, show=screen))

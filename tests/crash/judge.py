@@ -2,14 +2,13 @@
 
 Sources that know nothing of each other: the event log in the data folder (the server's word), the
 workers' records (what really ran) and what was acknowledged to the callers. The history checker
-holds them against the invariants; that each job of a crash run succeeds in the end is its plan.
+holds them against the invariants; to which end each job comes is the plan's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.lifecycle import JobPhase
@@ -22,8 +21,6 @@ from dispatcher.history import (
     check,
 )
 from dispatcher.history import Verdict as History
-from dispatcher.history.folder import FolderHistory
-from dispatcher.history.reading import Logs
 from dispatcher.history.report import told
 from dispatcher.store.contract import EventRow
 
@@ -51,7 +48,7 @@ class Verdict:
     """What was found. Empty lists are good."""
 
     history: History
-    # acknowledged dispatches whose jobs did not succeed
+    # acknowledged dispatches whose jobs are not there, or came to an end that they may not come to
     failed: tuple[str, ...]
     attempts_beyond_first: int
 
@@ -62,7 +59,7 @@ class Verdict:
 
     @property
     def lost(self) -> list[str]:
-        """Acknowledged jobs that are not there, or did not succeed."""
+        """Acknowledged jobs that are not there, or came to a wrong end."""
         return [*self.failed, *self._told(LOST)]
 
     @property
@@ -84,25 +81,11 @@ class Verdict:
     def _told(self, names: frozenset[str]) -> list[str]:
         return [told(one) for one in self.history.violations if one.invariant in names]
 
-    def __str__(self) -> str:
-        history = self.history
-        return (
-            f"{history.acknowledged} acknowledged dispatches, {len(self.lost)} lost, "
-            f"{len(self.doubled)} epochs with two holders, {len(self.stale)} stale results accepted, "
-            f"{len(self.broken)} contradictions in the log "
-            f"({history.events} log rows, {history.records} worker records, "
-            f"{self.attempts_beyond_first} attempts beyond the first)"
-        )
 
-
-def judge_folder(
-    acknowledged: Mapping[str, str], data_dir: Path, record_paths: Iterable[Path]
-) -> Verdict:
-    """Judge the run whose log and store are in this folder. `acknowledged` as for `judge`."""
-    records = list(Logs(list(record_paths)).records())
-    with FolderHistory(data_dir) as folder:
-        rows = [row for row in folder.events() if isinstance(row, EventRow)]
-        return judge(acknowledged, rows, records, folder)
+def must_succeed(_dispatch_id: str, last: EventRow) -> str:
+    """Return what is wrong with the last row of a job that must succeed; "" for nothing."""
+    is_right = last.phase is JobPhase.SUCCEEDED
+    return "" if is_right else f"ended as {last.phase.value} ({last.trigger.value})"
 
 
 def judge(
@@ -110,8 +93,13 @@ def judge(
     log: list[EventRow],
     records: list[WorkerRecord],
     store: StoreFacts | None = None,
+    *,
+    end_is_wrong: Callable[[str, EventRow], str] = must_succeed,
 ) -> Verdict:
-    """Hold the sources against each other. `acknowledged`: job id by dispatch id."""
+    """Hold the sources against each other. `acknowledged`: job id by dispatch id.
+
+    `end_is_wrong` says what is wrong with a dispatch whose job has this last row.
+    """
     history = check(
         log,
         records,
@@ -120,10 +108,11 @@ def judge(
         assumptions=ASSUMPTIONS,
     )
     last = {row.job_id: row for row in log}
-    failed = [
-        f"{dispatch_id} {job_id}: {last[job_id].trigger.value if job_id in last else 'no row'}"
-        for dispatch_id, job_id in acknowledged.items()
-        if job_id not in last or last[job_id].phase is not JobPhase.SUCCEEDED
-    ]
+    failed = []
+    for dispatch_id, job_id in acknowledged.items():
+        row = last.get(job_id)
+        wrong = "has no row" if row is None else end_is_wrong(dispatch_id, row)
+        if wrong:
+            failed.append(f"{dispatch_id} {job_id}: {wrong}")
     beyond = sum(row.epoch - 1 for row in last.values())
     return Verdict(history, tuple(failed), beyond)

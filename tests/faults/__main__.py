@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long callers call")
     parser.add_argument("--rate", type=float, default=100.0, help="dispatches a second")
-    parser.add_argument("--seed", type=int, default=None, help="decides the plan")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="decides the plan, or a storm's pauses"
+    )
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults")
     parser.add_argument("--workers", type=int, default=8, help="workers of ours")
     parser.add_argument("--stock", type=int, default=1, help="workers of livekit-agents")
@@ -63,10 +65,15 @@ def _fault_run(given: argparse.Namespace) -> int:
         is_hasty=given.hasty,
     )
     folder = Path(tempfile.mkdtemp(prefix="callboard-faults-"))
+    again = (
+        f"python -m tests.faults --minutes {given.minutes:g} --rate {given.rate:g} "
+        f"--every {given.every:g} --workers {given.workers} --stock {given.stock}"
+        f"{' --hasty' if given.hasty else ''} --seed {seed}"
+    )
     sys.stdout.write(
         f"seed {seed}: {len(plan.faults)} faults in {plan.load_seconds:.0f} s, "
         f"{given.rate:g} dispatches a second, {given.workers} workers and {given.stock} stock ones; "
-        f"in {folder}\n"
+        f"in {folder}\nthe same plan again: {again}\n"
     )
     if given.show_plan:
         sys.stdout.write("".join(f"{fault}\n" for fault in plan.faults))
@@ -77,7 +84,7 @@ def _fault_run(given: argparse.Namespace) -> int:
         )
     finally:
         screen.close()
-    said = report(outcome) + "\n"
+    said = f"{report(outcome)}\n{'good' if outcome.is_good else 'FAILED'}: {again}\n"
     sys.stdout.write(said)
     (folder / "report.txt").write_text(f"seed {seed}\n{said}")
     if outcome.is_good and not given.keep:
@@ -88,9 +95,14 @@ def _fault_run(given: argparse.Namespace) -> int:
 
 
 def _storm(given: argparse.Namespace) -> int:
+    seed = secrets.randbits(31) if given.seed is None else given.seed
+    _say(
+        f"seed {seed}; the same pauses again: python -m tests.faults --storm {given.storm} "
+        f"--jobs {given.jobs} --grace {given.grace:g} --seed {seed}\n"
+    )
     outcome = anyio.run(
         weather,
-        Storm(given.storm, jobs_per_worker=given.jobs, grace_seconds=given.grace),
+        Storm(given.storm, jobs_per_worker=given.jobs, grace_seconds=given.grace, seed=seed),
         _say,
         backend_options={"use_uvloop": True},
     )
@@ -100,6 +112,7 @@ def _storm(given: argparse.Namespace) -> int:
 
 def _handoff(given: argparse.Namespace) -> int:
     measured: list[Measurement] = []
+    _say("nothing of this is drawn at random: there is no seed, the same command is the same run\n")
     if given.handoff:
         measured += anyio.run(measure_ours, given.handoff, _say)
     if given.handoff_stock:

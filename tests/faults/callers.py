@@ -2,21 +2,24 @@
 
 Each caller insists: it repeats its call under the same request id until it has an answer, or gives
 up after a long time. What was acknowledged is written down before anything else is done with it.
+Of some jobs the caller thinks better, and ends them.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TypeVar
 
 import anyio
 
+from dispatcher.core.jobs import RestartPolicy
+from protocol import wire_pb2
 from protocol.errors import TwirpError
-from tests.faults.fleet import AGENT, KEY, SECRET, STOCK_AGENT
+from tests.faults.fleet import AGENT, KEY, LATE_AGENT, SECRET, STOCK_AGENT
+from tests.faults.jobs import KILLER_ROOM, JobKind, Wish
 from worker_sdk import DispatchClient, ServerUnreachable, UnexpectedAnswer
 
 __all__ = ["Calls", "call_all", "clients_to"]
@@ -29,15 +32,10 @@ CALLS_IN_FLIGHT_MAX = 20_000
 # an answer. Each client may use 100 connections, and gets slow when more wait for one.
 CALLS_AT_ONCE = 256
 CLIENTS = 4
+_Answer = TypeVar("_Answer")
 # A caller that is refused for good tries again all the same, so often.
 TRIES_MAX = 10
 REFUSED_PAUSE_SECONDS = 1.0
-# Most jobs are short, so that many are on their way through each move at any time; some are long
-# enough to be run elsewhere while a worker that is cut off still runs them, and short enough not to
-# be lost as often as a job is tried.
-SHORT_SECONDS_MIN, SHORT_SECONDS_MAX = 0.02, 1.5
-LONG_SECONDS_MIN, LONG_SECONDS_MAX = 4.0, 10.0
-LONG_SHARE = 0.06
 
 
 @dataclass
@@ -58,12 +56,17 @@ class Calls:
     answered_after_seconds: list[float] = field(default_factory=list)
     # An answer that is no answer to the call: a server's fault.
     refused: list[str] = field(default_factory=list)
+    # what was asked for, by the dispatch that was acknowledged
+    wishes: dict[str, Wish] = field(default_factory=dict)
+    # when the call that ends a job was answered, by dispatch; 0: it was made, and not answered
+    called_off_ns: dict[str, int] = field(default_factory=dict)
 
-    def acknowledge(self, room: str, dispatch_id: str, job_ids: list[str]) -> None:
+    def acknowledge(self, room: str, wish: Wish, dispatch_id: str, job_ids: list[str]) -> None:
         """Write down an answer."""
         now_ns = time.time_ns()
         if len(job_ids) != 1 or dispatch_id in self.acknowledged:
             self.doubled.append(f"{room}: {dispatch_id} with {job_ids}")
+        self.wishes[dispatch_id] = wish
         self.acknowledged[dispatch_id] = job_ids[0] if job_ids else ""
         self.answered_after_seconds.append((now_ns - self.due_at_ns[room]) / 1e9)
         line = {"dispatch_id": dispatch_id, "job_ids": job_ids, "room": room, "at_ns": now_ns}
@@ -88,65 +91,93 @@ def clients_to(url: str) -> list[DispatchClient]:
 async def call_all(
     clients: list[DispatchClient],
     calls: Calls,
-    rng: random.Random,
+    wishes: Iterator[Wish],
     *,
     rate_per_second: float,
     is_over: Callable[[int], bool],
-    stock_share: float = 0.0,
+    killers: tuple[float, ...] = (),
 ) -> None:
     """Create dispatches until `is_over(number)`; return when each has its answer or gave up.
 
-    Of all dispatches `stock_share` are for stock workers.
+    Besides, at each of the times `killers` (seconds from now) one whose job kills its workers.
     """
     begun_at = anyio.current_time()
     lanes = [anyio.Semaphore(CALLS_AT_ONCE // len(clients)) for _ in clients]
     async with anyio.create_task_group() as tasks:
-        number = 0
-        while not is_over(number):
-            due_at = begun_at + number / rate_per_second
+
+        async def call(number: int, room: str, wish: Wish, due_at: float) -> None:
             await anyio.sleep_until(due_at)
             if calls.dispatched - len(calls.answered_after_seconds) < CALLS_IN_FLIGHT_MAX:
-                room = f"room-{number}"
-                agent = STOCK_AGENT if rng.random() < stock_share else AGENT
-                seconds = _job_seconds(rng)
                 late_ns = round((anyio.current_time() - due_at) * 1e9)
                 calls.due_at_ns[room] = time.time_ns() - late_ns
                 calls.dispatched += 1
                 lane = number % len(clients)
-                tasks.start_soon(_call, clients[lane], lanes[lane], calls, room, agent, seconds)
+                tasks.start_soon(_call, clients[lane], lanes[lane], calls, room, wish)
+
+        for number, after_seconds in enumerate(killers):
+            killer = Wish(JobKind.KILLER, 0.0)
+            room = f"{KILLER_ROOM}{number}"
+            tasks.start_soon(call, number, room, killer, begun_at + after_seconds)
+        number = 0
+        while not is_over(number):
+            due_at = begun_at + number / rate_per_second
+            await call(number, f"room-{number}", next(wishes), due_at)
             number += 1
 
 
-def _job_seconds(rng: random.Random) -> float:
-    if rng.random() < LONG_SHARE:
-        return rng.uniform(LONG_SECONDS_MIN, LONG_SECONDS_MAX)
-    return rng.uniform(SHORT_SECONDS_MIN, SHORT_SECONDS_MAX)
-
-
 async def _call(
-    client: DispatchClient,
-    lane: anyio.Semaphore,
-    calls: Calls,
-    room: str,
-    agent: str,
-    seconds: float,
+    client: DispatchClient, lane: anyio.Semaphore, calls: Calls, room: str, wish: Wish
 ) -> None:
-    wish = f"call-{room}"
-    metadata = f"{seconds:.3f}"
     async with lane:
-        for _ in range(TRIES_MAX):
-            try:
-                dispatch = await client.create_dispatch(
-                    room, agent, metadata=metadata, request_id=wish
-                )
-            except ServerUnreachable as error:
-                calls.given_up.append(f"{room}: {error}")
-                return
-            except (TwirpError, UnexpectedAnswer) as error:
-                # The client does not try again what is answered so; these callers do.
-                calls.refused.append(f"{room}: {error}")
-                await anyio.sleep(REFUSED_PAUSE_SECONDS)
-            else:
-                calls.acknowledge(room, dispatch.id, [job.id for job in dispatch.state.jobs])
-                return
-        calls.given_up.append(f"{room}: refused {TRIES_MAX} times")
+        dispatch = await _insist(calls, room, lambda: _create(client, room, wish))
+        if dispatch is None:
+            return
+        calls.acknowledge(room, wish, dispatch.id, [job.id for job in dispatch.state.jobs])
+    if not wish.kind.is_called_off:
+        return
+    await anyio.sleep(wish.called_off_after_seconds)
+    async with lane:
+        calls.called_off_ns[dispatch.id] = 0
+        done = await _insist(calls, room, lambda: _call_off(client, room, wish, dispatch))
+        if done:
+            calls.called_off_ns[dispatch.id] = time.time_ns()
+
+
+async def _create(client: DispatchClient, room: str, wish: Wish) -> wire_pb2.AgentDispatch:
+    agent = STOCK_AGENT if wish.is_stock else AGENT
+    is_once = wish.kind.restart_policy is RestartPolicy.NEVER
+    return await client.create_dispatch(
+        room,
+        LATE_AGENT if wish.kind is JobKind.LATE else agent,
+        metadata=wish.metadata,
+        restart_policy=wire_pb2.JRP_NEVER if is_once else wire_pb2.JRP_ON_FAILURE,
+        request_id=f"call-{room}",
+    )
+
+
+async def _call_off(
+    client: DispatchClient, room: str, wish: Wish, dispatch: wire_pb2.AgentDispatch
+) -> bool:
+    if wish.kind is JobKind.DELETED:
+        await client.delete_dispatch(dispatch.id, room)
+    else:
+        await client.terminate_job(dispatch.state.jobs[0].id, "the fault run ends it")
+    return True
+
+
+async def _insist(
+    calls: Calls, room: str, call: Callable[[], Awaitable[_Answer]]
+) -> _Answer | None:
+    """Call until there is an answer, and return it; None for who gave up."""
+    for _ in range(TRIES_MAX):
+        try:
+            return await call()
+        except ServerUnreachable as error:
+            calls.given_up.append(f"{room}: {error}")
+            return None
+        except (TwirpError, UnexpectedAnswer) as error:
+            # The client does not try again what is answered so; these callers do.
+            calls.refused.append(f"{room}: {error}")
+            await anyio.sleep(REFUSED_PAUSE_SECONDS)
+    calls.given_up.append(f"{room}: refused {TRIES_MAX} times")
+    return None

@@ -24,13 +24,30 @@ from typing import IO
 import anyio
 
 from tests.conformance.processes import free_port
+from tests.faults.late_worker import OFFERED_PATH_VARIABLE
 from worker_sdk.records import RECORD_PATH_VARIABLE
 
-__all__ = ["AGENT", "KEY", "SECRET", "STOCK_AGENT", "Fleet", "fleet_of", "record_files"]
+__all__ = [
+    "AGENT",
+    "KEY",
+    "LATE_AGENT",
+    "SECRET",
+    "STOCK_AGENT",
+    "Fleet",
+    "fleet_of",
+    "offered_files",
+    "record_files",
+]
 
 ROOT = Path(__file__).parents[2]
 KEY, SECRET = "devkey", "secret-of-at-least-thirty-two-bytes"
-AGENT, STOCK_AGENT = "faults", "faults-stock"
+AGENT, STOCK_AGENT, LATE_AGENT = "faults", "faults-stock", "faults-late"
+# Module and agent name of a worker slot, by how the slot's name begins.
+_PROGRAMS = {
+    "worker": ("tests.faults.worker", AGENT),
+    "stock": ("tests.faults.stock_worker", STOCK_AGENT),
+    "late": ("tests.faults.late_worker", LATE_AGENT),
+}
 # A server that drains is given so long; one that takes longer is a finding.
 DRAIN_SECONDS_MAX = 60.0
 # A reservation's 20 s, a delivery's 30 s, and a server that is away meanwhile.
@@ -53,6 +70,8 @@ class Fleet:
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     # What ended by itself or would not end, in words.
     complaints: list[str] = field(default_factory=list)
+    # Workers that ended by a SIGKILL which no fault sent: a job of theirs did.
+    brought_down: int = 0
     # The record file of each worker that was ever started, by what started it.
     records: dict[Path, subprocess.Popen[bytes]] = field(default_factory=dict)
     # Victims that a fault has down: nobody starts them again but the fault.
@@ -101,9 +120,10 @@ class Fleet:
 
     def start_worker(self, name: str) -> subprocess.Popen[bytes]:
         """Start a worker in the slot of this name, with a record file of its own."""
-        record = self.folder / f"records-{len(self.records) + 1}-{name}.jsonl"
+        number = len(self.records) + 1
+        record = self.folder / f"records-{number}-{name}.jsonl"
         is_stock = name.startswith("stock")
-        module = "tests.faults.stock_worker" if is_stock else "tests.faults.worker"
+        module, agent = _PROGRAMS[name.partition("-")[0]]
         with (self.folder / f"{name}.log").open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", module, *(["start"] if is_stock else [])],
@@ -117,10 +137,11 @@ class Fleet:
                     "LIVEKIT_URL": self.urls.get(name, self.url),
                     "LIVEKIT_API_KEY": KEY,
                     "LIVEKIT_API_SECRET": SECRET,
-                    "FAULTS_AGENT": STOCK_AGENT if is_stock else AGENT,
+                    "FAULTS_AGENT": agent,
                     "FAULTS_CAPACITY": str(self.capacity),
                     "PYTHONUNBUFFERED": "1",
                     RECORD_PATH_VARIABLE: str(record),
+                    OFFERED_PATH_VARIABLE: str(self.folder / f"offered-{number}.jsonl"),
                 },
             )
         self.workers[name] = self.records[record] = worker
@@ -171,11 +192,14 @@ class Fleet:
         self._signal(worker, signal.SIGKILL)
         await _ended(worker, 10.0)
 
-    def fill_disk(self) -> int:
-        """Let the server's files grow no more; return the pid of the server that is so bound."""
+    def fill_disk(self, *, entirely: bool = False) -> int:
+        """Let the server's files grow no more; return the pid of the server that is so bound.
+
+        `entirely`: what they have cannot be written anew, either.
+        """
         assert self.server is not None
         wal = self.data / "callboard.db-wal"
-        size = wal.stat().st_size if wal.exists() else 0
+        size = wal.stat().st_size if wal.exists() and not entirely else 0
         _limit_files(self.server.pid, size)
         return self.server.pid
 
@@ -213,8 +237,10 @@ class Fleet:
                 self.start_server()
         for name, worker in list(self.workers.items()):
             if name not in self.down and worker.poll() is not None:
+                if worker.returncode == -signal.SIGKILL:
+                    self.brought_down += 1
                 # A stock worker gives up after 16 tries; one of ours never.
-                if not name.startswith("stock"):
+                elif not name.startswith("stock"):
                     self.complaints.append(f"{name} ended by itself, exit {worker.returncode}")
                 self.start_worker(name)
 
@@ -269,6 +295,11 @@ def fleet_of(
 def record_files(folder: Path) -> list[Path]:
     """The record files of all workers of a run, in the order in which they were started."""
     return sorted(folder.glob("records-*.jsonl"), key=lambda path: int(path.name.split("-")[1]))
+
+
+def offered_files(folder: Path) -> list[Path]:
+    """What late workers wrote down of the old results that they told."""
+    return sorted(folder.glob("offered-*.jsonl"))
 
 
 def can_fill_disk() -> bool:

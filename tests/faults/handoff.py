@@ -22,6 +22,7 @@ import anyio.to_thread
 import httpx2
 
 from tests.faults.fleet import AGENT, KEY, SECRET, STOCK_AGENT, Fleet, fleet_of
+from tests.faults.jobs import JobKind, Wish
 from tests.faults.judging import percentiles
 from tests.faults.network import Line, lines_to
 from tests.support.livekit_webhooks import CONTENT_TYPE, encoded, signature
@@ -95,7 +96,7 @@ class Stage:
             self.rooms += 1
             room = f"handoff-{self.rooms}"
             dispatch = await self.client.create_dispatch(
-                room, agent_name, metadata=f"{JOB_SECONDS:g}"
+                room, agent_name, metadata=Wish(JobKind.LONG, JOB_SECONDS).metadata
             )
             jobs[dispatch.state.jobs[0].id] = room
         await self.started(set(jobs), epoch=1)

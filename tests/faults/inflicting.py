@@ -72,7 +72,7 @@ async def _until_connected(fault: Fault, lines: Mapping[str, Line]) -> None:
     A drain, and a disk that gets full, are for a server that serves, too.
     """
     target = NATURES[fault.kind].target
-    if fault.kind is FaultKind.SERVER_RESTARTED:
+    if fault.kind in (FaultKind.SERVER_RESTARTED, FaultKind.SERVER_KILLED_FULL):
         target = Target.NETWORK
     if target is Target.LINE:
         struck = [lines[fault.victim]]
@@ -103,6 +103,13 @@ async def _strike(fault: Fault, fleet: Fleet, lines: Mapping[str, Line], done: I
             fleet.down.add(SERVER)
             await fleet.drain_server()
             await anyio.sleep(seconds)
+            fleet.start_server()
+        case FaultKind.SERVER_KILLED_FULL:
+            # What was said before it was on the disk is gone then.
+            fleet.fill_disk(entirely=True)
+            await anyio.sleep(seconds)
+            fleet.down.add(SERVER)
+            await fleet.kill_server()
             fleet.start_server()
         case FaultKind.DISK_FULL:
             pid = fleet.fill_disk()

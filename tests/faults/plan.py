@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from tests.faults.jobs import BLOCK, MIX, PLAIN_MIX, JobKind
+from tests.faults.promises import Chance
+
 __all__ = [
     "CALLERS",
     "DISK",
@@ -37,6 +40,7 @@ class FaultKind(Enum):
     SERVER_STOPPED = "server stopped for a moment (SIGSTOP)"
     SERVER_HUNG = "server stopped for longer than its workers wait"
     SERVER_RESTARTED = "server drained and restarted (SIGTERM)"
+    SERVER_KILLED_FULL = "server killed while its disk is full"
     DISK_FULL = "disk full"
     WORKER_KILLED = "worker killed (SIGKILL)"
     WORKER_STOPPED = "worker stopped for a moment (SIGSTOP)"
@@ -77,10 +81,11 @@ NATURES: Mapping[FaultKind, Nature] = {
     FaultKind.SERVER_STOPPED: Nature(Target.SERVER, 0.2, 4.0, 4, 4.0),
     FaultKind.SERVER_HUNG: Nature(Target.SERVER, 10.5, 14.0, 1, 10.0),
     FaultKind.SERVER_RESTARTED: Nature(Target.SERVER, 0.0, 0.5, 3, 8.0),
+    FaultKind.SERVER_KILLED_FULL: Nature(Target.SERVER, 0.3, 1.5, 2, 6.0),
     FaultKind.DISK_FULL: Nature(Target.DISK, 0.5, 6.0, 4, 4.0),
     FaultKind.WORKER_KILLED: Nature(Target.WORKER, 0.0, 1.0, 10, 3.0),
     FaultKind.WORKER_STOPPED: Nature(Target.WORKER, 0.2, 5.0, 8, 1.0),
-    FaultKind.WORKER_HUNG: Nature(Target.WORKER, 18.0, 30.0, 4, 2.0),
+    FaultKind.WORKER_HUNG: Nature(Target.WORKER, 18.0, 34.0, 4, 2.0),
     FaultKind.WORKER_RESTARTED: Nature(Target.WORKER, 0.0, 0.5, 5, 4.0),
     FaultKind.SOCKET_CUT: Nature(Target.LINE, 0.0, 0.0, 16, 0.5),
     FaultKind.SOCKET_HALF_OPEN: Nature(Target.LINE, 2.0, 25.0, 8, 0.5),
@@ -88,6 +93,35 @@ NATURES: Mapping[FaultKind, Nature] = {
     FaultKind.LINE_DOWN: Nature(Target.LINE, 0.2, 8.0, 8, 1.0),
     FaultKind.STORM: Nature(Target.NETWORK, 0.0, 0.0, 4, 2.0),
 }
+
+# The invariants that every run feeds, and those that it takes the whole mix of jobs to feed.
+_CHECKERS = frozenset(
+    [
+        "acknowledged",
+        "kept",
+        "lifecycle",
+        "endings",
+        "epochs",
+        "holders",
+        "results",
+        "durable",
+        "config",
+        "attempts",
+        "deadlines",
+        "sequence",
+    ]
+)
+_CHECKERS_OF_MIX = frozenset({"stops", "restarts"})
+# What it takes a kind of job to feed.
+_CHANCES_OF_KIND: Mapping[JobKind, Chance] = {
+    JobKind.FAILS_FIRST: Chance.RETRIED,
+    JobKind.FAILS_ONCE: Chance.NOT_RETRIED,
+    JobKind.FAILS_ALWAYS: Chance.EXHAUSTED,
+    JobKind.TERMINATED: Chance.TERMINATED,
+    JobKind.DELETED: Chance.DELETED,
+}
+# A worker that stays away has been away by then, and has had a job meanwhile.
+_LATE_SECONDS = 15.0
 
 # A short run has no time for that much peace between the faults of one victim.
 HASTY_REST = 0.4
@@ -99,6 +133,9 @@ _HASTY = {
     FaultKind.WORKER_HUNG: Nature(Target.WORKER, 4.0, 9.0, 4, 1.0),
     FaultKind.SOCKET_HALF_OPEN: Nature(Target.LINE, 1.0, 6.0, 8, 0.5),
 }
+# A job that kills its workers takes about five of them, and half a minute; a run that is shorter
+# than this has none.
+KILLER_INTERVAL_SECONDS = 45.0
 # The first fault strikes a fleet that runs.
 FIRST_SECONDS = 1.0
 
@@ -130,6 +167,12 @@ class Plan:
     stock_workers: int
     is_hasty: bool
     faults: tuple[Fault, ...]
+    # How many jobs of each kind there are among `jobs.BLOCK`.
+    mix: Mapping[JobKind, int]
+    # When a caller asks for a job that kills its workers: seconds from the start of the load.
+    killers: tuple[float, ...] = ()
+    # Workers that stay away and tell old results, which no fault strikes but those of the network.
+    late_workers: int = 0
 
     @property
     def load_seconds(self) -> float:
@@ -142,12 +185,34 @@ class Plan:
         """The server's settings: those of a release, unless the run is short."""
         return HASTY_SETTINGS if self.is_hasty else {}
 
+    @property
+    def fed_checkers(self) -> frozenset[str]:
+        """The names of the invariants that this run is meant to put to the test."""
+        return _CHECKERS | _CHECKERS_OF_MIX if self._has_whole_mix else _CHECKERS
 
-def worker_names(workers: int, stock_workers: int) -> list[str]:
+    @property
+    def fed_chances(self) -> frozenset[Chance]:
+        """What this run is meant to bring up at least once."""
+        chances = {Chance.EPOCHS, Chance.COUNTED_RESULTS}
+        if self._has_whole_mix:
+            chances |= {_CHANCES_OF_KIND[kind] for kind in self.mix if kind in _CHANCES_OF_KIND}
+        if self.late_workers and self.seconds >= _LATE_SECONDS:
+            chances |= {Chance.STALE_RESULTS, Chance.COME_BACK}
+        if self.killers:
+            chances.add(Chance.KILLERS)
+        return frozenset(chances)
+
+    @property
+    def _has_whole_mix(self) -> bool:
+        return set(self.mix) == set(MIX) and self.seconds * self.rate_per_second >= BLOCK
+
+
+def worker_names(workers: int, stock_workers: int, late_workers: int = 0) -> list[str]:
     """The names of worker slots, by which plans and processes mean the same."""
     return [
         *(f"worker-{number}" for number in range(1, workers + 1)),
         *(f"stock-{number}" for number in range(1, stock_workers + 1)),
+        *(f"late-{number}" for number in range(1, late_workers + 1)),
     ]
 
 
@@ -187,7 +252,23 @@ def draw(
         Target.NETWORK: [NETWORK],
     }
     faults = _place(rng, moments, drawn, natures, victims)
-    return Plan(seed, seconds, rate_per_second, workers, stock_workers, is_hasty, faults)
+    killers: tuple[float, ...] = ()
+    if seconds >= KILLER_INTERVAL_SECONDS:
+        count = round(seconds / KILLER_INTERVAL_SECONDS)
+        # The last one early enough to have met all its workers when the run ends.
+        killers = tuple(sorted(rng.uniform(2.0, seconds - 20.0) for _ in range(count)))
+    return Plan(
+        seed,
+        seconds,
+        rate_per_second,
+        workers,
+        stock_workers,
+        is_hasty,
+        faults,
+        MIX,
+        killers,
+        late_workers=1,
+    )
 
 
 def draw_kills(
@@ -204,7 +285,7 @@ def draw_kills(
     }
     victims = {Target.SERVER: [SERVER], Target.WORKER: worker_names(fleet, 0)}
     faults = _place(rng, moments, drawn, natures, victims)
-    return Plan(seed, seconds, rate_per_second, fleet, 0, False, faults)
+    return Plan(seed, seconds, rate_per_second, fleet, 0, False, faults, PLAIN_MIX)
 
 
 def _place(

@@ -15,6 +15,7 @@ from protocol import api_pb2
 from tests.faults.callers import Calls, call_all, clients_to
 from tests.faults.fleet import KEY, SECRET, Fleet, fleet_of, record_files
 from tests.faults.inflicting import Inflicted, inflict_all
+from tests.faults.jobs import wishes
 from tests.faults.judging import Judgement, judge_run
 from tests.faults.network import Line, lines_to
 from tests.faults.plan import CALLERS, Plan, worker_names
@@ -33,7 +34,7 @@ LIVE_PHASES = (
 )
 READY_SECONDS_MAX = 60.0
 # How long the last jobs may take after the last fault: a hung stock worker's 20 s + 20 s of grace,
-# a silent one's rest, and a retry's pause.
+# a silent one's rest, and a retry's pause; and the last killer's five workers.
 SETTLE_SECONDS_MAX = 120.0
 # Of all dispatches, those for each stock worker: they are slow to start jobs.
 STOCK_SHARE = 0.01
@@ -93,7 +94,7 @@ async def run(
 
     Callers make so many `dispatches`, or call for as long as the plan says.
     """
-    names = worker_names(plan.workers, plan.stock_workers)
+    names = worker_names(plan.workers, plan.stock_workers, plan.late_workers)
     with (
         fleet_of(folder, settings=plan.settings) as fleet,
         (folder / "acknowledged.jsonl").open("w") as log,
@@ -116,7 +117,9 @@ async def run(
         scene.read_records()
         scene.act = "judging"
         show(scene)
-        judgement = await anyio.to_thread.run_sync(judge_run, scene.fleet, scene.calls, scene.tally)
+        judgement = await anyio.to_thread.run_sync(
+            judge_run, plan, scene.fleet, scene.calls, scene.tally
+        )
         return Outcome(judgement, scene.inflicted, scene.calls, unfinished)
 
 
@@ -138,10 +141,15 @@ async def _load_and_faults(
             await call_all(
                 clients,
                 scene.calls,
-                random.Random(plan.seed + 1),
+                wishes(
+                    random.Random(plan.seed + 1),
+                    plan.mix,
+                    stock_share=STOCK_SHARE * plan.stock_workers,
+                    is_hasty=plan.is_hasty,
+                ),
                 rate_per_second=plan.rate_per_second,
                 is_over=is_over,
-                stock_share=STOCK_SHARE * plan.stock_workers,
+                killers=plan.killers,
             )
     finally:
         with anyio.CancelScope(shield=True):

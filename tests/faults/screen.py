@@ -7,6 +7,7 @@ import sys
 import time
 
 from dispatcher.history.report import finding_cells
+from tests.faults.promises import Chance
 from tests.faults.run import Outcome, Scene
 
 __all__ = ["Screen", "report"]
@@ -61,6 +62,8 @@ def report(outcome: Outcome) -> str:
     for finding in outcome.judgement.verdict.history.findings:
         cells = finding_cells(finding)
         lines.append(f"{cells[2]:>6}  violations: {cells[0]}, of {cells[1]}: {finding.promise}")
+    chances = outcome.judgement.promises.chances
+    lines += [f"{chances[chance]:6,}  times: {chance.value}" for chance in Chance]
     lines.append(str(outcome.judgement))
     if outcome.unfinished:
         lines.append(f"{outcome.unfinished} jobs had not ended in the end")

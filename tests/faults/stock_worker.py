@@ -10,6 +10,7 @@ from pathlib import Path
 
 from livekit.agents import AgentServer, JobContext, JobExecutorType, cli
 
+from tests.faults.jobs import Wish
 from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords
 
 INSTANCE_ID = f"stock-{uuid.uuid4()}"
@@ -32,7 +33,8 @@ async def entry(ctx: JobContext) -> None:
     records.write("start", job_id=job_id, epoch=epoch, attempt=attempt, room=room)
     outcome = "stopped"
     try:
-        await asyncio.sleep(float(ctx.job.metadata))
+        _, seconds = Wish.told(ctx.job.metadata)
+        await asyncio.sleep(seconds)
         outcome = "success"
     finally:
         records.write(

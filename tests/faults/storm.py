@@ -53,6 +53,8 @@ class Storm:
     new_per_second: float = 20.0
     # From the cut to the end: long enough for a job that was lost to be run again.
     watch_seconds: float = 15.0
+    # Decides how long each worker waits before each try to come back.
+    seed: int = 0
 
     @property
     def jobs(self) -> int:
@@ -183,7 +185,15 @@ def _crowds(storm: Storm, fleet: Fleet) -> Iterator[list[_Crowd]]:
             for first, end in pairwise(bounds):
                 capacity = storm.jobs_per_worker + SPARE_CAPACITY
                 jobs = storm.jobs_per_worker
-                arguments = (first, end - first, jobs, AGENT, capacity, storm.grace_seconds)
+                arguments = (
+                    first,
+                    end - first,
+                    jobs,
+                    AGENT,
+                    capacity,
+                    storm.grace_seconds,
+                    storm.seed,
+                )
                 processes.append(
                     subprocess.Popen(
                         [

@@ -185,11 +185,13 @@ class StormWorker:
 
 
 async def serve(
-    numbers: range, jobs: int, agent_name: str, capacity: int, grace_seconds: float
+    numbers: range, jobs: int, agent_name: str, capacity: int, grace_seconds: float, seed: int
 ) -> None:
     """Run the workers of these numbers, with so many jobs each; obey until stdin ends."""
-    rng = random.Random(os.getpid())
-    workers = [StormWorker(agent_name, capacity, grace_seconds, rng) for _ in numbers]
+    workers = [
+        StormWorker(agent_name, capacity, grace_seconds, random.Random(f"{seed} {number}"))
+        for number in numbers
+    ]
     for number, worker in zip(numbers, workers, strict=True):
         worker.hold(job_id_of(number * jobs + one) for one in range(jobs))
     async with anyio.create_task_group() as tasks:
@@ -243,7 +245,7 @@ def _say(words: object) -> None:
 
 
 if __name__ == "__main__":
-    _first, _count, _jobs, _agent_name, _capacity, _grace = sys.argv[1:]
+    _first, _count, _jobs, _agent_name, _capacity, _grace, _seed = sys.argv[1:]
     anyio.run(
         serve,
         range(int(_first), int(_first) + int(_count)),
@@ -251,5 +253,6 @@ if __name__ == "__main__":
         _agent_name,
         int(_capacity),
         float(_grace),
+        int(_seed),
         backend_options={"use_uvloop": True},
     )

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults.jobs import KILLER_ROOM
+
 __all__ = ["Tally"]
 
 
@@ -30,8 +32,8 @@ class Tally:
     ended: set[str] = field(default_factory=set)
     # Starts of a second epoch or later.
     restarts: int = 0
-    finished: set[tuple[str, int]] = field(default_factory=set)
-    last_epoch: dict[str, int] = field(default_factory=dict)
+    # Starts of jobs that kill their worker.
+    killer_starts: int = 0
     first_start_ns: dict[str, int] = field(default_factory=dict)  # by room
     jobs_of_room: dict[str, set[str]] = field(default_factory=dict)
 
@@ -54,19 +56,13 @@ class Tally:
             file.running.add(run)
             self.jobs_of_room.setdefault(room, set()).add(job_id)
             self.restarts += run[1] > 1
-            self.last_epoch[job_id] = max(run[1], self.last_epoch.get(job_id, 0))
+            self.killer_starts += room.startswith(KILLER_ROOM)
             at_ns = int(said["at_ns"] or 0)
             self.first_start_ns[room] = min(at_ns, self.first_start_ns.get(room, at_ns))
         elif said["event"] == "end":
             file.running.discard(run)
             if said["outcome"] == "success":
                 self.ended.add(job_id)
-                self.finished.add(run)
-
-    @property
-    def late_results(self) -> int:
-        """Runs that were finished, and of whose job a later epoch was started all the same."""
-        return sum(epoch < self.last_epoch[job_id] for job_id, epoch in self.finished)
 
     def running(self, paths: Iterable[Path]) -> int:
         """How many jobs run, if only the workers of these files live."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.plan import FaultKind, draw
+from tests.faults.promises import Chance
 from tests.faults.run import run
 from tests.faults.screen import report
 
@@ -23,6 +24,8 @@ async def test_nothing_is_lost_doubled_or_stale_whatever_fails(tmp_path: Path) -
         stock_workers=0,
         is_hasty=True,
     )
+    # It has no time for a job that kills five workers, one after the other.
+    assert plan.fed_chances == set(Chance) - {Chance.KILLERS}
     outcome = await run(plan, tmp_path)
     assert outcome.is_good, f"seed {seed}\n{report(outcome)}"
     assert set(outcome.inflicted.by_kind) == set(FaultKind)

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 
+from tests.faults.jobs import MIX
 from tests.faults.plan import NATURES, FaultKind, Plan, Target, draw, draw_kills
+from tests.faults.promises import Chance
 
 
 def drawn(seed: int, seconds: float = 600.0) -> Plan:
@@ -38,6 +40,19 @@ def test_no_victim_has_two_faults_at_a_time() -> None:
 def test_callers_call_until_the_last_fault_is_over() -> None:
     plan = drawn(3, seconds=25)
     assert plan.load_seconds > max(fault.at_seconds + fault.seconds for fault in plan.faults)
+
+
+def test_a_minute_is_meant_to_bring_up_everything() -> None:
+    plan = drawn(5, seconds=60)
+    assert plan.fed_chances == set(Chance)
+    assert {"stops", "restarts"} < plan.fed_checkers
+    assert set(plan.mix) == set(MIX)
+
+
+def test_a_run_without_failing_jobs_does_not_expect_them() -> None:
+    plan = draw_kills(1, seconds=60, rate_per_second=40, servers=4, workers=5, fleet=6)
+    assert plan.fed_chances == {Chance.EPOCHS, Chance.COUNTED_RESULTS}
+    assert not plan.fed_checkers & {"stops", "restarts"}
 
 
 def test_a_plan_of_kills_has_as_many_as_were_asked_for() -> None:
