@@ -7,11 +7,13 @@ import pytest
 
 from dispatcher.cli import connection
 from dispatcher.runtime import RuntimeLimits
+from dispatcher.server.limits import ServerLimits
 from protocol import api_pb2, wire_pb2
 from protocol.errors import TwirpCode, TwirpError
 from tests.unit.worker_sdk.client.script import Script, client_of, ok, twirp
 from worker_sdk import ReportedRoomEvent, ServerUnreachable
 from worker_sdk.client import CALL_TIMEOUT_SECONDS
+from worker_sdk.client.transport import KEEP_ALIVE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +119,10 @@ async def test_a_503_that_says_nothing_may_be_a_proxys_and_names_the_address() -
     async with client_of(script, retry_seconds_max=0.0) as client:
         with pytest.raises(ServerUnreachable, match=r"HTTP 503.*LIVEKIT_URL"):
             await client.list_workers()
+
+
+def test_no_call_meets_a_connection_that_the_server_is_just_closing() -> None:
+    assert ServerLimits().keep_alive_seconds > KEEP_ALIVE_SECONDS + 5
 
 
 def test_a_call_outlasts_the_servers_own_patience() -> None:
