@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -148,6 +149,16 @@ async def test_a_warm_process_that_hangs_is_killed_replaced_and_said(
         assert not psutil.pid_exists(pid)
     (said,) = events(logs, "process_replaced")
     assert said["cause"].startswith("the process hung")
+
+
+async def test_a_worker_that_stood_itself_blames_no_process() -> None:
+    async with opened(ProcessExecutor(warm=1, ping_seconds_max=0.5)) as runner:
+        await wait_warm(runner, 1)
+        for _ in range(3):
+            time.sleep(0.8)  # noqa: ASYNC251 - it stands
+            await anyio.sleep(0.02)
+        await anyio.sleep(0.6)
+        assert counts(runner).killed_total == 0
 
 
 async def test_a_job_is_not_lost_to_a_warm_process_that_hangs(

@@ -108,6 +108,40 @@ def test_the_folder_that_a_worker_is_started_in_is_not_searched(folder: Path) ->
     assert ended.stdout.splitlines()[-1:] == ["success "], ended.stderr
 
 
+def test_a_job_of_a_script_may_use_multiprocessing(folder: Path) -> None:
+    text = PROGRAM.format(run=GUARDED, wait=30).replace(
+        "    main = sys.modules",
+        "    from concurrent.futures import ProcessPoolExecutor\n"
+        "    from multiprocessing import get_context\n"
+        "    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:\n"
+        "        assert pool.submit(Point, 3).result(30) == Point(3)\n"
+        "    main = sys.modules",
+    )
+    (folder / "parallel.py").write_text(text)
+    ended = run(folder, "parallel.py", str(folder / "out"))
+    assert ended.stdout.splitlines()[-1:] == ["success "], ended.stdout + ended.stderr
+
+
+def test_a_program_that_configures_its_logs_is_obeyed_in_its_processes(folder: Path) -> None:
+    configure = (
+        "structlog.configure(processors=[structlog.processors.JSONRenderer()])\n"
+        "import logging\n"
+        "logging.basicConfig(format='formatted: %(message)s')\n"
+    )
+    text = PROGRAM.format(run=GUARDED, wait=30).replace(
+        "    main = sys.modules",
+        "    ctx.log.info('from a job')\n"
+        "    logging.getLogger('x').warning('from a library')\n"
+        "    main = sys.modules",
+    )
+    (folder / "logging_program.py").write_text(
+        text.replace("worker = Worker", f"{configure}worker = Worker")
+    )
+    ended = run(folder, "logging_program.py", str(folder / "out"))
+    assert '"event": "from a job"' in ended.stdout
+    assert ended.stderr.count("formatted: from a library\n") == 1
+
+
 def test_a_program_that_runs_its_worker_without_asking_is_told_what_to_write(folder: Path) -> None:
     (folder / "careless.py").write_text(PROGRAM.format(run=f"{GUARDED}\nworker.run()\n", wait=3))
     ended = run(folder, "careless.py", str(folder / "out"))
