@@ -52,7 +52,9 @@ class Judgement:
     @property
     def stale(self) -> list[str]:
         """Results that counted, and were not of the epoch, or not reached."""
-        return [*self.verdict.stale, *self.promises.stale]
+        said = {one.job_id for one in self.verdict.history.of("results")}
+        own = [what for job_id, what in self.promises.stale if job_id not in said]
+        return [*self.verdict.stale, *own]
 
     @property
     def problems(self) -> list[str]:

@@ -59,8 +59,8 @@ class Chance(Enum):
 class Promises:
     """What was found. Empty lists are good."""
 
-    # results that counted before a worker of that epoch had reached them
-    stale: list[str] = field(default_factory=list)
+    # results that counted before a worker of that epoch had reached them, each with its job
+    stale: list[tuple[str, str]] = field(default_factory=list)
     # old runs that went on although their worker was back
     unfenced: list[str] = field(default_factory=list)
     # jobs that nobody meant to fail, and that were lost with their workers as often as one may be
@@ -220,10 +220,11 @@ def _judge_results(
             continue
         later = [(end.at - row.at) / SECOND for end in ends if end.outcome == outcome]
         told = f"; that came {later[0]:.1f} s later" if later else ""
-        found.stale.append(
+        what = (
             f"{row.job_id}: {row.trigger.value} counted at epoch {epoch} (event {row.sequence}),"
             f" and no worker had ended that epoch so{told}"
         )
+        found.stale.append((row.job_id, what))
 
 
 # --- old runs ---
