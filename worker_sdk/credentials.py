@@ -26,7 +26,7 @@ _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 class Credentials:
     """Address, API key and secret of one server."""
 
-    url: str
+    url: str = field(repr=False)  # somebody's password may be in it
     api_key: str
     api_secret: str = field(repr=False)
 
@@ -52,15 +52,14 @@ class Credentials:
         """The address of the worker socket: the URL, as ws or wss, and `/agent`."""
         parts = self._parts()
         path = parts.path.rstrip("/") + "/agent"
-        return urlunsplit((_WEBSOCKET_SCHEMES[parts.scheme], parts.netloc, path, "", ""))
+        return urlunsplit((_WEBSOCKET_SCHEMES[parts.scheme], _host(parts), path, "", ""))
 
     @property
     def api_url(self) -> str:
         """The address of the HTTP API, without a slash at its end."""
         parts = self._parts()
-        return urlunsplit(
-            (_HTTP_SCHEMES[parts.scheme], parts.netloc, parts.path.rstrip("/"), "", "")
-        )
+        path = parts.path.rstrip("/")
+        return urlunsplit((_HTTP_SCHEMES[parts.scheme], _host(parts), path, "", ""))
 
     def _parts(self) -> SplitResult:
         try:
@@ -75,6 +74,11 @@ class Credentials:
         raise ConfigError(
             "url (LIVEKIT_URL) must look like ws://127.0.0.1:7880 or https://calls.example.org"
         )
+
+
+def _host(parts: SplitResult) -> str:
+    """Return host and port, without a user and a password, which would go in the token's place."""
+    return parts.netloc.rpartition("@")[2]
 
 
 def _setting(name: str, value: str | None, variable: str, environment: Mapping[str, str]) -> str:

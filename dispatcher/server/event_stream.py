@@ -164,8 +164,10 @@ class EventStreams:
                                 {"type": "http.response.body", "body": piece, "more_body": True}
                             )
             except StoreError as error:
-                # The client comes back and resumes; what it asks then may have an answer.
+                # Left without its end, so that nobody takes it for whole: the client comes back and
+                # resumes, and what it asks then may have an answer.
                 log.warning("event_stream_failed", project=wish.project, error=str(error))
+                return
         await send({"type": "http.response.body", "body": b""})
 
     async def _blocks(self, wish: _Wish) -> AsyncIterator[bytes]:

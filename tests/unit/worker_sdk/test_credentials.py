@@ -43,6 +43,7 @@ def test_a_url_that_cannot_be_used_is_refused_at_once(url: str) -> None:
         ("http://h:1/", "ws://h:1/agent", "http://h:1"),
         ("wss://h/prefix/", "wss://h/prefix/agent", "https://h/prefix"),
         ("https://h", "wss://h/agent", "https://h"),
+        ("ws://user:hush@h:1", "ws://h:1/agent", "http://h:1"),
     ],
 )
 def test_one_url_serves_the_socket_and_the_api(url: str, worker_url: str, api_url: str) -> None:
@@ -51,4 +52,4 @@ def test_one_url_serves_the_socket_and_the_api(url: str, worker_url: str, api_ur
 
 
 def test_the_secret_is_not_in_the_repr() -> None:
-    assert "hush" not in repr(Credentials("ws://h", "key", "hush"))
+    assert "hush" not in repr(Credentials("ws://user:hush@h", "key", "hush"))
