@@ -28,7 +28,7 @@ class BrokenLog:
 
     async def events_after(self, sequence: int, limit: int) -> list[EventRow]:
         """Fail."""
-        raise StoreUnavailable("the disk is slow")
+        raise StoreUnavailable("the disk is slow", "data", "wait")
 
 
 async def test_a_stream_whose_log_cannot_be_read_on_is_left_without_its_end() -> None:
