@@ -138,6 +138,12 @@ async def leave_a_child_and_wait(ctx: JobContext, argument: str) -> None:
     await anyio.sleep_forever()
 
 
+async def leave_a_child_and_hang(ctx: JobContext, argument: str) -> None:
+    """The same, and the event loop stops."""
+    await leave_a_child(ctx, argument)
+    await hang(ctx, "")
+
+
 async def leave_a_thread(_ctx: JobContext, _argument: str) -> None:
     """Start a thread that the interpreter waits for at its end."""
     threading.Thread(target=time.sleep, args=(600,)).start()

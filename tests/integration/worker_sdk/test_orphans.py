@@ -88,11 +88,12 @@ async def test_job_processes_of_a_killed_worker_end(
     await wait_until(lambda: not any(is_alive(pid) for pid in left))
 
 
+@pytest.mark.parametrize("action", ["leave_a_child_and_wait", "leave_a_child_and_hang"])
 async def test_what_a_job_has_started_ends_with_a_killed_worker(
-    parents: list[Parent], tmp_path: Path
+    action: str, parents: list[Parent], tmp_path: Path
 ) -> None:
     path = tmp_path / "pids"
-    parent = Parent(f"leave_a_child_and_wait {path}")
+    parent = Parent(f"{action} {path}")
     parents.append(parent)
     await wait_until(lambda: path.exists() and path.read_text().count(" ") == 1)
     left = [int(pid) for pid in path.read_text().split()]
