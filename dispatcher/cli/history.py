@@ -2,7 +2,8 @@
 
 Reads the event log of a data folder (also while a server runs on it, and after a crash) or of a
 running server, and the logs of workers and callers where they are given. Exit code 1 says that an
-invariant does not hold, or that the history cannot be read, which is a line on stderr then.
+invariant does not hold, 2 that it was called wrongly, 3 that the history cannot be read (a line on
+stderr says why) or has nothing to judge.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +27,7 @@ from dispatcher.cli.connection import (
     UrlOption,
     credentials,
 )
-from dispatcher.cli.failures import FAILED
+from dispatcher.cli.failures import FAILED, sentence
 from dispatcher.cli.output import NS_PER_SECOND, print_json, print_table
 from protocol.errors import CallboardError, ConfigError
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from worker_sdk.credentials import Credentials
 
 DATA_DIR_VARIABLE = "CALLBOARD_DATA_DIR"
+# exit code: there is no verdict
+NOT_JUDGED = 3
 # A bar is for who waits: below this many events there is none.
 BAR_EVENTS_MIN = 50_000
 # What ended so shortly before the workers' logs were read may not be in them.
@@ -112,6 +116,42 @@ def check_history(
             rich_help_panel=RUN_PANEL,
         ),
     ] = None,
+    losses_max: Annotated[
+        int | None,
+        typer.Option(
+            "--losses-max",
+            metavar="N",
+            min=1,
+            help="The server's policy.losses_max: tries of a job that was lost with workers which"
+            " another job may have brought down. Default: the server's own.",
+            show_default=False,
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            "--capacity",
+            metavar="N",
+            min=1,
+            help="The most jobs that any worker may have at once. Without it: what the workers' own"
+            " records say.",
+            show_default=False,
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
+    grace_min: Annotated[
+        float | None,
+        typer.Option(
+            "--grace-min",
+            metavar="SECONDS",
+            min=0,
+            help="The shortest grace time of any worker: for those of which the store does not know"
+            " it.",
+            show_default=False,
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
     grace_max: Annotated[
         float | None,
         typer.Option(
@@ -134,7 +174,8 @@ def check_history(
     """Check that a history keeps every promise: no job lost, no epoch with two holders.
 
     Reads the event log of a data folder, or with --url of a running server, of the key's project.
-    Exits with 1 if a promise is broken; what cannot be judged from what there is is said.
+    What cannot be judged from what there is is said. Exits with 1 if a promise is broken, with 2 for
+    wrong usage, with 3 if the history cannot be read, or has nothing to judge.
     """
     from dispatcher.history import Assumptions
     from dispatcher.history.reading import Logs
@@ -149,15 +190,20 @@ def check_history(
         has_all_projects=not is_remote,
         attempts_max=attempts_max,
         records_until=0 if ended else time.time_ns() - CLOCKS_DIFFER_SECONDS * NS_PER_SECOND,
+        losses_max=default.losses_max if losses_max is None else losses_max,
+        capacity=capacity,
+        grace_seconds_min=grace_min,
         grace_seconds_max=default.grace_seconds_max if grace_max is None else grace_max,
     )
     # Before the events: what these have is to be in the log by then.
-    workers, callers = Logs(worker_log or ()), Logs(caller_log or ())
-    if is_remote:
-        server = credentials(url, api_key, api_secret, dev)
-        verdict = _of_server(server, workers, callers, assumptions)
-    else:
-        verdict = _of_folder(_folder(data_dir), workers, callers, assumptions)
+    with _unreadable_is_said():
+        workers, callers = Logs(worker_log or ()), Logs(caller_log or ())
+        if is_remote:
+            server = credentials(url, api_key, api_secret, dev)
+            verdict = _of_server(server, workers, callers, assumptions)
+        else:
+            verdict = _of_folder(_folder(data_dir), workers, callers, assumptions)
+    verdict = replace(verdict, torn_lines=workers.torn + callers.torn)
     if json:
         from dispatcher.history.report import as_json
 
@@ -166,6 +212,25 @@ def check_history(
         _show(verdict)
     if not verdict.is_clean:
         raise typer.Exit(FAILED)
+    if not verdict.is_judged:
+        raise typer.Exit(NOT_JUDGED)
+
+
+@contextmanager
+def _unreadable_is_said() -> Iterator[None]:
+    """A history that cannot be read is one line on stderr, and no violation."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except CallboardError as error:
+        told = sentence(error)
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:
+        return
+    sys.stderr.write(f"callboard: {' '.join(told.split())}\n")
+    raise typer.Exit(NOT_JUDGED)
 
 
 def _folder(given: Path | None) -> Path:
@@ -285,7 +350,14 @@ def _bar(first: int, last: int) -> Iterator[Callable[[int], None] | None]:
 
 
 def _show(verdict: Verdict) -> None:
-    from dispatcher.history.report import COLUMNS, all_told, conclusion, finding_cells, summary
+    from dispatcher.history.report import (
+        COLUMNS,
+        all_told,
+        conclusion,
+        finding_cells,
+        summary,
+        unjudged,
+    )
 
     for line in summary(verdict):
         sys.stdout.write(line + "\n")
@@ -296,4 +368,6 @@ def _show(verdict: Verdict) -> None:
     count = sum(finding.violations for finding in verdict.findings)
     if count > len(verdict.violations):
         sys.stdout.write(f"\n{count - len(verdict.violations):,} more violations are not shown\n")
+    if lines := unjudged(verdict):
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
     sys.stdout.write("\n" + conclusion(verdict) + "\n")

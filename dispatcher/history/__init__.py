@@ -5,7 +5,7 @@ the acknowledgements of its callers against the invariants, and says which do no
 events that show it. It is pure: it reads what it is handed, once, in a stream.
 
 `checking` leads the cases through the checkers, one class an invariant (`checkers`, `run_checkers`,
-`deadline_checkers`, `store_checkers`). `reading` has the events of a data folder and of a server,
+`worker_checkers`, `deadline_checkers`, `store_checkers`). `reading` has the events of a data folder and of a server,
 and the logs of workers and callers; `report` shows a verdict to people and to programs. Nothing here
 uses the engine but for the table of lifecycles.
 """
@@ -18,6 +18,7 @@ from dispatcher.history.evidence import (
     Gone,
     HistoryUnreadable,
     JobFacts,
+    MissingRecords,
     Numbers,
     StoreFacts,
     WorkerRecord,
@@ -36,6 +37,7 @@ __all__ = [
     "Gone",
     "HistoryUnreadable",
     "JobFacts",
+    "MissingRecords",
     "Numbers",
     "StoreFacts",
     "Verdict",

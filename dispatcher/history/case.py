@@ -6,6 +6,7 @@ ended after it that no late word is to be expected (`Assumptions.ended_jobs_reme
 
 from __future__ import annotations
 
+from dispatcher.core.jobs import Nanoseconds
 from dispatcher.history.evidence import WorkerRecord
 from dispatcher.history.verdict import Evidence
 from dispatcher.store.contract import EventRow
@@ -29,12 +30,16 @@ class Run:
 class Draft:
     """A violation whose timeline is not yet complete."""
 
-    __slots__ = ("invariant", "marked", "what")
+    __slots__ = ("absent_at", "invariant", "marked", "what")
 
-    def __init__(self, invariant: str, what: str, marked: tuple[Evidence, ...]) -> None:
+    def __init__(
+        self, invariant: str, what: str, marked: tuple[Evidence, ...], absent_at: Nanoseconds
+    ) -> None:
         self.invariant = invariant
         self.what = what
         self.marked = marked
+        # when a line should have been written that is not there; 0: it is not about one
+        self.absent_at = absent_at
 
 
 class Case:
@@ -45,6 +50,7 @@ class Case:
         "drafts",
         "end",
         "events",
+        "failures",
         "given_epochs",
         "is_known_from_creation",
         "is_whole",
@@ -52,6 +58,7 @@ class Case:
         "last",
         "losses",
         "runs",
+        "starts",
     )
 
     def __init__(self, job_id: str) -> None:
@@ -71,6 +78,10 @@ class Case:
         self.given_epochs = 0
         # how often it was lost with its worker, and was tried again
         self.losses = 0
+        # by epoch: the row by which a worker said that it failed; the one by which it said that it
+        # runs, with the row after that
+        self.failures: dict[int, EventRow] = {}
+        self.starts: dict[int, tuple[EventRow, EventRow | None]] = {}
         self.runs: list[Run] = []
         self.drafts: list[Draft] = []
 

@@ -6,19 +6,21 @@ end (`finish`). It keeps next to nothing itself. What it finds it says with `bla
 judge with `pass_over`. The first row of a case whose beginning is not known has no row before it,
 nor has one behind a gap in the log.
 
-Left to others: what workers wrote down (`run_checkers`), time (`deadline_checkers`), the store and
-the callers (`store_checkers`), who calls them (`checking`).
+Left to others: what workers wrote down (`run_checkers`), what they are promised (`worker_checkers`),
+time (`deadline_checkers`), the store and the callers (`store_checkers`), who calls them (`checking`).
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from collections.abc import Callable
 from typing import ClassVar
 
-from dispatcher.core.jobs import RestartPolicy
+from dispatcher.core.jobs import Nanoseconds, RestartPolicy
 from dispatcher.core.lifecycle import JOB_MOVES, JobPhase, JobTrigger
 from dispatcher.history.case import Case, Draft
-from dispatcher.history.evidence import Gone, StoreFacts, WorkerRecord
+from dispatcher.history.evidence import Gone, JobFacts, MissingRecords, StoreFacts, WorkerRecord
 from dispatcher.history.verdict import Assumptions, Evidence, Finding, Violation
 from dispatcher.store.contract import EventRow
 
@@ -27,6 +29,7 @@ REPORTED = "reported by its worker"
 # phases in which a new job is stored
 _FIRST_PHASES = frozenset({JobPhase.DELAYED, JobPhase.QUEUED, JobPhase.OFFERED})
 _GAVE_UP = frozenset({JobTrigger.FAILED, JobTrigger.GAVE_UP_LOST})
+_TRIED_AGAIN = frozenset({JobTrigger.RETRIED, JobTrigger.GRACE_EXPIRED})
 
 
 class Checker:
@@ -43,6 +46,8 @@ class Checker:
         self.judged = 0
         self.violations = 0
         self.unjudged: Counter[str] = Counter()
+        # when those lines should have been written whose absence is a violation
+        self.absences: array[int] = array("q")
         # violations that are about no job
         self.loose: list[Violation] = []
 
@@ -57,6 +62,9 @@ class Checker:
     def record(self, case: Case, record: WorkerRecord) -> None:
         """A line of a worker, which is in the case already."""
 
+    def missing(self, missing: MissingRecords) -> None:
+        """Lines of workers are missing before what comes now."""
+
     def settle(self, case: Case) -> None:
         """No more is to be expected of this job."""
 
@@ -65,12 +73,20 @@ class Checker:
 
     # --- what it says ---
 
-    def blame(self, case: Case, what: str, *marked: Evidence | None) -> None:
-        """The invariant does not hold for this job; `marked` shows it."""
+    def blame(
+        self, case: Case, what: str, *marked: Evidence | None, absent_at: Nanoseconds = 0
+    ) -> None:
+        """The invariant does not hold for this job; `marked` shows it.
+
+        With `absent_at` what shows it is that a worker wrote no line then: it is no violation where
+        lines are known to be missing (`forgive`).
+        """
         self.violations += 1
+        if absent_at:
+            self.absences.append(absent_at)
         if self.violations <= self.assumptions.violations_kept_max:
             shown = tuple(one for one in marked if one is not None)
-            case.drafts.append(Draft(self.name, what, shown))
+            case.drafts.append(Draft(self.name, what, shown, absent_at))
 
     def blame_nobody(self, what: str, *shown: Evidence, job_id: str = "") -> None:
         """The invariant does not hold, and no open case is concerned."""
@@ -82,6 +98,13 @@ class Checker:
     def pass_over(self, why: str, count: int = 1) -> None:
         """Something could not be judged, for this reason."""
         self.unjudged[why] += count
+
+    def forgive(self, is_gap: Callable[[Nanoseconds], bool]) -> None:
+        """Lines of workers are missing at these times: what hangs on their absence is not judged."""
+        forgiven = sum(map(is_gap, self.absences))
+        if forgiven:
+            self.violations -= forgiven
+            self.pass_over("records of workers are missing there", forgiven)
 
     @property
     def finding(self) -> Finding:
@@ -230,24 +253,29 @@ class Attempts(Checker):
 
 
 class Restarts(Checker):
-    """Jobs that failed, or whose worker was lost, while attempts were left."""
+    """Jobs that failed, or whose worker was lost: tried again, or not."""
 
     name = "restarts"
-    promise = "a job that failed or was lost is tried again, where its restart policy says so"
+    promise = "a job that failed or was lost is tried again where its restart policy says so, and only there"
+    of = "failures and losses"
 
     def event(self, case: Case, before: EventRow | None, row: EventRow) -> None:
-        """Was it given up too early?"""
-        if row.trigger not in _GAVE_UP:
-            return
+        """Was it given up too early, or tried again though it was not to be?"""
+        if row.trigger in _GAVE_UP:
+            self._given_up(case, before, row)
+        elif row.trigger in _TRIED_AGAIN and before is not None:
+            self._tried_again(case, before, row)
+
+    def _given_up(self, case: Case, before: EventRow | None, row: EventRow) -> None:
         limit = self.assumptions.attempts_max
         if limit is None:
             self.pass_over("the limit of attempts is not known (attempts_max)")
         elif row.attempt >= limit:
             self.judged += 1
-        elif row.trigger is JobTrigger.FAILED and row.detail != REPORTED:
+        elif row.trigger is JobTrigger.FAILED and not row.detail.startswith(REPORTED):
             # A job that may well have run is not run again: who was given it says nothing.
             self.pass_over("nobody said that it failed")
-        elif self.store is None or (facts := self.store.job(row.job_id)) is None:
+        elif (facts := self._facts(row.job_id)) is None:
             self.pass_over("the restart policy is not known")
         elif facts.deletion_requested_at:
             self.pass_over("its dispatch was deleted")
@@ -261,6 +289,21 @@ class Restarts(Checker):
                     before,
                     row,
                 )
+
+    def _tried_again(self, case: Case, before: EventRow, row: EventRow) -> None:
+        started = case.starts.get(before.epoch)
+        if row.attempt == before.attempt and started is None:
+            return  # nobody got it, so that it was not tried
+        if (facts := self._facts(row.job_id)) is None:
+            self.pass_over("the restart policy is not known")
+            return
+        self.judged += 1
+        if facts.restart_policy is RestartPolicy.NEVER:
+            first = started[0] if started is not None else before
+            self.blame(case, "was tried again, and its restart policy is NEVER", first, row)
+
+    def _facts(self, job_id: str) -> JobFacts | None:
+        return None if self.store is None else self.store.job(job_id)
 
 
 class SameJob(Checker):

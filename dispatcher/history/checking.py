@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from heapq import merge
 
-from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.jobs import Nanoseconds, seconds
 from dispatcher.core.lifecycle import HELD, JobPhase, JobTrigger
 from dispatcher.history.case import Case, Run
 from dispatcher.history.checkers import (
@@ -26,10 +26,17 @@ from dispatcher.history.checkers import (
     Sequence,
 )
 from dispatcher.history.deadline_checkers import Deadlines
-from dispatcher.history.evidence import Acknowledgement, Gone, StoreFacts, WorkerRecord
-from dispatcher.history.run_checkers import Durable, Holders, Results, Stops
+from dispatcher.history.evidence import (
+    Acknowledgement,
+    Gone,
+    MissingRecords,
+    StoreFacts,
+    WorkerRecord,
+)
+from dispatcher.history.run_checkers import Durable, Holders, Results, Starts, Stops
 from dispatcher.history.store_checkers import Acknowledged, Kept
 from dispatcher.history.verdict import Assumptions, Verdict, Violation
+from dispatcher.history.worker_checkers import Capacity, Grace, Offers
 from dispatcher.store.contract import EventRow
 
 _GIVEN = HELD | {JobPhase.OFFERED}
@@ -39,7 +46,7 @@ _SETTLED_BITS = 1 << 24
 
 def check(
     events: Iterable[EventRow | Gone],
-    worker_records: Iterable[WorkerRecord] = (),
+    worker_records: Iterable[WorkerRecord | MissingRecords] = (),
     acknowledged: Iterable[Acknowledgement] = (),
     *,
     store: StoreFacts | None = None,
@@ -50,7 +57,8 @@ def check(
     Where the log is a part of what there was (pruned, or read from a number on), say so with a
     `Gone` in its place: without one, rows that are missing are violations. Read workers' and callers'
     logs before the events (as far as they went then): what they have is to be in the log by then.
-    `store` answers questions about jobs; without one, what hangs on it is not judged.
+    `store` answers questions about jobs; without one, what hangs on it is not judged. Where records
+    are missing (`MissingRecords`), no violation is found in that a worker did not write something.
 
     All is done when it returns; the iterables are consumed once, and nothing else is read or kept.
     """
@@ -63,12 +71,17 @@ def check(
                 court.record(item)
             case Gone():
                 court.gone(item)
+            case MissingRecords():
+                court.missing(item)
     return court.verdict()
 
 
+Item = EventRow | Gone | WorkerRecord | MissingRecords
+
+
 def _merged(
-    events: Iterable[EventRow | Gone], records: Iterable[WorkerRecord]
-) -> Iterator[EventRow | Gone | WorkerRecord]:
+    events: Iterable[EventRow | Gone], records: Iterable[WorkerRecord | MissingRecords]
+) -> Iterator[Item]:
     """Return both by time; a gap stays before the row that follows it."""
     first = next(iter_records := iter(records), None)
     if first is None:
@@ -80,7 +93,7 @@ def _merged(
 
 def _timed_events(
     events: Iterable[EventRow | Gone],
-) -> Iterator[tuple[Nanoseconds, int, EventRow | Gone | WorkerRecord]]:
+) -> Iterator[tuple[Nanoseconds, int, Item]]:
     at: Nanoseconds = 0
     for place, item in enumerate(events):
         at = item.at if isinstance(item, EventRow) else at
@@ -88,8 +101,8 @@ def _timed_events(
 
 
 def _timed_records(
-    first: WorkerRecord, others: Iterator[WorkerRecord]
-) -> Iterator[tuple[Nanoseconds, int, EventRow | Gone | WorkerRecord]]:
+    first: WorkerRecord | MissingRecords, others: Iterator[WorkerRecord | MissingRecords]
+) -> Iterator[tuple[Nanoseconds, int, Item]]:
     yield first.at, 1, first
     for place, record in enumerate(others, 1):
         yield record.at, place * 2 + 1, record
@@ -106,8 +119,8 @@ class _Court:
     ) -> None:
         self._assumptions = assumptions
         callers = Acknowledged(assumptions, store, acknowledged)
-        judges = (Lifecycle, Endings, Epochs, Holders, Results, Durable, Stops, SameJob)
-        others = (Attempts, Restarts, Deadlines, Sequence)
+        judges = (Lifecycle, Endings, Epochs, Holders, Results, Durable, Starts, Stops, SameJob)
+        others = (Attempts, Restarts, Deadlines, Grace, Capacity, Offers, Sequence)
         self._checkers: list[Checker] = [
             callers,
             Kept(assumptions, store),
@@ -117,11 +130,15 @@ class _Court:
         self._on_record = [one.record for one in self._checkers if _has(one, "record")]
         self._on_settle = [one.settle for one in self._checkers if _has(one, "settle")]
         self._on_gone = [one.gone for one in self._checkers if _has(one, "gone")]
+        self._on_missing = [one.missing for one in self._checkers if _has(one, "missing")]
         self._open: dict[str, Case] = {}
         # those of ended jobs, the first to end first
         self._ended: OrderedDict[str, Case] = OrderedDict()
         self._settled = bytearray(_SETTLED_BITS // 8)
         self._violations: list[Violation] = []
+        # violations of a line that is not there, and when it should have been written
+        self._absent: list[tuple[Violation, Nanoseconds]] = []
+        self._missing: list[MissingRecords] = []
         self._gone: list[Gone] = []
         self._first: EventRow | None = None
         self._last: EventRow | None = None
@@ -185,12 +202,22 @@ class _Court:
         for tell in self._on_gone:
             tell(gone)
 
+    def missing(self, missing: MissingRecords) -> None:
+        """Lines of workers are missing here."""
+        self._missing.append(missing)
+        for tell in self._on_missing:
+            tell(missing)
+
     def verdict(self) -> Verdict:
         """Settle everything, and say what was found."""
         for case in (*self._ended.values(), *self._open.values()):
             self._settle(case)
         self._ended.clear()
         self._open.clear()
+        if self._missing:
+            for checker in self._checkers:
+                checker.forgive(self._is_gap)
+        self._violations += [one for one, at in self._absent if not self._is_gap(at)]
         for checker in self._checkers:
             checker.finish()
             self._violations += checker.loose
@@ -208,7 +235,14 @@ class _Court:
             first_at=first.at if first is not None else 0,
             last_at=last.at if last is not None else 0,
             gone=tuple(self._gone),
+            missing_records=sum(one.count for one in self._missing),
+            torn_lines=sum(not one.count for one in self._missing),
         )
+
+    def _is_gap(self, at: Nanoseconds) -> bool:
+        """May a line that is missing be one of this time, of the server's clock?"""
+        apart = seconds(self._assumptions.clocks_differ_seconds)
+        return any(one.since - apart <= at <= one.at + apart for one in self._missing)
 
     # --- cases ---
 
@@ -236,9 +270,11 @@ class _Court:
             places = {id(one): place for place, one in enumerate(timeline)}
             for draft in case.drafts:
                 marked = frozenset(places[id(one)] for one in draft.marked if id(one) in places)
-                self._violations.append(
-                    Violation(draft.invariant, case.job_id, draft.what, timeline, marked)
-                )
+                violation = Violation(draft.invariant, case.job_id, draft.what, timeline, marked)
+                if draft.absent_at:
+                    self._absent.append((violation, draft.absent_at))
+                else:
+                    self._violations.append(violation)
 
     def _is_settled(self, job_id: str) -> bool:
         bit = hash(job_id) % _SETTLED_BITS

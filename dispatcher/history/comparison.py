@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from dispatcher.core.jobs import SECOND
-from dispatcher.core.lifecycle import ENDED
+from dispatcher.core.jobs import SECOND, RestartPolicy
+from dispatcher.core.lifecycle import ENDED, JobPhase
 from dispatcher.history.evidence import Comparison, Contradiction, Numbers
 from protocol import wire_pb2
 
@@ -41,9 +41,11 @@ NUMBERS = (
 )
 # each job, what is kept of it in four tables, and how far the log goes back
 JOBS = (
-    "SELECT j.number, j.id, j.agent_name, j.room, j.deployment, j.config, j.dispatch,"  # noqa: S608
-    " s.phase, s.epoch, s.last_event, e.job_id, e.phase, e.epoch, e.dispatch_id, d.id,"
-    " d.agent_name, d.room, d.deployment, d.config,"
+    "SELECT j.number, j.id, j.project, j.agent_name, j.room, j.deployment, j.restart_policy,"  # noqa: S608
+    " j.config, j.dispatch, s.ended, s.participant_identity, s.last_event, e.job_id, e.dispatch_id,"
+    " e.project, s.phase, s.epoch, s.attempt, s.worker_id, s.reason, s.error, e.phase, e.epoch,"
+    " e.attempt, e.worker_id, e.reason, e.error, d.id, d.project, d.agent_name, d.room, d.deployment,"
+    " d.restart_policy, d.config,"
     f" ifnull((SELECT min(sequence) FROM event), 0), {_PRUNED_EVENTS}"
     " FROM job j LEFT JOIN job_state s ON s.job = j.number"
     " LEFT JOIN event e ON e.sequence = s.last_event"
@@ -51,8 +53,8 @@ JOBS = (
     " WHERE j.number > ? ORDER BY j.number LIMIT ?"
 )
 DISPATCHES = (
-    "SELECT number, id, agent_name, room, deployment, config FROM dispatch WHERE number > ?"
-    " ORDER BY number LIMIT ?"
+    "SELECT number, id, agent_name, room, deployment, restart_policy, config FROM dispatch"
+    " WHERE number > ? ORDER BY number LIMIT ?"
 )
 STATES_WITHOUT_JOB = (
     "SELECT s.job, s.phase, ifnull(e.job_id, '') FROM job_state s LEFT JOIN event e"
@@ -78,8 +80,25 @@ UNPRUNED = {
     for table in ("job", "dispatch")
 }
 
+# phases in which a worker has it, and its participant an identity
+_AT_WORK = frozenset({JobPhase.ASSIGNED, JobPhase.RUNNING})
+
 Sent = TypeVar("Sent", wire_pb2.Job, wire_pb2.AgentDispatch)
 Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+
+
+class _Told(NamedTuple):
+    """What a state and its event both say. `reason` is the number of a JobStateReason."""
+
+    phase: str | None
+    epoch: int
+    attempt: int
+    worker_id: str
+    reason: int
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.phase} at epoch {self.epoch}"
 
 
 class _Job(NamedTuple):
@@ -87,25 +106,40 @@ class _Job(NamedTuple):
 
     number: int
     id: str
+    project: str
     agent_name: str
     room: str
     deployment: str
+    restart_policy: int
     config: bytes
     dispatch: int | None
-    phase: str | None
-    epoch: int
+    is_ended: int
+    identity: str
     last_event: int
     event_job: str | None
-    event_phase: str
-    event_epoch: int
     event_dispatch: str
+    event_project: str
+    state: _Told
+    event: _Told
     dispatch_id: str | None
+    asked_project: str
     asked_agent: str
     asked_room: str
     asked_deployment: str
+    asked_policy: int
     asked_config: bytes
     log_from: int
     pruned: int
+
+
+_STATE = _Job._fields.index("state")
+
+
+def _job_of(row: tuple[Any, ...]) -> _Job:
+    told = len(_Told._fields)
+    state, event = _STATE + told, _STATE + 2 * told
+    both = _Told(*row[_STATE:state]), _Told(*row[state:event])
+    return _Job._make((*row[:_STATE], *both, *row[event:]))
 
 
 def numbers(rows: Rows) -> Numbers:
@@ -150,7 +184,7 @@ class _Comparing:
         place = 0
         while page := self._rows(JOBS, (place, CONFIGS_A_PAGE)):
             place = page[-1][0]
-            for job in map(_Job._make, page):
+            for job in map(_job_of, page):
                 if what := _in_the_log(job) or _asked(job):
                     self._blame(job.id, what)
                 elif job.event_job is None:
@@ -163,12 +197,16 @@ class _Comparing:
         place = 0
         while page := self._rows(DISPATCHES, (place, CONFIGS_A_PAGE)):
             place = page[-1][0]
-            for _, *kept, config in page:
+            for _, *kept, policy, config in page:
                 sent = _parsed(wire_pb2.AgentDispatch, config)
                 if sent is None:
                     self._blame("", f"the config of dispatch {kept[0]} cannot be read")
                 elif kept != (said := [sent.id, sent.agent_name, sent.room, sent.deployment]):
                     self._blame("", f"dispatch {kept[0]} is for {kept[1:]}, and its config {said}")
+                elif policy != sent.restart_policy:
+                    asked, has = _policy(sent.restart_policy), _policy(policy)
+                    what = f"dispatch {kept[0]} has restart policy {has}, and its config {asked}"
+                    self._blame("", what)
 
     def _ends(self) -> None:
         """Each end in the log, with its job."""
@@ -191,18 +229,28 @@ class _Comparing:
 
 def _in_the_log(job: _Job) -> str:
     """Return what does not agree of a job's state and its last event; empty for nothing."""
-    if job.phase is None:
+    state, event = job.state, job.event
+    if state.phase is None:
         return "the store has the job, and no state of it"
+    last = f"its last event, number {job.last_event},"
     if job.event_job is None:
         if job.last_event > job.pruned or 0 < job.log_from <= job.last_event:
             return f"its last event is number {job.last_event}, and the log has no such event"
     elif job.event_job != job.id:
         return f"its last event is number {job.last_event}, which is of job {job.event_job}"
-    elif (job.event_phase, job.event_epoch) != (job.phase, job.epoch):
-        return (
-            f"the store says {job.phase} at epoch {job.epoch}, and its last event, number"
-            f" {job.last_event}, {job.event_phase} at epoch {job.event_epoch}"
+    elif (state.phase, state.epoch) != (event.phase, event.epoch):
+        return f"the store says {state}, and {last} {event}"
+    elif state != event:
+        name, mine, its = next(
+            told for told in zip(_Told._fields, state, event, strict=True) if told[1] != told[2]
         )
+        return f"the store says {name} {mine!r}, and {last} {its!r}"
+    elif job.project != job.event_project:
+        return f"it is of project {job.project!r}, and {last} of {job.event_project!r}"
+    if bool(job.is_ended) != (state.phase in ENDED):
+        return f"it is {state.phase}, and the store counts it as {_ended(job.is_ended)}"
+    if state.phase in _AT_WORK and not job.identity:
+        return f"it is {state.phase}, and its participant has no identity"
     if job.dispatch is not None and job.dispatch_id is None:
         return f"its dispatch, number {job.dispatch}, is not in the store"
     if job.event_job is not None and job.event_dispatch != (job.dispatch_id or ""):
@@ -211,6 +259,17 @@ def _in_the_log(job: _Job) -> str:
             f" {job.last_event}, of {job.event_dispatch or 'none'}"
         )
     return ""
+
+
+def _ended(is_ended: int) -> str:
+    return "ended" if is_ended else "not ended"
+
+
+def _policy(number: int) -> str:
+    try:
+        return RestartPolicy(number).name
+    except ValueError:
+        return str(number)
 
 
 def _asked(job: _Job) -> str:
@@ -226,6 +285,11 @@ def _asked(job: _Job) -> str:
     asked = [job.asked_agent, job.asked_room, job.asked_deployment]
     if mine != asked:
         return f"it is for {mine}, and its dispatch for {asked}"
+    if job.project != job.asked_project:
+        return f"it is of project {job.project!r}, and its dispatch of {job.asked_project!r}"
+    if job.restart_policy != job.asked_policy:
+        has, policy = _policy(job.restart_policy), _policy(job.asked_policy)
+        return f"its restart policy is {has}, and that of its dispatch {policy}"
     sent = _parsed(wire_pb2.AgentDispatch, job.asked_config)
     if sent is None:
         return ""  # the dispatch is blamed itself

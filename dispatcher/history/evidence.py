@@ -18,10 +18,19 @@ from dispatcher.core.lifecycle import JobPhase
 from protocol.errors import CallboardError
 
 RECORD_KINDS = frozenset({"start", "stop", "end"})
+# what a worker writes when some of its lines could not be written
+MISSING_KIND = "missing"
+
+_RECORD_REMEDY = "give the file that CALLBOARD_RECORD_PATH named"
+_ACKNOWLEDGEMENT_REMEDY = 'give a file with {"dispatch_id": ..} in each line'
 
 
 class HistoryUnreadable(CallboardError):
     """Evidence that cannot be read: where it stands, and what is wrong with it."""
+
+
+class LineTorn(HistoryUnreadable):
+    """A line that was not written whole: the rest of its file may be well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,8 @@ class WorkerRecord:
     """One line that a worker wrote of a job: it started it, was told to stop it, or it is over.
 
     `epoch` is 0 where the worker did not know it. `outcome` of an end: success, failed, stopped.
-    `at` is of the worker's clock.
+    `at` is of the worker's clock. Of a start: `capacity`, the most jobs of the worker at once, and
+    `opened_at`, which tells its process from others of that name; 0 where it does not say.
     """
 
     event: str
@@ -48,6 +58,21 @@ class WorkerRecord:
     room: str = ""
     outcome: str = ""
     reason: str = ""
+    capacity: int = 0
+    opened_at: Nanoseconds = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRecords:
+    """Lines of workers are missing from one time to another, of their clocks.
+
+    `count` lines by a worker's own word; 0: one line is torn. `place` is where that is seen.
+    """
+
+    since: Nanoseconds
+    at: Nanoseconds
+    place: str
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +158,18 @@ class StoreFacts(Protocol):
         """Compare all jobs and dispatches that are kept, as they are now, with the log."""
         ...
 
+    def graces(self) -> Mapping[str, Nanoseconds]:
+        """Return the grace time of each worker id, as far as jobs that are kept tell it."""
+        ...
 
-def worker_record_of(line: str, place: str) -> WorkerRecord:
-    """Return the record of one line. HistoryUnreadable, with `place`, for what is none."""
-    said = _object(line, place)
+
+def worker_record_of(line: str, place: str) -> WorkerRecord | MissingRecords:
+    """Return the record of one line. LineTorn, HistoryUnreadable, with `place`, for what is none."""
+    said = _object(line, place, _RECORD_REMEDY)
     try:
+        if said["event"] == MISSING_KIND:
+            since, at = int(said["since_ns"]), int(said["at_ns"])
+            return MissingRecords(since, at, place, int(said["count"]))
         if said["event"] not in RECORD_KINDS:
             raise ValueError(said["event"])
         return WorkerRecord(
@@ -149,25 +181,29 @@ def worker_record_of(line: str, place: str) -> WorkerRecord:
             room=str(said.get("room", "")),
             outcome=sys.intern(str(said.get("outcome", ""))),
             reason=sys.intern(str(said.get("reason", ""))),
+            capacity=int(said.get("capacity") or 0),
+            opened_at=int(said.get("opened_at_ns") or 0),
         )
     except (KeyError, TypeError, ValueError):
-        raise HistoryUnreadable(f"{place}: is not a record of a worker") from None
+        what = f"{place}: is not a record of a worker; {_RECORD_REMEDY}"
+        raise HistoryUnreadable(what) from None
 
 
 def acknowledgement_of(line: str, place: str) -> Acknowledgement:
-    """Return the acknowledgement of one line. HistoryUnreadable, with `place`, for what is none."""
-    said = _object(line, place)
+    """Return the acknowledgement of one line. LineTorn, HistoryUnreadable, for what is none."""
+    said = _object(line, place, _ACKNOWLEDGEMENT_REMEDY)
     try:
         return Acknowledgement(str(said["dispatch_id"]), int(said.get("at_ns", 0)))
     except (KeyError, TypeError, ValueError):
-        raise HistoryUnreadable(f"{place}: is not an acknowledged dispatch") from None
+        what = f"{place}: is not an acknowledged dispatch; {_ACKNOWLEDGEMENT_REMEDY}"
+        raise HistoryUnreadable(what) from None
 
 
-def _object(line: str, place: str) -> dict[str, Any]:
+def _object(line: str, place: str, remedy: str) -> dict[str, Any]:
     try:
         said = json.loads(line)
     except ValueError:
-        raise HistoryUnreadable(f"{place}: is not JSON") from None
+        raise LineTorn(f"{place}: is not JSON; {remedy}") from None
     if not isinstance(said, dict):
-        raise HistoryUnreadable(f"{place}: is not a JSON object")
+        raise LineTorn(f"{place}: is not a JSON object; {remedy}")
     return said

@@ -14,7 +14,7 @@ is opened depends on what is there:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from sys import intern
 from types import TracebackType
@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import apsw
 
-from dispatcher.core.jobs import RestartPolicy
+from dispatcher.core.jobs import Nanoseconds, RestartPolicy
 from dispatcher.core.lifecycle import ENDED
 from dispatcher.history.comparison import compare, numbers
 from dispatcher.history.evidence import Comparison, Gone, HistoryUnreadable, JobFacts, Numbers
@@ -52,6 +52,11 @@ JOB_FACTS = (
     "SELECT j.restart_policy, j.queue_time, s.phase, s.epoch, s.until, s.last_event,"
     " ifnull(d.deletion_requested_at, 0) FROM job j JOIN job_state s ON s.job = j.number"
     " LEFT JOIN dispatch d ON d.number = j.dispatch WHERE j.id = ?"
+)
+# The grace time is the worker's, and stays with a job that ended there.
+GRACES = (
+    "SELECT worker_id, min(grace) FROM job_state WHERE worker_id <> '' AND grace > 0"
+    " GROUP BY worker_id"
 )
 HAS_DISPATCH = "SELECT 1 FROM dispatch WHERE id = ?"
 _ENDED = ", ".join(f"'{phase.value}'" for phase in sorted(ENDED))
@@ -162,6 +167,10 @@ class FolderHistory:
     def comparison(self) -> Comparison:
         """Compare all jobs and dispatches that are kept, as they are now, with the log."""
         return compare(self._rows)
+
+    def graces(self) -> Mapping[str, Nanoseconds]:
+        """Return the grace time of each worker id, as far as jobs that are kept tell it."""
+        return dict(self._rows(GRACES))
 
     # --- the file ---
 

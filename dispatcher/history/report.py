@@ -17,6 +17,8 @@ from dispatcher.history.verdict import Evidence, Finding, Verdict, Violation
 from dispatcher.store.contract import EventRow
 
 MARK = ">"
+NOTHING = "-"
+NOTHING_TO_JUDGE = "nothing to judge"
 COLUMNS = ("invariant", "judged", "violations", "not judged")
 _DONE = {"start": "started it", "stop": "was told to stop it", "end": "ended it"}
 
@@ -34,6 +36,15 @@ def summary(verdict: Verdict) -> list[str]:
             f"{verdict.records:,} records of workers,"
             f" {verdict.acknowledged:,} acknowledged dispatches"
         )
+    if verdict.torn_lines:
+        lines.append(
+            f"{verdict.torn_lines:,} torn lines of the logs were skipped, and are not judged"
+        )
+    if verdict.missing_records:
+        lines.append(
+            f"{verdict.missing_records:,} records are missing by their workers' own word (a full"
+            " disk), and are not judged"
+        )
     for gone in verdict.gone:
         if gone.after == 0:
             lines.append(f"history before event {gone.next} is gone, and is not judged")
@@ -43,24 +54,37 @@ def summary(verdict: Verdict) -> list[str]:
 
 
 def finding_cells(finding: Finding) -> list[str]:
-    """Return the finding as cells of COLUMNS."""
+    """Return the finding as cells of COLUMNS: no number where nothing was judged."""
     unjudged = "; ".join(f"{count:,}: {why}" for why, count in finding.unjudged.items())
+    if not finding.is_judged:
+        return [finding.invariant, NOTHING, NOTHING, unjudged or NOTHING_TO_JUDGE]
     return [
         finding.invariant,
         f"{finding.judged:,} {finding.of}",
         f"{finding.violations:,}",
-        unjudged or "-",
+        unjudged or NOTHING,
     ]
 
 
 def conclusion(verdict: Verdict) -> str:
     """Return the verdict in one line."""
+    if not verdict.is_judged:
+        return NOTHING_TO_JUDGE
     if verdict.is_clean:
         return "no violation"
     broken = [finding for finding in verdict.findings if finding.violations]
     count = sum(finding.violations for finding in broken)
     told = ", ".join(f"{finding.violations:,} of {finding.invariant}" for finding in broken)
     return f"{count:,} violation{'s'[: count > 1]}: {told}"
+
+
+def unjudged(verdict: Verdict) -> list[str]:
+    """Return in lines which invariants nothing was judged of, and why where that is known."""
+    return [
+        f"{NOTHING_TO_JUDGE} of {one.invariant}: {one.promise}"
+        for one in verdict.findings
+        if not one.is_judged
+    ]
 
 
 def told(violation: Violation, promise: str = "") -> str:
@@ -88,12 +112,15 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "ended_jobs": verdict.ended_jobs,
         "records": verdict.records,
         "acknowledged": verdict.acknowledged,
+        "missing_records": verdict.missing_records,
+        "torn_lines": verdict.torn_lines,
         "gone": [{"after": str(gone.after), "next": str(gone.next)} for gone in verdict.gone],
         "invariants": [
             {
                 "name": finding.invariant,
                 "promise": finding.promise,
                 "of": finding.of,
+                "verdict": _word(finding),
                 "judged": finding.judged,
                 "violations": finding.violations,
                 "not_judged": dict(finding.unjudged),
@@ -113,6 +140,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             for violation in verdict.violations
         ],
     }
+
+
+def _word(finding: Finding) -> str:
+    if not finding.is_judged:
+        return NOTHING_TO_JUDGE
+    return "broken" if finding.violations else "holds"
 
 
 def at_of(evidence: Evidence) -> Nanoseconds:

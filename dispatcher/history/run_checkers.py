@@ -15,6 +15,10 @@ from dispatcher.history.verdict import Assumptions
 from dispatcher.store.contract import EventRow
 
 SUCCESS = "success"
+# what core/holding.py writes of a failure that its worker reported, and that is tried again
+FAILED_ON = "failed on "
+NO_LOG = "no log of its worker"
+READ_EARLIER = "its worker's log was read before its end"
 # moves by which a job comes to a worker, or back to its own, which has a new id then
 _COMES_TO_WORKER = frozenset(
     {
@@ -71,13 +75,20 @@ class Holders(Checker):
 
 
 class Results(Checker):
-    """Who ends a job is who holds it."""
+    """Who ends a job is who holds it, and it ends as that one says."""
 
     name = "results"
-    promise = "no result of an older epoch counts: who starts and ends a job is its holder"
+    promise = (
+        "no result of an older epoch counts: who starts and ends a job is its holder, and a job ends"
+        " as its worker wrote it down"
+    )
 
     def event(self, case: Case, before: EventRow | None, row: EventRow) -> None:
         """The worker is the one of the row before."""
+        if row.trigger is JobTrigger.FAILED and row.detail.startswith(REPORTED):
+            case.failures[row.epoch] = row
+        elif row.trigger is JobTrigger.RETRIED and row.detail.startswith(FAILED_ON):
+            case.failures[row.epoch - 1] = row
         if before is None or row.trigger in _COMES_TO_WORKER:
             return
         was_given = before.phase in HELD or before.phase is JobPhase.OFFERED
@@ -91,34 +102,96 @@ class Results(Checker):
             )
 
     def settle(self, case: Case) -> None:
-        """A reported success was one, at that epoch."""
+        """A reported success was one, at that epoch, and a reported failure none."""
+        for epoch, row in case.failures.items():
+            self._failed(case, epoch, row)
         end = case.end
         if end is None:
             return
         self.judged += 1
-        if end.trigger is not JobTrigger.SUCCEEDED or end.detail != REPORTED:
-            return
+        if end.trigger is JobTrigger.SUCCEEDED and end.detail == REPORTED:
+            self._succeeded(case, end)
+
+    def _succeeded(self, case: Case, end: EventRow) -> None:
         until = self.assumptions.records_until
         if until and end.at > until:
-            self.pass_over("its worker's log was read before its end")
+            self.pass_over(READ_EARLIER)
             return
         runs = [run for run in case.runs if run.start.epoch == end.epoch]
         if any(run.end is not None and run.end.outcome == SUCCESS for run in runs):
             return
+        ended = next((run.end for run in runs if run.end is not None), None)
         if runs or self.assumptions.has_all_workers:
             older = next(
                 (run.end for run in case.runs if run.end and run.end.outcome == SUCCESS), None
             )
             told = f"; epoch {older.epoch} was finished" if older is not None else ""
-            shown = older or (runs[0].start if runs else None)
             self.blame(
                 case,
                 f"succeeded at epoch {end.epoch}, and no worker finished that{told}",
                 end,
-                shown,
+                older or ended or (runs[0].start if runs else None),
+                absent_at=0 if ended is not None else end.at,
             )
         else:
-            self.pass_over("no log of its worker")
+            self.pass_over(NO_LOG)
+
+    def _failed(self, case: Case, epoch: int, row: EventRow) -> None:
+        """Its worker did not write down before that it was a success."""
+        runs = [run for run in case.runs if run.start.epoch == epoch]
+        ends = [run.end for run in runs if run.end is not None and run.end.at <= row.at]
+        if not ends:
+            self.pass_over("no end in its worker's log before it" if runs else NO_LOG)
+            return
+        # Who was told to stop, and does not in time, is reported as failed, whatever comes then.
+        if any(run.stop is not None for run in runs):
+            return
+        if all(end.outcome == SUCCESS for end in ends):
+            what = f"failed at epoch {epoch} by its worker's report, and that finished it"
+            self.blame(case, what, ends[0], row)
+
+
+class Starts(Checker):
+    """What runs by the log's word ran."""
+
+    name = "starts"
+    promise = "a job that the log calls started was started: a worker wrote that down itself"
+    of = "starts"
+
+    def __init__(self, assumptions: Assumptions, store: StoreFacts | None = None) -> None:
+        super().__init__(assumptions, store)
+        self._bound = seconds(assumptions.start_seconds_max)
+        self._now: Nanoseconds = 0
+
+    def event(self, case: Case, before: EventRow | None, row: EventRow) -> None:
+        """Note a start, and what came next."""
+        self._now = max(row.at, self._now)
+        if before is not None and before.trigger is JobTrigger.STARTED:
+            case.starts[before.epoch] = before, row
+        if row.trigger is JobTrigger.STARTED:
+            case.starts[row.epoch] = row, None
+
+    def settle(self, case: Case) -> None:
+        """Each start was written down, where all workers write."""
+        epochs = {run.start.epoch for run in case.runs}
+        until = self.assumptions.records_until
+        for epoch, (row, following) in case.starts.items():
+            is_reported = following is not None and following.detail == REPORTED
+            gone_at = self._now if following is None else following.at
+            if epoch in epochs:
+                self.judged += 1
+            elif not self.assumptions.has_all_workers:
+                self.pass_over(NO_LOG)
+            elif 0 in epochs:
+                self.pass_over("its worker did not know the epoch")
+            elif until and row.at > until:
+                self.pass_over("its worker's log was read before its start")
+            elif not is_reported and 0 <= gone_at - row.at < self._bound:
+                self.pass_over("its worker may not have come to write it down")
+            else:
+                self.judged += 1
+                what = f"epoch {epoch} was started by the log, and no worker wrote that down"
+                self.blame(case, what, row, absent_at=row.at)
 
 
 class Durable(Checker):

@@ -64,7 +64,10 @@ class Kept(Checker):
     """No job vanishes, and the store says of each what the log says."""
 
     name = "kept"
-    promise = "no job vanishes, and the store says of each job what its last event says"
+    promise = (
+        "no job vanishes; the store says of each job what its last event says (phase, epoch, attempt,"
+        " worker, reason, error, project and dispatch), and has of it what was asked for"
+    )
 
     def __init__(self, assumptions: Assumptions, store: StoreFacts | None = None) -> None:
         super().__init__(assumptions, store)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.policy import Policy
 from dispatcher.history.evidence import Acknowledgement, Gone, WorkerRecord
 from dispatcher.store.contract import EventRow
 
 Evidence = EventRow | WorkerRecord | Acknowledgement
+
+_POLICY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,23 @@ class Assumptions:
     # the server's attempts_max; and its losses_max: a job that was lost with a worker, and may not be
     # to blame, is tried so often. None: as often as it was lost.
     attempts_max: int | None = None
-    losses_max: int | None = None
+    losses_max: int | None = _POLICY.losses_max
+    # the most jobs that any worker may have at once; None: what the workers' records say
+    capacity: int | None = None
     # the longest grace time of any worker; the default is the server's own upper bound
     grace_seconds_max: float = 3600.0
+    # the shortest one; None: what the store knows of each worker
+    grace_seconds_min: float | None = None
+    # A move is in the log so soon after it was decided, unless the log itself shows that commits were
+    # quicker: a disk that took nothing for longer makes a grace time look cut short.
+    commit_seconds_max: float = 5.0
+    # A commit of fewer moves left none behind, but unhurried ones (`core/commit.py`; its own bound is
+    # greater, because it also counts what is no move).
+    moves_a_commit: int = 1024
+    # A worker that is lost so soon after it said that it runs a job may not have written that down.
+    start_seconds_max: float = 5.0
+    # the clocks of workers and server differ by no more
+    clocks_differ_seconds: float = 10.0
     # the longest time for which a job is on offer, or waits for its next attempt
     offer_seconds_max: float = 600.0
     retry_seconds_max: float = 3600.0
@@ -79,6 +96,11 @@ class Finding:
     # why something could not be judged -> how often
     unjudged: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_judged(self) -> bool:
+        """Was there anything to judge?"""
+        return bool(self.judged or self.violations)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -98,6 +120,14 @@ class Verdict:
     last_at: Nanoseconds = 0
     # what the log no longer has
     gone: tuple[Gone, ...] = ()
+    # lines of workers that they could not write, by their own word; and lines that are torn
+    missing_records: int = 0
+    torn_lines: int = 0
+
+    @property
+    def is_judged(self) -> bool:
+        """Was there anything at all to judge?"""
+        return any(finding.is_judged for finding in self.findings)
 
     @property
     def is_clean(self) -> bool:

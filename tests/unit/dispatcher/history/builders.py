@@ -14,6 +14,7 @@ from dispatcher.history import (
     Contradiction,
     Gone,
     JobFacts,
+    MissingRecords,
     Numbers,
     Verdict,
     WorkerRecord,
@@ -114,7 +115,7 @@ class Log:
 
 
 def line(
-    event: str, at: Nanoseconds, epoch: int = 1, instance_id: str = "one", **changes: str
+    event: str, at: Nanoseconds, epoch: int = 1, instance_id: str = "one", **changes: str | int
 ) -> WorkerRecord:
     """A record of a worker, of JOB; an end is a success."""
     outcome = "success" if event == "end" else ""
@@ -132,6 +133,7 @@ class Store:
     found: tuple[Contradiction, ...] = ()
     unjudged: Mapping[str, int] = field(default_factory=dict)
     of_log: Numbers = Numbers()  # noqa: RUF009 (frozen)
+    grace_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def job(self, job_id: str) -> JobFacts | None:
         """Return what is kept of the job."""
@@ -152,6 +154,10 @@ class Store:
     def comparison(self) -> Comparison:
         """Return what does not agree."""
         return Comparison(len(self.jobs), self.found, self.unjudged)
+
+    def graces(self) -> Mapping[str, Nanoseconds]:
+        """Return the grace time of each worker."""
+        return {worker_id: round(one * SECOND) for worker_id, one in self.grace_seconds.items()}
 
 
 def facts(
@@ -177,7 +183,7 @@ def facts(
 
 def judge(
     log: Log,
-    records: Iterable[WorkerRecord] = (),
+    records: Iterable[WorkerRecord | MissingRecords] = (),
     acknowledged: Iterable[str] = (),
     *,
     store: Store | None = None,

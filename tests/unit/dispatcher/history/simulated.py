@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from dispatcher.core.jobs import SECOND
+from dispatcher.core.jobs import SECOND, Nanoseconds
+from dispatcher.core.room_events import DisconnectReason
 from dispatcher.history import (
     Acknowledgement,
     Assumptions,
@@ -15,7 +16,7 @@ from dispatcher.history import (
     WorkerRecord,
     check,
 )
-from dispatcher.store.contract import EventRow, StoredDispatch
+from dispatcher.store.contract import EventRow, JobFilter, StoredDispatch
 from tests.simulation.processes import WorkerProcess
 from tests.simulation.scenario import PROJECT
 from tests.simulation.simulator import Parts, World
@@ -35,9 +36,13 @@ class Records(Watcher):
         """A start."""
         self._write("start", process, job_id, epoch, "")
 
-    def ended(self, process: WorkerProcess, job_id: str, epoch: int, *_: object) -> None:
-        """An end; how it ended is not known here, and a success accuses nobody."""
-        self._write("end", process, job_id, epoch, "success")
+    def ended(
+        self, process: WorkerProcess, job_id: str, epoch: int, reason: DisconnectReason
+    ) -> None:
+        """An end, but of who is killed."""
+        if reason is not DisconnectReason.CONNECTION_TIMEOUT:
+            is_done = reason is DisconnectReason.CLIENT_INITIATED
+            self._write("end", process, job_id, epoch, "success" if is_done else "failed")
 
     def _write(
         self, event: str, process: WorkerProcess, job_id: str, epoch: int, outcome: str
@@ -85,6 +90,11 @@ class MemoryFacts:
         numbers = self._last_events.values()
         return Numbers(bool(numbers), max(numbers, default=0), max(numbers, default=0))
 
+    def graces(self) -> Mapping[str, Nanoseconds]:
+        """What the last state of each job says of its worker."""
+        page = self._database.list_jobs(JobFilter(PROJECT), _ALL)
+        return {one.state.worker_id: one.state.grace for one in page if one.state.worker_id}
+
     def comparison(self) -> Comparison:
         """Compare nothing: this store has its events and its states from one hand."""
         return Comparison(0)
@@ -112,6 +122,8 @@ def judged(seed: int, parts: Parts | None = None) -> tuple[Verdict, World]:
             grace_seconds_max=policy.grace_max / SECOND,
             offer_seconds_max=policy.offer_timeout / SECOND,
             retry_seconds_max=policy.retry_backoff_max / SECOND,
+            # where commits are small they tell little of how late they are
+            moves_a_commit=1024 if world.scenario.batch_max > 1024 else 1,
         ),
     )
     return verdict, world

@@ -7,6 +7,7 @@ import pytest
 from dispatcher.core.jobs import RestartPolicy
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.history import Gone, Numbers
+from dispatcher.store.contract import EventRow
 from tests.unit.dispatcher.history.builders import (
     BEGIN,
     JOB,
@@ -222,6 +223,16 @@ def test_a_job_that_was_lost_more_often_than_any_may_be_is_found(lost_twice: Log
     assert broken(judge(lost_twice, attempts_max=2, losses_max=1)) == {"attempts"}
 
 
+def test_a_job_that_is_lost_for_ever_is_found_without_being_told_the_limit(log: Log) -> None:
+    log.created()
+    for _ in range(60):
+        log.assigned()
+        log.orphaned()
+        log.requeued()
+    assert broken(judge(log, attempts_max=5)) == {"attempts"}
+    assert judge(log, attempts_max=5, losses_max=61).is_clean
+
+
 def test_an_attempt_beyond_the_limit_of_a_job_with_a_pruned_beginning_is_not_judged(
     log: Log,
 ) -> None:
@@ -298,6 +309,53 @@ def test_a_lost_job_that_is_never_to_be_tried_again_may_be_given_up(log: Log) ->
 
 def test_a_lost_job_may_be_given_up_at_its_last_attempt(log: Log) -> None:
     assert judge(log, store=given_up(log, RestartPolicy.ON_FAILURE), attempts_max=1).is_clean
+
+
+def tried_again(log: Log, policy: RestartPolicy, *, is_lost: bool) -> tuple[Store, list[EventRow]]:
+    log.created()
+    log.assigned()
+    started = log.started()
+    if is_lost:
+        log.orphaned()
+        row = log.requeued()
+    else:
+        again: dict[str, str | int] = {"epoch": 2, "attempt": 2, "worker_id": ""}
+        row = log.move(JobTrigger.RETRIED, JobPhase.DELAYED, JOB, detail="failed on AW_1", **again)
+    return Store({JOB: facts(row, policy=policy)}), [started, row]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_job_that_is_never_to_be_tried_again_and_was_is_found(log: Log, is_lost: bool) -> None:
+    store, rows = tried_again(log, RestartPolicy.NEVER, is_lost=is_lost)
+    verdict = judge(log, store=store)
+    assert broken(verdict) == {"restarts"}
+    assert shown(verdict, "restarts") == [rows]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_job_that_is_tried_again_on_failure_is_clean(log: Log, is_lost: bool) -> None:
+    store, _ = tried_again(log, RestartPolicy.ON_FAILURE, is_lost=is_lost)
+    verdict = judge(log, store=store)
+    assert verdict.is_clean
+    assert verdict.finding("restarts").judged == 1
+
+
+def test_a_job_that_nobody_got_goes_to_others_whatever_its_restart_policy(log: Log) -> None:
+    log.created()
+    log.assigned()
+    log.orphaned()
+    row = log.requeued(attempt=1)
+    store = Store({JOB: facts(row, policy=RestartPolicy.NEVER)})
+    assert judge(log, store=store).is_clean
+
+
+def test_a_job_that_was_given_up_for_others_goes_on_whatever_its_restart_policy(log: Log) -> None:
+    log.created()
+    log.assigned()
+    log.started()
+    row = log.move(JobTrigger.HANDED_OVER, JobPhase.QUEUED, epoch=2, worker_id="")
+    store = Store({JOB: facts(row, policy=RestartPolicy.NEVER)})
+    assert judge(log, store=store).is_clean
 
 
 def test_a_lost_job_whose_dispatch_was_deleted_is_not_judged(log: Log) -> None:

@@ -15,7 +15,7 @@ from dispatcher.history.folder import FolderHistory
 from dispatcher.store.contract import EventRow, Retention
 from dispatcher.store.sqlite.database import SqliteDatabase
 from protocol import wire_pb2
-from tests.conformance.store.builders import NOW
+from tests.conformance.store.builders import NOW, assign
 from tests.unit.dispatcher.history.builders import broken
 from tests.unit.dispatcher.history.folders import change, end, fill, judged, opened
 
@@ -331,3 +331,71 @@ def test_a_job_that_was_given_to_another_dispatch_is_found(
     database.close()
     change(tmp_path, f"{UNGUARDED}UPDATE job SET dispatch = 2 WHERE number = 1")
     assert "AJ_job-0 it is of dispatch AD_job-1" in whats(judged(tmp_path), "kept")
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("worker_id = 'AW_other'", "the store says worker_id 'AW_other', and its last event"),
+        ("attempt = 4", "the store says attempt 4, and its last event"),
+        ("error = 'it broke'", "the store says error 'it broke', and its last event"),
+        ("reason = 2", "the store says reason 2, and its last event"),
+        ("ended = 1 - ended", "and the store counts it as"),
+    ],
+)
+def test_a_state_that_says_another_thing_than_its_last_event_is_found(
+    database: SqliteDatabase, tmp_path: Path, column: str, told: str
+) -> None:
+    database.close()
+    change(tmp_path, f"UPDATE job_state SET {column} WHERE job = 1")
+    assert told in whats(judged(tmp_path), "kept")
+
+
+def test_a_job_that_runs_without_an_identity_is_found(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    fill(database, 1, "held")
+    database.apply([assign("held-0")], NOW + SECOND)
+    database.close()
+    assert judged(tmp_path).is_clean
+    change(tmp_path, "UPDATE job_state SET participant_identity = ''")
+    assert "AJ_held-0 it is assigned, and its participant has no" in whats(judged(tmp_path), "kept")
+
+
+def test_a_state_of_another_project_than_its_last_event_is_found(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    database.close()
+    change(tmp_path, "UPDATE event SET project = 'another'")
+    assert "AJ_job-5 it is of project" in whats(judged(tmp_path), "kept")
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        (
+            "UPDATE dispatch SET restart_policy = 1 WHERE number = 1",
+            "dispatch AD_job-0 has restart policy NEVER, and its config ON_FAILURE",
+        ),
+        (
+            "UPDATE job SET restart_policy = 1 WHERE number = 1",
+            "its restart policy is NEVER, and that of its dispatch ON_FAILURE",
+        ),
+    ],
+)
+def test_a_restart_policy_that_was_overwritten_is_found(
+    database: SqliteDatabase, tmp_path: Path, sql: str, told: str
+) -> None:
+    database.close()
+    change(tmp_path, UNGUARDED + sql)
+    assert told in whats(judged(tmp_path), "kept")
+
+
+def test_the_grace_time_of_a_worker_is_read_from_what_became_of_its_jobs(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    fill(database, 1, "held")
+    database.apply([assign("held-0")], NOW + SECOND)
+    database.close()
+    with FolderHistory(tmp_path) as history:
+        assert history.graces() == {"AW_1": 20 * SECOND}

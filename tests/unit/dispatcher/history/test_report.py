@@ -7,8 +7,16 @@ import json
 import pytest
 
 from dispatcher.core.jobs import SECOND
-from dispatcher.history import Gone, Verdict, check
-from dispatcher.history.report import all_told, as_json, conclusion, finding_cells, summary, told
+from dispatcher.history import Gone, MissingRecords, Verdict, check
+from dispatcher.history.report import (
+    all_told,
+    as_json,
+    conclusion,
+    finding_cells,
+    summary,
+    told,
+    unjudged,
+)
 from tests.unit.dispatcher.history.builders import Log, judge, line
 
 
@@ -35,7 +43,35 @@ def test_a_violation_is_told_with_its_job_and_the_two_lines_marked(doubled: Verd
 
 def test_a_verdict_in_one_line_counts_by_invariant(doubled: Verdict) -> None:
     assert conclusion(doubled) == "1 violation: 1 of holders"
-    assert conclusion(check([])) == "no violation"
+    log = Log()
+    log.whole_life()
+    assert conclusion(judge(log)) == "no violation"
+
+
+def test_an_empty_history_is_said_to_have_nothing_to_judge() -> None:
+    verdict = check([])
+    assert conclusion(verdict) == "nothing to judge"
+    assert not verdict.is_judged
+    assert finding_cells(verdict.finding("holders")) == ["holders", "-", "-", "nothing to judge"]
+
+
+def test_an_invariant_that_nothing_was_judged_of_has_no_numbers(doubled: Verdict) -> None:
+    why = "1: the log has neither offers nor who was free: only the simulator judges it"
+    assert finding_cells(doubled.finding("offers")) == ["offers", "-", "-", why]
+    assert "nothing to judge of offers: a queued job" in "\n".join(unjudged(doubled))
+    words = {one["name"]: one["verdict"] for one in as_json(doubled)["invariants"]}
+    assert words["offers"] == "nothing to judge"
+    assert words["holders"] == "broken"
+    assert words["lifecycle"] == "holds"
+
+
+def test_lines_that_are_missing_or_torn_are_said() -> None:
+    log = Log()
+    log.whole_life()
+    at = log.now
+    lines = summary(judge(log, [MissingRecords(at, at, "a", 3), MissingRecords(at, at, "b")]))
+    assert "1 torn lines of the logs were skipped, and are not judged" in lines
+    assert "3 records are missing by their workers' own word (a full disk)" in "".join(lines)
 
 
 def test_what_was_looked_at_is_said(doubled: Verdict) -> None:

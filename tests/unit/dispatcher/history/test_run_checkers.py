@@ -6,8 +6,12 @@ import pytest
 
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.history import MissingRecords
+from dispatcher.store.contract import EventRow
 from tests.unit.dispatcher.history.builders import (
     BEGIN,
+    JOB,
+    REPORTED,
     STEP,
     Log,
     broken,
@@ -123,8 +127,130 @@ def test_a_result_of_an_older_epoch_that_counted_is_found(log: Log) -> None:
 
 
 def test_a_success_that_no_worker_wrote_down_is_found_where_all_write(log: Log) -> None:
-    log.whole_life()
+    log.created()
+    log.assigned()
+    log.succeeded()
     assert broken(judge(log, has_all_workers=True)) == {"results"}
+
+
+def test_what_no_worker_wrote_down_is_not_judged_where_lines_are_missing(log: Log) -> None:
+    log.whole_life()
+    for missing in (
+        MissingRecords(BEGIN, log.now, "records.jsonl, line 3"),
+        MissingRecords(BEGIN, log.now, "records.jsonl, line 3", 2),
+    ):
+        verdict = judge(log, [missing], has_all_workers=True)
+        assert verdict.is_clean
+        assert verdict.violations == ()
+        for name in ("results", "starts"):
+            assert verdict.finding(name).unjudged == {"records of workers are missing there": 1}
+
+
+def test_lines_that_are_missing_at_another_time_excuse_nothing(log: Log) -> None:
+    log.whole_life()
+    missing = MissingRecords(log.now - 100 * SECOND, log.now - 50 * SECOND, "records.jsonl, line 3")
+    verdict = judge(log, [missing], has_all_workers=True)
+    assert broken(verdict) == {"results", "starts"}
+    assert len(verdict.violations) == 2
+
+
+def test_an_end_that_was_written_and_is_no_success_is_found_also_where_lines_are_missing(
+    log: Log,
+) -> None:
+    log.created()
+    at = log.assigned().at
+    log.succeeded()
+    records = [line("start", at), line("end", at + MOMENT, outcome="failed")]
+    verdict = judge(log, [*records, MissingRecords(BEGIN, log.now, "x", 1)], has_all_workers=True)
+    assert broken(verdict) == {"results"}
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_failure_that_its_worker_wrote_down_as_a_success_is_found(
+    log: Log, is_last: bool
+) -> None:
+    row = _failed(log, is_last)
+    start, end = line("start", row.at - 3 * MOMENT), line("end", row.at - MOMENT)
+    verdict = judge(log, [start, end])
+    assert broken(verdict) == {"results"}
+    assert shown(verdict, "results") == [[end, row]]
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_failure_that_its_worker_wrote_down_is_clean(log: Log, is_last: bool) -> None:
+    row = _failed(log, is_last)
+    end = line("end", row.at - MOMENT, outcome="failed")
+    assert judge(log, [line("start", row.at - 3 * MOMENT), end]).is_clean
+
+
+def test_a_job_that_was_told_to_stop_may_be_reported_as_failed_and_succeed(log: Log) -> None:
+    row = _failed(log, True)
+    records = [line(event, row.at - MOMENT) for event in ("start", "stop", "end")]
+    assert judge(log, records).is_clean
+
+
+def test_a_failure_of_a_worker_without_a_log_is_not_judged(log: Log) -> None:
+    _failed(log, True)
+    assert judge(log).finding("results").unjudged == {"no log of its worker": 1}
+
+
+def _failed(log: Log, is_last: bool) -> EventRow:
+    """A job that its worker reported as failed, for good or to be tried again."""
+    log.created()
+    log.assigned()
+    log.started()
+    if is_last:
+        told = f"{REPORTED}; attempt 1 of 1, the last"
+        return log.move(JobTrigger.FAILED, JobPhase.FAILED, detail=told)
+    again: dict[str, str | int] = {"epoch": 2, "attempt": 2, "worker_id": ""}
+    return log.move(JobTrigger.RETRIED, JobPhase.DELAYED, JOB, detail="failed on AW_1", **again)
+
+
+# --- starts ---
+
+
+def test_a_start_that_no_worker_wrote_down_is_found_where_all_write(log: Log) -> None:
+    log.created()
+    log.assigned()
+    started = log.started()
+    log.now += 30 * SECOND
+    log.orphaned()
+    log.requeued()
+    second = log.assigned(worker_id="AW_2")
+    log.started()
+    log.succeeded()
+    records = [line("start", second.at, 2), line("end", second.at + MOMENT, 2)]
+    verdict = judge(log, records, has_all_workers=True)
+    assert broken(verdict) == {"starts"}
+    assert shown(verdict, "starts") == [[started]]
+    assert verdict.finding("starts").judged == 2
+
+
+def test_a_worker_that_is_lost_as_it_starts_a_job_need_not_have_written_it_down(log: Log) -> None:
+    log.created()
+    log.assigned()
+    log.started()
+    log.orphaned()
+    verdict = judge(log, has_all_workers=True, start_seconds_max=5)
+    assert verdict.is_clean
+    unjudged = verdict.finding("starts").unjudged
+    assert unjudged == {"its worker may not have come to write it down": 1}
+
+
+def test_a_start_is_not_judged_without_the_logs_of_all_workers(log: Log) -> None:
+    log.whole_life()
+    verdict = judge(log)
+    assert verdict.finding("starts").unjudged == {"no log of its worker": 1}
+    assert not verdict.finding("starts").is_judged
+
+
+def test_a_start_after_the_logs_were_read_is_not_judged(log: Log) -> None:
+    log.created()
+    read_at = log.assigned().at
+    log.started()
+    log.busy(10)
+    unjudged = judge(log, records_until=read_at, has_all_workers=True).finding("starts").unjudged
+    assert unjudged["its worker's log was read before its start"]
 
 
 def test_a_success_of_a_worker_without_a_log_is_not_judged(log: Log) -> None:
