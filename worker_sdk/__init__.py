@@ -23,8 +23,17 @@ from worker_sdk.errors import (
     UnexpectedAnswer,
 )
 from worker_sdk.executors import Executor, ProcessExecutor, TaskExecutor
-from worker_sdk.job import Job, JobContext, JobRequest, JobType
+from worker_sdk.job import (
+    Job,
+    JobContext,
+    JobParticipant,
+    JobRequest,
+    JobType,
+    NoFencingToken,
+)
 from worker_sdk.load import CpuLoad, GreatestLoad, JobsHeld, JobsLoad, LoadMeasure, MemoryLoad
+from worker_sdk.room import RoomLost, RoomUnreachable
+from worker_sdk.shutdown import ShutdownReason
 from worker_sdk.worker import Worker
 
 __all__ = [
@@ -39,15 +48,20 @@ __all__ = [
     "Job",
     "JobContext",
     "JobEvent",
+    "JobParticipant",
     "JobRequest",
     "JobType",
     "JobsHeld",
     "JobsLoad",
     "LoadMeasure",
     "MemoryLoad",
+    "NoFencingToken",
     "ProcessExecutor",
     "ReportedRoomEvent",
+    "RoomLost",
+    "RoomUnreachable",
     "ServerUnreachable",
+    "ShutdownReason",
     "SyncDispatchClient",
     "TaskExecutor",
     "UnexpectedAnswer",

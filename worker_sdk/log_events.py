@@ -30,6 +30,8 @@ class LogEvent(StrEnum):
     JOB_FAILED = "job_failed"
     JOB_STOP_ORDERED = "job_stop_ordered"
     JOB_DOES_NOT_STOP = "job_does_not_stop"
+    SHUTDOWN_CALLBACK_FAILED = "shutdown_callback_failed"
+    SHUTDOWN_CUT_OFF = "shutdown_cut_off"  # callbacks took too long; some were `not_called`
     # job processes
     PROGRAM_UNUSABLE = "program_unusable"  # a job process could not load or prewarm it
     PROCESS_READY = "process_ready"

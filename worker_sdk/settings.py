@@ -26,6 +26,7 @@ from worker_sdk.executors import ProcessExecutor
 from worker_sdk.job import JobType
 from worker_sdk.load import CpuLoad, GreatestLoad, JobsLoad, LoadMeasure, as_measure, load_by_names
 from worker_sdk.records import RECORD_PATH_VARIABLE
+from worker_sdk.shutdown import SHUTDOWN_SECONDS_MAX_DEFAULT
 
 __all__ = ["OPTIONS", "LogFormat", "LogLevel", "Option", "Settings", "check_code", "resolve"]
 
@@ -79,6 +80,7 @@ class Settings:
     job_seconds_max: float | None = None
     ping_seconds_max: float | None = None
     stop_seconds_max: float | None = None
+    shutdown_seconds_max: float = SHUTDOWN_SECONDS_MAX_DEFAULT
     drain_policy: DrainPolicy = DrainPolicy.WAIT
     drain_seconds_max: float = DRAIN_SECONDS_MAX_DEFAULT
     health_port: int | None = None
@@ -368,6 +370,15 @@ OPTIONS: tuple[Option, ...] = (
         _number,
         _between(0.001, _DAY_SECONDS),
         "S",
+    ),
+    Option(
+        "shutdown_seconds_max",
+        "What the shutdown callbacks of one job may take together.",
+        read=_number,
+        check=_between(0.001, _DAY_SECONDS),
+        default=f"{SHUTDOWN_SECONDS_MAX_DEFAULT:g}",
+        metavar="S",
+        panel=_JOBS,
     ),
     Option(
         "drain_policy",

@@ -80,7 +80,8 @@ class Worker:
     `capacity`: most jobs at once, never exceeded. `grace_seconds`: "back within this after a lost
     connection, or give my jobs to others". `load`: how busy this worker is, 0 to 1: a measure, or a
     function without arguments; the greater of jobs and processor where None. `executor`: how jobs
-    run; as tasks of this event loop where None. `drain_policy` and `drain_seconds_max`: what becomes
+    run; as tasks of this event loop where None. `shutdown_seconds_max`: what the shutdown callbacks
+    of one job may take together. `drain_policy` and `drain_seconds_max`: what becomes
     of jobs after SIGTERM (`drain`). `health_port`: serve /healthz, /readyz and /metrics there.
     `record_path` (or CALLBOARD_RECORD_PATH): a file for the worker's own record of what it ran
     (`records`). Raises ConfigError for a value that cannot be used.
@@ -100,6 +101,7 @@ class Worker:
         grace_seconds: float | None = None,
         load: LoadSource | None = None,
         executor: Executor | None = None,
+        shutdown_seconds_max: float | None = None,
         drain_policy: DrainPolicy | None = None,
         drain_seconds_max: float | None = None,
         health_port: int | None = None,
@@ -122,6 +124,7 @@ class Worker:
             "namespace": namespace,
             "grace_seconds": grace_seconds,
             "load": load,
+            "shutdown_seconds_max": shutdown_seconds_max,
             "drain_policy": drain_policy,
             "drain_seconds_max": drain_seconds_max,
             "health_port": health_port,
@@ -268,10 +271,12 @@ class Worker:
         self._drain.policy = settings.drain_policy
         self._drain.seconds_max = settings.drain_seconds_max
 
-    def _program(self) -> WorkerProgram:
+    def _program(self, settings: Settings) -> WorkerProgram:
         if self._job_function is None:
             raise ConfigError("no job function: decorate one with @worker.job")
-        program = WorkerProgram(self._job_function, self._prewarm_function)
+        program = WorkerProgram(
+            self._job_function, self._prewarm_function, settings.shutdown_seconds_max
+        )
         self._executor.check(program)
         return program
 
@@ -282,7 +287,7 @@ class Worker:
         if self._link is not None:
             raise ConfigError("this worker serves already; make another one")
         self._apply(settings)
-        program = self._program()
+        program = self._program(settings)
         link = ServerLink(
             credentials=settings.credentials(),
             registration=_registration(settings),
@@ -429,7 +434,7 @@ class Worker:
 
     def _run_in_console(self, settings: Settings, console: ConsoleJob) -> int:
         self._apply(settings)
-        program = self._program()
+        program = self._program(settings)
         job = console.as_job(settings.agent_name, settings.deployment)
 
         async def run_one() -> int:

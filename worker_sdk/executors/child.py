@@ -149,7 +149,9 @@ class _JobProcess:
         )
         log = self._log.bind(job_id=start.job.id, room=start.job.room, attempt=start.attempt)
         self._channel.send(executor_pb2.ChildMessage(started=executor_pb2.Started()))
-        outcome = await execute(self._job, context_for(start, log), scope)
+        outcome = await execute(
+            self._job, context_for(start, log), scope, self._setup.shutdown_seconds_max
+        )
         self._tell_ended(outcome)
 
     def _tell_ended(self, outcome: Outcome) -> None:

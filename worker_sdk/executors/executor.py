@@ -15,6 +15,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from worker_sdk.shutdown import SHUTDOWN_SECONDS_MAX_DEFAULT
+
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
@@ -32,10 +34,14 @@ STOP_SECONDS_MAX = 15.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgram:
-    """The functions of a worker's program that an executor calls."""
+    """The functions of a worker's program that an executor calls.
+
+    `shutdown_seconds_max`: what the shutdown callbacks of one job may take together.
+    """
 
     job: JobFunction
     prewarm: PrewarmFunction | None = None
+    shutdown_seconds_max: float = SHUTDOWN_SECONDS_MAX_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,7 @@ def _setup(program: WorkerProgram) -> executor_pb2.Setup:
         arguments=sys.argv,
         python_path=os.environ.get("PYTHONPATH"),
         standard_log_level=logging.getLogger().getEffectiveLevel(),
+        shutdown_seconds_max=program.shutdown_seconds_max,
     )
 
 

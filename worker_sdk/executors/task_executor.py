@@ -75,4 +75,7 @@ class _TaskRunner(JobRunner):
     async def run(
         self, start: Start, scope: anyio.CancelScope, log: FilteringBoundLogger
     ) -> Outcome:
-        return await execute(self._program.job, context_for(start, log), scope)
+        program = self._program
+        return await execute(
+            program.job, context_for(start, log), scope, program.shutdown_seconds_max
+        )
