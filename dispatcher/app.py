@@ -29,7 +29,7 @@ from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
 from dispatcher.notifier.notifier import Notifier
 from dispatcher.room_configurations import Presets
-from dispatcher.runtime import Runtime
+from dispatcher.runtime import Clock, Runtime
 from dispatcher.server.access import Access
 from dispatcher.server.agent_service import AgentService
 from dispatcher.server.dispatch_service import DispatchService
@@ -55,6 +55,7 @@ from dispatcher.sfu.access import sfu_access
 from dispatcher.sfu.client import SfuClient
 from dispatcher.sfu.loss_witness import LossWitness
 from dispatcher.sfu.reconciling import Reconciler
+from dispatcher.store.contract import Store
 from dispatcher.store.sqlite import SqliteStore
 from protocol import wire_pb2
 from protocol.errors import CallboardError
@@ -90,8 +91,11 @@ class Parts:
     other_nodes: tuple[SfuClient, ...] = ()
 
 
-def compose(config: Config) -> Parts:
-    """Build the parts of a server. Opens and binds nothing."""
+def compose(config: Config, store: Store | None = None, clock: Clock | None = None) -> Parts:
+    """Build the parts of a server. Opens and binds nothing.
+
+    `store` None: SQLite in the data folder. `clock`: what deadlines go by, in the place of ours.
+    """
     limits = config.limits
     access = Access(config.keys, limits.wire)
     sessions = Sessions(
@@ -108,7 +112,7 @@ def compose(config: Config) -> Parts:
         if reconciler is not None:
             reconciler.request()
 
-    store = SqliteStore(config.data_dir)
+    store = store or SqliteStore(config.data_dir)
     feed = EventFeed(store, limits.event_page_rows, limits.event_pause_seconds)
     runtime = Runtime(
         # With the bridge, LiveKit calls the unnamed workers itself.
@@ -119,7 +123,7 @@ def compose(config: Config) -> Parts:
         ),
         store=store,
         delivery=sessions,
-        clock=steady_clock(),
+        clock=clock or steady_clock(),
         witness=LossWitness(list_rooms),
         retention=config.retention,
         limits=config.runtime,

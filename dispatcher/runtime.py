@@ -205,6 +205,10 @@ class Runtime:
         """Tell the engine what happened, and have its effects carried out."""
         self._carry_out(self._turn(self.engine.handle, event, self.now()))
 
+    def expire(self) -> None:
+        """Let pass what is due by the clock now: for who moves the clock. A timer does it else."""
+        self._carry_out(self._turn(self.engine.expire, self.now()))
+
     async def ask(self, make_event: Callable[[int], Event]) -> Reply:
         """Submit a caller's request, made with the number given to it; return its answer.
 
@@ -452,7 +456,7 @@ class Runtime:
 
     def _expire(self) -> None:
         self._timer = None
-        self._carry_out(self._turn(self.engine.expire, self.now()))
+        self.expire()
 
     def _turn(
         self,

@@ -1,14 +1,16 @@
-"""One websocket connection to a server's `/agent`: opened, registered, read and written.
+"""One connection to a server's `/agent`: opened, registered, read and written.
 
-Foreign errors end here: whatever goes wrong with a connection becomes a `ConnectionEnded`, with the
-remedy where a person has to act. What is said on it is left to the planner, when to open the next
-to the worker.
+What carries the frames is a `FrameSocket`, which a `Connect` opens: a websocket, but in tests of users'
+programs (`worker_sdk.testing`). Foreign errors end here: whatever goes wrong with a connection becomes
+a `ConnectionEnded`, with the remedy where a person has to act. What is said on it is left to the
+planner, when to open the next to the worker.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
@@ -23,7 +25,7 @@ from protocol.tokens import mint_api_token
 if TYPE_CHECKING:
     from worker_sdk.credentials import Credentials
 
-__all__ = ["ConnectionEnded", "ServerConnection"]
+__all__ = ["Connect", "ConnectionEnded", "FrameSocket", "ServerConnection", "connect_websocket"]
 
 OPEN_TIMEOUT_SECONDS = 5.0
 REGISTER_TIMEOUT_SECONDS = 10.0
@@ -57,69 +59,112 @@ class ConnectionEnded(CallboardError):
         return f"{self.cause}; {self.remedy}" if self.remedy else self.cause
 
 
+class FrameSocket(Protocol):
+    """What carries whole frames both ways. Raises ConnectionEnded when it is over."""
+
+    async def send(self, frame: bytes) -> None:
+        """Write a frame; waits while the peer does not read."""
+        ...
+
+    async def receive(self) -> bytes | str:
+        """The peer's next frame, binary or text."""
+        ...
+
+    async def close(self, code: CloseCode = CloseCode.NORMAL) -> None:
+        """Close, within a bound; also while being cancelled. Idempotent."""
+        ...
+
+
+# Opens a connection with a fresh token, or raises ConnectionEnded.
+Connect = Callable[["Credentials"], Awaitable[FrameSocket]]
+
+
 class ServerConnection:
     """A registered connection. `receive` and `send` raise ConnectionEnded when it is over."""
 
-    def __init__(
-        self, websocket: ClientConnection, response: wire_pb2.RegisterWorkerResponse
-    ) -> None:
-        self._websocket = websocket
+    def __init__(self, socket: FrameSocket, response: wire_pb2.RegisterWorkerResponse) -> None:
+        self._socket = socket
         self.response = response
 
     @classmethod
     async def open(
-        cls, credentials: Credentials, registration: wire_pb2.RegisterWorkerRequest
+        cls,
+        credentials: Credentials,
+        registration: wire_pb2.RegisterWorkerRequest,
+        connect: Connect | None = None,
     ) -> ServerConnection:
         """Connect with a fresh token and register. Raises ConnectionEnded, and leaves nothing."""
-        websocket = await _connect(credentials)
+        socket = await (connect or connect_websocket)(credentials)
         try:
             register = wire_pb2.WorkerMessage(register=registration)
             with anyio.fail_after(REGISTER_TIMEOUT_SECONDS):
-                await websocket.send(register.SerializeToString())
-                answer = decode_server_message(await websocket.recv())
+                await socket.send(register.SerializeToString())
+                answer = decode_server_message(await socket.receive())
             if answer.WhichOneof("message") != "register":
                 raise FrameError("the first message is no register response")
         except TimeoutError:
-            await _close(websocket, CloseCode.POLICY_VIOLATION)
+            await socket.close(CloseCode.POLICY_VIOLATION)
             raise ConnectionEnded(
                 f"no answer to the registration in {REGISTER_TIMEOUT_SECONDS:g} s"
             ) from None
-        except ConnectionClosed as error:
-            await _close(websocket)
+        except ConnectionEnded as error:
+            await socket.close()
             raise ConnectionEnded(f"closed while registering: {error}") from None
         except FrameError as error:
-            await _close(websocket, error.close_code)
+            await socket.close(error.close_code)
             raise
         except anyio.get_cancelled_exc_class():
-            await _close(websocket)
+            await socket.close()
             raise
-        return cls(websocket, answer.register)
+        return cls(socket, answer.register)
 
     async def receive(self) -> wire_pb2.ServerMessage:
         """The server's next message. Raises FrameError for one that cannot be read."""
-        try:
-            return decode_server_message(await self._websocket.recv())
-        except ConnectionClosed as error:
-            raise ConnectionEnded(str(error)) from None
+        return decode_server_message(await self._socket.receive())
 
     async def send(self, message: wire_pb2.WorkerMessage) -> None:
         """Write one message; waits while the server does not read."""
+        await self._socket.send(message.SerializeToString())
+
+    async def close(self, code: CloseCode = CloseCode.NORMAL) -> None:
+        """Close, within a bound; also while being cancelled."""
+        await self._socket.close(code)
+
+
+class _Websocket:
+    """A websocket as a FrameSocket."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self._websocket = websocket
+
+    async def send(self, frame: bytes) -> None:
+        """Write a frame."""
         try:
-            await self._websocket.send(message.SerializeToString())
+            await self._websocket.send(frame)
+        except ConnectionClosed as error:
+            raise ConnectionEnded(str(error)) from None
+
+    async def receive(self) -> bytes | str:
+        """The server's next frame."""
+        try:
+            return await self._websocket.recv()
         except ConnectionClosed as error:
             raise ConnectionEnded(str(error)) from None
 
     async def close(self, code: CloseCode = CloseCode.NORMAL) -> None:
-        """Close, within a bound; also while being cancelled."""
-        await _close(self._websocket, code)
+        """Close, and cut the connection where the server does not answer."""
+        with anyio.move_on_after(2 * CLOSE_TIMEOUT_SECONDS, shield=True):
+            await self._websocket.close(code)
+        self._websocket.transport.abort()
 
 
-async def _connect(credentials: Credentials) -> ClientConnection:
+async def connect_websocket(credentials: Credentials) -> FrameSocket:
+    """Open a websocket to the server's `/agent` with a fresh token. Raises ConnectionEnded."""
     token = mint_api_token(
         credentials.api_key, credentials.api_secret, now_ns=time.time_ns(), agent=True
     )
     try:
-        return await connect(
+        websocket = await connect(
             credentials.worker_url,
             additional_headers={"Authorization": f"Bearer {token}"},
             # The server declines it: it triples the memory of a connection.
@@ -139,9 +184,4 @@ async def _connect(credentials: Credentials) -> ClientConnection:
         raise ConnectionEnded(f"no answer in {OPEN_TIMEOUT_SECONDS:g} s") from None
     except (OSError, WebSocketException, EOFError) as error:
         raise ConnectionEnded(f"{type(error).__name__}: {error}") from None
-
-
-async def _close(websocket: ClientConnection, code: CloseCode = CloseCode.NORMAL) -> None:
-    with anyio.move_on_after(2 * CLOSE_TIMEOUT_SECONDS, shield=True):
-        await websocket.close(code)
-    websocket.transport.abort()
+    return _Websocket(websocket)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from protocol.errors import CloseCode, FrameError
-from worker_sdk.connection import ConnectionEnded, ServerConnection
+from worker_sdk.connection import Connect, ConnectionEnded, ServerConnection
 from worker_sdk.connection_failures import ConnectionFailures
 from worker_sdk.job import JobRequest
 from worker_sdk.load import JobsHeld, LoadMeasure
@@ -67,8 +67,11 @@ class ServerLink:
         request_handler: RequestHandler | None,
         load: LoadMeasure,
         log: FilteringBoundLogger,
+        connect: Connect | None = None,
     ) -> None:
         self._credentials = credentials
+        # How connections are opened; None: as websockets.
+        self._connect = connect
         self._registration = registration
         self._planner = planner
         self._wakeup = wakeup
@@ -96,7 +99,9 @@ class ServerLink:
             away_seconds = anyio.current_time() - lost_at
             await anyio.sleep(self._backoff.delay_seconds(failures, away_seconds, self._rng))
             try:
-                connection = await ServerConnection.open(self._credentials, self._registration)
+                connection = await ServerConnection.open(
+                    self._credentials, self._registration, self._connect
+                )
             except (ConnectionEnded, FrameError) as error:
                 failures += 1
                 self._planner.counts.connection_failures += 1
