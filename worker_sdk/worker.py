@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from worker_sdk.connection import Connect
+    from worker_sdk.credentials import Credentials
     from worker_sdk.execution import JobFunction, PrewarmFunction
     from worker_sdk.executors.executor import JobRunner, PoolCounts
     from worker_sdk.job import JobType
@@ -206,6 +209,25 @@ class Worker:
         """
         await self._serve(self._resolve({}, {}))
 
+    async def serve_over(self, connect: Connect, credentials: Credentials) -> None:
+        """Serve a dispatcher of this process, over connections that `connect` opens, as `serve`.
+
+        For `worker_sdk.testing`: each time is the first. What an earlier one left, a drain or jobs that
+        were cut off, is forgotten, no port is opened and no file written, whatever the settings say.
+        """
+        self._refuse_twice()
+        self._drain = Drain()
+        self._planner = Planner(JobLedger(CAPACITY_DEFAULT), StatusOutbox())
+        settings = replace(
+            self._resolve({}, {}),
+            url=credentials.url,
+            api_key=credentials.api_key,
+            api_secret=credentials.api_secret,
+            health_port=None,
+            record_path=None,
+        )
+        await self._serve(settings, connect)
+
     def drain(self) -> None:
         """Take no more jobs, and end when those that run are over or given to others."""
         drain = self._drain
@@ -282,10 +304,13 @@ class Worker:
 
     # ---- inside: serving ----
 
-    async def _serve(self, settings: Settings) -> None:
-        refuse_in_job_process("worker.serve()")
+    def _refuse_twice(self) -> None:
         if self._link is not None:
             raise ConfigError("this worker serves already; make another one")
+
+    async def _serve(self, settings: Settings, connect: Connect | None = None) -> None:
+        refuse_in_job_process("worker.serve()")
+        self._refuse_twice()
         self._apply(settings)
         program = self._program(settings)
         link = ServerLink(
@@ -298,6 +323,7 @@ class Worker:
             request_handler=self._request_handler,
             load=settings.load,
             log=self._log,
+            connect=connect,
         )
         records = self._open_records(settings)
         try:
