@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from protocol import wire_pb2
 from protocol.errors import CallboardError
+from worker_sdk.room_opener import room_opener
 from worker_sdk.shutdown import ShutdownCallback, ShutdownCallbacks
 
 if TYPE_CHECKING:
@@ -191,6 +192,8 @@ class JobContext:
         block, which is cancelled) where the connection is lost for good, ConfigError where PyPI's
         `livekit` is not installed (`pip install "callboard[room]"`) or the loop is not asyncio's.
         """
+        if (opener := room_opener.get()) is not None:
+            return opener(self)
         from worker_sdk.room import joined_room
 
         return joined_room(self.url, self.token, self.job.room, options)
