@@ -26,6 +26,8 @@ _COMES_TO_WORKER = frozenset(
         *(move for move, phase in JOB_MOVES[JobPhase.ORPHANED].items() if phase in HELD),
     }
 )
+# moves that a worker asks for
+_IS_HEARD = frozenset({JobTrigger.OFFER_ACCEPTED, JobTrigger.STARTED, JobTrigger.CLAIMED})
 # A process that was suspended has a moment to do what it was told before.
 _WAKING: Nanoseconds = SECOND
 
@@ -160,24 +162,27 @@ class Starts(Checker):
 
     def __init__(self, assumptions: Assumptions, store: StoreFacts | None = None) -> None:
         super().__init__(assumptions, store)
-        self._bound = seconds(assumptions.start_seconds_max)
+        self._start = seconds(assumptions.start_seconds_max)
+        self._loss = seconds(assumptions.loss_seconds_max)
         self._now: Nanoseconds = 0
+        # when each worker was heard last
+        self._heard: dict[str, Nanoseconds] = {}
 
     def event(self, case: Case, before: EventRow | None, row: EventRow) -> None:
-        """Note a start, and what came next."""
+        """Note a start, what came next, and signs of life."""
         self._now = max(row.at, self._now)
         if before is not None and before.trigger is JobTrigger.STARTED:
             case.starts[before.epoch] = before, row
         if row.trigger is JobTrigger.STARTED:
             case.starts[row.epoch] = row, None
+        if row.worker_id and (row.trigger in _IS_HEARD or row.detail == REPORTED):
+            self._heard[row.worker_id] = row.at
 
     def settle(self, case: Case) -> None:
         """Each start was written down, where all workers write."""
         epochs = {run.start.epoch for run in case.runs}
         until = self.assumptions.records_until
         for epoch, (row, following) in case.starts.items():
-            is_reported = following is not None and following.detail == REPORTED
-            gone_at = self._now if following is None else following.at
             if epoch in epochs:
                 self.judged += 1
             elif not self.assumptions.has_all_workers:
@@ -186,12 +191,21 @@ class Starts(Checker):
                 self.pass_over("its worker did not know the epoch")
             elif until and row.at > until:
                 self.pass_over("its worker's log was read before its start")
-            elif not is_reported and 0 <= gone_at - row.at < self._bound:
+            elif not self._had_time(row, following):
                 self.pass_over("its worker may not have come to write it down")
             else:
                 self.judged += 1
                 what = f"epoch {epoch} was started by the log, and no worker wrote that down"
                 self.blame(case, what, row, absent_at=row.at)
+
+    def _had_time(self, row: EventRow, following: EventRow | None) -> bool:
+        """Did the worker live on for long enough to write the start down?"""
+        if following is not None and following.detail == REPORTED:
+            return True
+        if self._heard.get(row.worker_id, 0) - row.at >= self._start:
+            return True
+        gone_at = self._now if following is None else following.at
+        return gone_at - row.at >= self._loss
 
 
 class Durable(Checker):

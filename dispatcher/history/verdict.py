@@ -48,8 +48,10 @@ class Assumptions:
     # A commit of fewer moves left none behind, but unhurried ones (`core/commit.py`; its own bound is
     # greater, because it also counts what is no move).
     moves_a_commit: int = 1024
-    # A worker that is lost so soon after it said that it runs a job may not have written that down.
+    # A worker says that it runs a job, and may be killed before it has written that down: nothing is
+    # expected of one that was heard no more so long after, unless it was lost only after the second.
     start_seconds_max: float = 5.0
+    loss_seconds_max: float = 60.0
     # the clocks of workers and server differ by no more
     clocks_differ_seconds: float = 10.0
     # the longest time for which a job is on offer, or waits for its next attempt

@@ -243,14 +243,49 @@ def test_a_log_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     assert "--worker-log" in failed.failed_with(2)
 
 
-def test_a_log_that_is_none_is_named_with_its_line(run: Run, tmp_path: Path) -> None:
+def test_a_log_that_is_none_is_refused_with_what_to_do(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "worker.jsonl"
-    log.write_text(run.worker_log.read_text().splitlines()[0] + "\nnothing\n")
+    log.write_text("nothing\nnothing\n")
     failed = callboard("check-history", "--data-dir", str(run.data), "--worker-log", str(log))
-    assert failed.failed_with(1) == f"{log}, line 2: is not JSON"
+    told = failed.failed_with(3)
+    assert told == f"{log}, line 1: is not JSON; give the file that CALLBOARD_RECORD_PATH named"
+
+
+def test_a_torn_line_is_skipped_and_said(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "worker.jsonl"
+    first, *others = run.worker_log.read_text().splitlines(keepends=True)
+    log.write_text(f"{first[:20]}\n{''.join(others)}")
+    arguments = ["check-history", "--data-dir", str(run.data), "--worker-log", str(log)]
+    done = callboard(*arguments, "--all-workers")
+    assert done.code == 0, done
+    assert "1 torn lines of the logs were skipped, and are not judged" in done.out
+    assert "records of workers are missing there" in done.out
+    assert callboard(*arguments, "--json").json["torn_lines"] == 1
+
+
+def test_a_worker_that_ran_more_at_once_than_the_limit_is_found(run: Run) -> None:
+    done = callboard("check-history", "--data-dir", str(run.data), *run.logs, "--json")
+    capacity = next(one for one in done.json["invariants"] if one["name"] == "capacity")
+    assert capacity["verdict"] == "holds"
+    assert capacity["judged"] == JOBS
+
+
+def test_what_is_not_judged_is_named(run: Run) -> None:
+    done = callboard("check-history", "--data-dir", str(run.data))
+    assert "\nnothing to judge of offers: a queued job" in done.out
+    assert "\nnothing to judge of acknowledged: a dispatch" in done.out
+    assert "\nstops\t-\t-\tnothing to judge\n" in done.out
+
+
+def test_a_history_with_nothing_in_it_is_no_verdict(tmp_path: Path) -> None:
+    with served(tmp_path):
+        pass
+    done = callboard("check-history", "--data-dir", str(tmp_path / "data"))
+    assert done.code == 3, done
+    assert done.out.endswith("\nnothing to judge\n")
 
 
 def test_a_server_that_refuses_the_key_is_one_line(run: Run) -> None:
     env = {**run.server.env, "LIVEKIT_API_SECRET": "another-secret-that-is-long-enough-too"}
     failed = callboard("check-history", "--url", env["LIVEKIT_URL"], env=env)
-    assert "does not take this key" in failed.failed_with(1)
+    assert "does not take this key" in failed.failed_with(3)

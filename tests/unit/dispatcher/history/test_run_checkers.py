@@ -209,11 +209,19 @@ def _failed(log: Log, is_last: bool) -> EventRow:
 # --- starts ---
 
 
-def test_a_start_that_no_worker_wrote_down_is_found_where_all_write(log: Log) -> None:
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_a_start_that_no_worker_wrote_down_is_found_where_all_write(
+    log: Log, is_heard: bool
+) -> None:
     log.created()
     log.assigned()
     started = log.started()
-    log.now += 30 * SECOND
+    if is_heard:
+        log.silent(6)
+        log.created("AJ_2")
+        log.assigned("AJ_2")
+    else:
+        log.silent(60)
     log.orphaned()
     log.requeued()
     second = log.assigned(worker_id="AW_2")
@@ -230,8 +238,9 @@ def test_a_worker_that_is_lost_as_it_starts_a_job_need_not_have_written_it_down(
     log.created()
     log.assigned()
     log.started()
+    log.silent(30)  # until it is noticed
     log.orphaned()
-    verdict = judge(log, has_all_workers=True, start_seconds_max=5)
+    verdict = judge(log, has_all_workers=True)
     assert verdict.is_clean
     unjudged = verdict.finding("starts").unjudged
     assert unjudged == {"its worker may not have come to write it down": 1}
