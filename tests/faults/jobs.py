@@ -77,7 +77,7 @@ SECONDS: Mapping[JobKind, tuple[float, float]] = {
     JobKind.KILLER: (0.0, 0.0),
 }
 # A run that is short has no time for longer ones.
-HASTY_SECONDS_MAX = 12.0
+HASTY_SECONDS_MAX = 9.0
 # The rooms of jobs that kill their worker begin so.
 KILLER_ROOM = "killer-"
 # How long after its acknowledgement a job is ended by its caller.

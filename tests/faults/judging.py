@@ -83,7 +83,7 @@ class Judgement:
         counts = [
             (verdict.lost, "lost", f"{history.acknowledged:,} acknowledged dispatches"),
             (verdict.doubled, "epochs with two holders", f"{chances[Chance.EPOCHS]:,} started"),
-            (self.stale, "stale results accepted", f"{chances[Chance.STALE_RESULTS]:,} offered"),
+            (self.stale, "stale results accepted", f"{_offered(promises)}"),
             (
                 promises.unfenced,
                 "old runs that went on",
@@ -137,6 +137,11 @@ def judge_run(plan: Plan, fleet: Fleet, calls: Calls, tally: Tally) -> Judgement
             for room, started_ns in tally.first_start_ns.items()
         ],
     )
+
+
+def _offered(promises: Promises) -> str:
+    by = ", ".join(f"{count:,} by {who}" for who, count in sorted(promises.offered_by.items()))
+    return f"{promises.chances[Chance.STALE_RESULTS]:,} offered" + (by and f" ({by})")
 
 
 def _untried(plan: Plan, verdict: Verdict, promises: Promises) -> list[str]:

@@ -33,9 +33,11 @@ ATTEMPTS_MAX = Policy().attempts_max
 _TURN: Nanoseconds = SECOND // 4
 # Who is given a job on a new connection has had its verdicts by then, or has them very soon; and
 # who was suspended has a moment to do what it was told before.
-_FENCED: Nanoseconds = 3 * SECOND
+_FENCED: Nanoseconds = 2 * SECOND
 _WAKING: Nanoseconds = SECOND
 _COUNTED_RESULTS = {JobTrigger.SUCCEEDED: "success", JobTrigger.FAILED: "failed"}
+# kinds of workers, by how their instance ids begin
+_KINDS = {"stock": "stock ones", "late": "late ones"}
 # what core/holding.py writes of a failure that its worker reported, and that is tried again
 _FAILED_ON = "failed on "
 
@@ -66,6 +68,8 @@ class Promises:
     # jobs that nobody meant to fail, and that were lost with their workers as often as one may be
     parked: list[str] = field(default_factory=list)
     chances: Counter[Chance] = field(default_factory=Counter)
+    # results of older epochs that were offered, by the kind of worker
+    offered_by: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -110,7 +114,8 @@ def judge_promises(
             _judge_old_run(found, run, by_job, by_process[run.start.instance_id])
     for job_id, epoch, at in told_again:
         left_at = _left_at(by_job.get(job_id, ()), epoch)
-        found.chances[Chance.STALE_RESULTS] += left_at is not None and left_at < at
+        found.offered_by["late ones, once more"] += left_at is not None and left_at < at
+    found.chances[Chance.STALE_RESULTS] = found.offered_by.total()
     return found
 
 
@@ -246,7 +251,8 @@ def _judge_old_run(
     rows = by_job.get(job_id, ())
     left_at = _left_at(rows, epoch)
     if left_at is not None and run.end is not None and run.end.at > left_at:
-        found.chances[Chance.STALE_RESULTS] += run.end.outcome != "stopped" and run.stop is None
+        is_offered = run.end.outcome != "stopped" and run.stop is None
+        found.offered_by[_KINDS.get(process.partition("-")[0], "ours")] += is_offered
     if left_at is None and rows and rows[-1].phase.is_ended:
         left_at = rows[-1].at
     if left_at is None or (run.end is not None and run.end.at <= left_at):

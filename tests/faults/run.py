@@ -34,8 +34,8 @@ LIVE_PHASES = (
 )
 READY_SECONDS_MAX = 60.0
 # How long the last jobs may take after the last fault: a hung stock worker's 20 s + 20 s of grace,
-# a silent one's rest, and a retry's pause; and the last killer's five workers.
-SETTLE_SECONDS_MAX = 120.0
+# a silent one's rest, and a retry's pause; and the workers of the last job that kills them.
+SETTLE_SECONDS_MAX = 240.0
 # Of all dispatches, those for each stock worker: they are slow to start jobs.
 STOCK_SHARE = 0.01
 SHOW_INTERVAL_SECONDS = 0.5
