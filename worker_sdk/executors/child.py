@@ -9,6 +9,7 @@ here: who stops a whole group of processes stops the jobs in the way that the wo
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["main"]
+
+# What the end of a loop takes at most, from the first task that is cancelled to the last.
+LOOP_END_SECONDS = 0.2
 
 _KINDS = {
     OutcomeKind.SUCCESS: executor_pb2.Ended.SUCCESS,
@@ -152,7 +156,20 @@ class _JobProcess:
         outcome = await execute(
             self._job, context_for(start, log), scope, self._setup.shutdown_seconds_max
         )
+        if outcome.kind is OutcomeKind.FAILED and self._is_cancelled_by_the_loop():
+            await anyio.sleep(LOOP_END_SECONDS)
         self._tell_ended(outcome)
+
+    def _is_cancelled_by_the_loop(self) -> bool:
+        """Was this task cancelled by asyncio itself, not by a scope?
+
+        So it is when an exit in some task of the job ends the loop: asyncio then cancels all tasks, in
+        no order. The exit is the job's end, and the process's; this task has no time to tell another.
+        """
+        if self._setup.event_loop != "asyncio":
+            return False
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
 
     def _tell_ended(self, outcome: Outcome) -> None:
         self._channel.send(

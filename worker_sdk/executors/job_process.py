@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+from google.protobuf.message import DecodeError
 
 from protocol import executor_pb2
 from worker_sdk.execution import Outcome, OutcomeKind
@@ -155,7 +156,9 @@ class JobProcess:
                 tasks.start_soon(self._watch_start)
                 tasks.start_soon(self._watch_answers)
                 tasks.start_soon(self._watch_leaving)
-                await self._wait_exit()
+                with anyio.CancelScope() as waiting:
+                    tasks.start_soon(self._watch_kill, waiting)
+                    await self._wait_exit()
                 # Also what it has left behind, which may hold its end of the socket.
                 self._kill_group()
                 with anyio.move_on_after(_DRAIN_SECONDS_MAX):
@@ -295,13 +298,18 @@ class JobProcess:
             if not data:
                 return
             for body in self._reader.feed(data):
-                self._received(executor_pb2.ChildMessage.FromString(body))
+                try:
+                    message = executor_pb2.ChildMessage.FromString(body)
+                except DecodeError as error:
+                    raise ChannelBroken(str(error)) from None
+                self._received(message)
 
     def _received(self, message: executor_pb2.ChildMessage) -> None:
         match message.WhichOneof("message"):
             case "ready":
-                self._became_ready_at = anyio.current_time()
-                self._become(ProcessState.IDLE)
+                if self.state is ProcessState.STARTING:
+                    self._became_ready_at = anyio.current_time()
+                    self._become(ProcessState.IDLE)
             case "unusable":
                 self.fault = self.fault or message.unusable.error
                 self._kill_group()
@@ -338,6 +346,13 @@ class JobProcess:
             await self._wakeup.wait()
         await anyio.sleep(LEAVE_SECONDS_MAX)
         self.kill(endings.did_not_leave(LEAVE_SECONDS_MAX))
+
+    async def _watch_kill(self, waiting: anyio.CancelScope) -> None:
+        """A process that the kernel does not let go is waited for no longer than a bound."""
+        while not self._was_killed:
+            await self._wakeup.wait()
+        await anyio.sleep(KILL_SECONDS_MAX)
+        waiting.cancel()
 
     async def _wait_for(self, condition: Callable[[], bool], seconds_max: float) -> bool:
         """Wait until the condition holds. False: it did not in all the time that we could look."""

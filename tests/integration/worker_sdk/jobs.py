@@ -10,10 +10,12 @@ import logging
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -65,9 +67,26 @@ async def exit_in_a_task(_ctx: JobContext, argument: str) -> None:
     await anyio.sleep_forever()
 
 
+async def cancel_itself(_ctx: JobContext, _argument: str) -> None:
+    """Cancel this very task, as asyncio does it."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await anyio.sleep_forever()
+
+
 async def die_of(_ctx: JobContext, argument: str) -> None:
     """Send a signal to this process."""
     os.kill(os.getpid(), signal.Signals[argument])
+    await anyio.sleep_forever()
+
+
+async def garble(_ctx: JobContext, _argument: str) -> None:
+    """Write what nobody can read to all sockets of the process."""
+    for path in Path("/dev/fd").iterdir():
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                os.write(int(path.name), (4).to_bytes(4, "big") + b"\xff\xff\xff\xff")
     await anyio.sleep_forever()
 
 

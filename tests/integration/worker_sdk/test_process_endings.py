@@ -65,6 +65,12 @@ async def test_a_job_that_ends_otherwise_has_failed_with_the_reason(
     assert await run_alone(metadata) == Outcome(OutcomeKind.FAILED, error)
 
 
+async def test_a_job_that_is_cancelled_by_asyncio_itself_has_failed() -> None:
+    assert await run_alone("cancel_itself") == Outcome(
+        OutcomeKind.FAILED, "something that the job awaited was cancelled"
+    )
+
+
 async def test_a_job_over_its_memory_is_killed_and_the_numbers_are_told() -> None:
     outcome = await run_alone(f"use_memory {300 * MIB}", memory_bytes_max=200 * MIB)
     told = re.fullmatch(
@@ -78,6 +84,11 @@ async def test_a_job_over_its_memory_is_killed_and_the_numbers_are_told() -> Non
 async def test_what_a_job_starts_counts_as_its_memory() -> None:
     outcome = await run_alone(f"use_memory_in_a_child {300 * MIB}", memory_bytes_max=200 * MIB)
     assert outcome.error.endswith("209715200 are allowed: it was killed")
+
+
+async def test_a_job_that_writes_to_its_worker_s_socket_is_killed() -> None:
+    outcome = await run_alone("garble")
+    assert outcome.error.startswith("what the process sent cannot be read: ")
 
 
 async def test_a_job_over_its_time_is_cancelled_and_has_failed(tmp_path: Path) -> None:
@@ -96,7 +107,9 @@ async def test_a_job_over_its_time_that_does_not_stop_is_killed() -> None:
 
 @pytest.mark.parametrize("metadata", ["hang", "hang_in_c"])
 async def test_a_job_that_hangs_is_killed(metadata: str) -> None:
+    began_at = anyio.current_time()
     outcome = await run_alone(metadata, ping_seconds_max=0.5)
+    assert anyio.current_time() - began_at < 5.0
     assert outcome == Outcome(
         OutcomeKind.FAILED,
         "the process hung: its event loop did not turn for 0.5 s, and it was killed",

@@ -140,24 +140,26 @@ async def test_a_warm_process_that_was_killed_is_replaced_and_said(logs: list[Ev
 async def test_a_warm_process_that_hangs_is_killed_replaced_and_said(
     logs: list[EventDict],
 ) -> None:
-    async with opened(ProcessExecutor(warm=1, ping_seconds_max=0.5)) as runner:
+    async with opened(ProcessExecutor(warm=1, ping_seconds_max=1.0)) as runner:
         await wait_warm(runner, 1)
         (pid,) = job_processes()
         os.kill(pid, signal.SIGSTOP)
-        await wait_until(lambda: counts(runner).replaced_total == 1)
+        await wait_until(lambda: counts(runner).replaced_total > 0)
         await wait_warm(runner, 1)
         assert not psutil.pid_exists(pid)
-    (said,) = events(logs, "process_replaced")
+    said = events(logs, "process_replaced")[0]
+    assert said["pid"] == pid
     assert said["cause"].startswith("the process hung")
 
 
 async def test_a_worker_that_stood_itself_blames_no_process() -> None:
-    async with opened(ProcessExecutor(warm=1, ping_seconds_max=0.5)) as runner:
+    async with opened(ProcessExecutor(warm=1, ping_seconds_max=1.5)) as runner:
         await wait_warm(runner, 1)
-        for _ in range(3):
-            time.sleep(0.8)  # noqa: ASYNC251 - it stands
+        for _ in range(2):
+            time.sleep(2.0)  # noqa: ASYNC251 - it stands
             await anyio.sleep(0.02)
-        await anyio.sleep(0.6)
+        # Long enough for the answers to what it has asked.
+        await anyio.sleep(0.5)
         assert counts(runner).killed_total == 0
 
 
@@ -239,11 +241,11 @@ async def test_a_prewarm_that_hangs_is_killed_and_said(logs: list[EventDict]) ->
 async def test_a_job_that_gets_no_process_fails_with_the_reason_after_a_bound(
     prewarm: object, reason: str
 ) -> None:
-    executor = ProcessExecutor(warm=1, process_wait_seconds_max=2.0)
+    executor = ProcessExecutor(warm=1, process_wait_seconds_max=4.0)
     async with opened(executor, prewarm=prewarm) as runner:  # type: ignore[arg-type]
         assert await run(runner, "succeed") == Outcome(
             OutcomeKind.FAILED,
-            f"no process became ready for the job within 2 s; the last one failed: {reason}",
+            f"no process became ready for the job within 4 s; the last one failed: {reason}",
         )
 
 
