@@ -19,6 +19,7 @@ from dispatcher.core.board import Board, DeadlineKind, StateChange
 from dispatcher.core.effects import Ignored, SendTermination
 from dispatcher.core.events import AssignmentExpired, JobReported, JobsHandedOver, MoveRefused
 from dispatcher.core.jobs import (
+    MILLISECOND,
     AttemptReason,
     JobStateReason,
     JobStatus,
@@ -29,6 +30,9 @@ from dispatcher.core.jobs import (
 from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase
 from dispatcher.core.offering import Offering
 from dispatcher.core.workers import JobInHand, Worker
+
+# the first pause between two looks for room
+HAND_OVER_PACE: Nanoseconds = 200 * MILLISECOND
 
 # what a status that ends a job is as a trigger; FAILED depends on the restart policy
 ENDS = {
@@ -353,29 +357,31 @@ class Holding:
         """A worker that was taken out of service still has jobs: others are to resume them."""
         board = self._board
         worker = board.workers[worker_id]
-        self._hand_over_where_room_is(worker, worker.jobs)
+        pause = self._hand_over_where_room_is(worker, worker.jobs)
         if worker.jobs:
-            at = board.now + board.policy.hand_over_retry
-            board.schedule(DeadlineKind.HAND_OVER, at, worker.id)
+            board.schedule(DeadlineKind.HAND_OVER, board.now + pause, worker.id)
 
     def yield_due(self, worker_id: str) -> None:
         """A worker would give the jobs up that it named, as soon as others have room for them."""
         board = self._board
         worker = board.workers[worker_id]
-        self._hand_over_where_room_is(worker, worker.yielding)
+        pause = self._hand_over_where_room_is(worker, worker.yielding)
         # One that it has claimed may be disputed yet.
         worker.yielding = {job_id for job_id in worker.yielding if worker.may_hold(job_id)}
         if worker.yielding:
-            at = board.now + board.policy.hand_over_retry
-            board.schedule(DeadlineKind.YIELD, at, worker.id)
+            board.schedule(DeadlineKind.YIELD, board.now + pause, worker.id)
         else:
             board.cancel(DeadlineKind.YIELD, worker.id)
 
-    def _hand_over_where_room_is(self, worker: Worker, job_ids: Collection[str]) -> None:
-        """As many as others have room for: a job that runs is not stopped to wait in a queue."""
+    def _hand_over_where_room_is(self, worker: Worker, job_ids: Collection[str]) -> Nanoseconds:
+        """As many as others have room for: a job that runs is not stopped to wait in a queue.
+
+        Returns the pause until it is looked again: short after some went, for who takes them may be
+        offered only so many at once; then it doubles, up to its bound.
+        """
         board = self._board
         if board.is_draining:
-            return  # nothing is offered here any more
+            return board.policy.hand_over_retry  # nothing is offered here any more
         own_room = worker.room(board.policy)  # that of one which has not said yet that it drains
         taken: Counter[Lane] = Counter()
         ready = []
@@ -388,6 +394,9 @@ class Holding:
                 ready.append(hand)
         for hand in ready:
             self._hand_over(hand, worker)
+        pause = HAND_OVER_PACE if ready else max(HAND_OVER_PACE, 2 * worker.hand_over_pause)
+        worker.hand_over_pause = min(pause, board.policy.hand_over_retry)
+        return worker.hand_over_pause
 
     def handed_over(self, event: JobsHandedOver) -> None:
         """A worker gives jobs up for another to resume."""

@@ -103,6 +103,8 @@ class Worker:
     hand_over_at: Nanoseconds = 0
     # jobs that it would give to others as soon as they have room
     yielding: set[str] = field(default_factory=set)
+    # the last pause between two looks for room for what it gives up
+    hand_over_pause: Nanoseconds = 0
     # jobs whose offers it let lapse, oldest first; it may yet accept them
     lapsed: dict[str, bool] = field(default_factory=dict)
     # jobs that are its own no longer and that it may still be running

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dispatcher.core.effects import Ignored, SendOffer, Verdict
 from dispatcher.core.jobs import AttemptReason, RestartPolicy
 from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.policy import Policy
 from tests.support.engine_bench import EngineBench
+from tests.unit.dispatcher.core.board_checks import watched
 
 
 def test_a_job_that_was_handed_over_resumes_on_another_worker_as_the_same_attempt(
@@ -71,6 +73,21 @@ def test_jobs_are_given_away_one_for_each_room_that_others_have(bench: EngineBen
     assert bench.state(taken).attempt_reason is AttemptReason.HANDED_OVER
     (kept,) = set(jobs) - {taken}
     assert bench.holder(kept) == "a"
+
+
+def test_more_jobs_than_may_be_offered_at_once_are_handed_over_within_a_second() -> None:
+    bench = EngineBench(Policy(offers_in_flight_max=2), watch=watched)
+    bench.worker("a", capacity=5)
+    jobs = [bench.running(str(number)) for number in range(5)]
+    bench.worker("b", capacity=5)
+    bench.hand_over("a", *jobs, when_room=True)
+    for _ in range(2):
+        assert 0 < len(bench.stops("a")) < 5
+        for job in jobs:
+            if bench.offered(job) == "b":
+                bench.accept(job)
+        bench.pass_time(0.5)
+    assert sorted(bench.stops("a")) == sorted(jobs)
 
 
 def test_a_job_runs_on_where_it_is_until_another_worker_has_room_for_it(bench: EngineBench) -> None:
