@@ -2,23 +2,43 @@
 
 Set up by `worker.run()` alone, and only where the program has not configured structlog itself: a
 worker that serves inside another program's loop logs as that program does. Everything goes to
-standard error.
+standard error; where that takes nothing, lines are lost and nothing else is.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from worker_sdk.settings import LogFormat, LogLevel
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from structlog.typing import Processor
 
 __all__ = ["configure_logs"]
+
+
+class _Unfailing:
+    """A file for logs alone: a line that cannot be written (a full disk) is lost, and ends no job."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write it, if that is possible."""
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Hand it to the operating system, if that is possible."""
+        with suppress(OSError):
+            self._file.flush()
 
 
 def configure_logs(level: LogLevel, log_format: LogFormat) -> None:
@@ -50,6 +70,6 @@ def configure_logs(level: LogLevel, log_format: LogFormat) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.name]
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(out))),
         cache_logger_on_first_use=False,
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -66,3 +69,27 @@ def test_a_program_that_has_set_its_logs_up_keeps_them(capsys: pytest.CaptureFix
     configure_logs(LogLevel.INFO, LogFormat.JSON)
     structlog.get_logger().info("mine")
     assert capsys.readouterr().out == "event='mine'\n"
+
+
+PROGRAM = """
+import structlog
+from worker_sdk.logs import configure_logs
+from worker_sdk.settings import LogFormat, LogLevel
+
+configure_logs(LogLevel.INFO, LogFormat.JSON)
+structlog.get_logger().info("one")
+structlog.get_logger().info("two")
+print("went on")
+"""
+
+
+def test_a_disk_that_takes_no_line_ends_nothing() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=30,
+            check=False,
+        )
+    assert done.stdout == b"went on\n"
