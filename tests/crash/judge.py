@@ -60,7 +60,9 @@ class Verdict:
     @property
     def lost(self) -> list[str]:
         """Acknowledged jobs that are not there, or came to a wrong end."""
-        return [*self.failed, *self._told(LOST)]
+        broken = self._told(LOST)
+        said = "\n".join(broken)  # each is counted once
+        return [*(one for one in self.failed if one.split()[0] not in said), *broken]
 
     @property
     def doubled(self) -> list[str]:

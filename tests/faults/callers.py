@@ -18,7 +18,7 @@ import anyio
 from dispatcher.core.jobs import RestartPolicy
 from protocol import wire_pb2
 from protocol.errors import TwirpError
-from tests.faults.fleet import AGENT, KEY, LATE_AGENT, SECRET, STOCK_AGENT
+from tests.faults.fleet import AGENT, AWAY_AGENT, KEY, LATE_AGENT, SECRET, STOCK_AGENT
 from tests.faults.jobs import KILLER_ROOM, JobKind, Wish
 from worker_sdk import DispatchClient, ServerUnreachable, UnexpectedAnswer
 
@@ -32,6 +32,7 @@ CALLS_IN_FLIGHT_MAX = 20_000
 # an answer. Each client may use 100 connections, and gets slow when more wait for one.
 CALLS_AT_ONCE = 256
 CLIENTS = 4
+_AGENTS = {JobKind.LATE: LATE_AGENT, JobKind.AWAY: AWAY_AGENT}
 _Answer = TypeVar("_Answer")
 # A caller that is refused for good tries again all the same, so often.
 TRIES_MAX = 10
@@ -144,11 +145,11 @@ async def _call(
 
 
 async def _create(client: DispatchClient, room: str, wish: Wish) -> wire_pb2.AgentDispatch:
-    agent = STOCK_AGENT if wish.is_stock else AGENT
+    agent = STOCK_AGENT if wish.is_stock else _AGENTS.get(wish.kind, AGENT)
     is_once = wish.kind.restart_policy is RestartPolicy.NEVER
     return await client.create_dispatch(
         room,
-        LATE_AGENT if wish.kind is JobKind.LATE else agent,
+        agent,
         metadata=wish.metadata,
         restart_policy=wire_pb2.JRP_NEVER if is_once else wire_pb2.JRP_ON_FAILURE,
         request_id=f"call-{room}",

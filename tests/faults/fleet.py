@@ -24,11 +24,12 @@ from typing import IO
 import anyio
 
 from tests.conformance.processes import free_port
-from tests.faults.late_worker import OFFERED_PATH_VARIABLE
+from tests.faults.late_worker import HABIT_VARIABLE, OFFERED_PATH_VARIABLE
 from worker_sdk.records import RECORD_PATH_VARIABLE
 
 __all__ = [
     "AGENT",
+    "AWAY_AGENT",
     "KEY",
     "LATE_AGENT",
     "SECRET",
@@ -41,12 +42,14 @@ __all__ = [
 
 ROOT = Path(__file__).parents[2]
 KEY, SECRET = "devkey", "secret-of-at-least-thirty-two-bytes"
-AGENT, STOCK_AGENT, LATE_AGENT = "faults", "faults-stock", "faults-late"
+AGENT, STOCK_AGENT = "faults", "faults-stock"
+LATE_AGENT, AWAY_AGENT = "faults-late", "faults-away"
 # Module and agent name of a worker slot, by how the slot's name begins.
 _PROGRAMS = {
     "worker": ("tests.faults.worker", AGENT),
     "stock": ("tests.faults.stock_worker", STOCK_AGENT),
     "late": ("tests.faults.late_worker", LATE_AGENT),
+    "away": ("tests.faults.late_worker", AWAY_AGENT),
 }
 # A server that drains is given so long; one that takes longer is a finding.
 DRAIN_SECONDS_MAX = 60.0
@@ -123,7 +126,8 @@ class Fleet:
         number = len(self.records) + 1
         record = self.folder / f"records-{number}-{name}.jsonl"
         is_stock = name.startswith("stock")
-        module, agent = _PROGRAMS[name.partition("-")[0]]
+        kind = name.partition("-")[0]
+        module, agent = _PROGRAMS[kind]
         with (self.folder / f"{name}.log").open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", module, *(["start"] if is_stock else [])],
@@ -141,6 +145,7 @@ class Fleet:
                     "FAULTS_CAPACITY": str(self.capacity),
                     "PYTHONUNBUFFERED": "1",
                     RECORD_PATH_VARIABLE: str(record),
+                    HABIT_VARIABLE: kind,
                     OFFERED_PATH_VARIABLE: str(self.folder / f"offered-{number}.jsonl"),
                 },
             )

@@ -25,6 +25,8 @@ class JobKind(Enum):
     LONG = "long"
     # for the worker that stays away for longer than its grace time, and then tells old results
     LATE = "late"
+    # for two workers that stay away in turns, so that one has what the other comes back with
+    AWAY = "away"
     # short, and not to be tried again
     ONCE = "once"
     FAILS_FIRST = "fails-first"  # succeeds when it is tried again
@@ -52,6 +54,7 @@ MIX: Mapping[JobKind, int] = {
     JobKind.MIDDLING: 6,
     JobKind.LONG: 6,
     JobKind.LATE: 12,
+    JobKind.AWAY: 4,
     JobKind.ONCE: 2,
     JobKind.FAILS_FIRST: 3,
     JobKind.FAILS_ALWAYS: 1,
@@ -68,6 +71,7 @@ SECONDS: Mapping[JobKind, tuple[float, float]] = {
     JobKind.MIDDLING: (4.0, 10.0),
     JobKind.LONG: (10.0, 30.0),
     JobKind.LATE: (0.8, 2.0),
+    JobKind.AWAY: (10.0, 14.0),
     JobKind.ONCE: (0.02, 1.5),
     JobKind.FAILS_FIRST: (0.02, 1.0),
     JobKind.FAILS_ALWAYS: (0.02, 0.3),

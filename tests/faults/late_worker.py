@@ -30,14 +30,15 @@ from worker_sdk.outbox import ReportedStatus, StatusOutbox, StatusReport
 from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop
 from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords, RecordEvent
 
-__all__ = ["OFFERED_PATH_VARIABLE", "LateWorker"]
+__all__ = ["HABIT_VARIABLE", "OFFERED_PATH_VARIABLE", "LateWorker"]
 
 OFFERED_PATH_VARIABLE = "FAULTS_OFFERED_PATH"
 CAPACITY = 20
-# It is away for longer than its grace time, and there for longer than a job of it runs.
 GRACE_SECONDS = 1.0
-HERE_SECONDS = (2.5, 4.0)
-AWAY_SECONDS = (1.8, 3.0)
+# How long each kind of worker is here, and away: longer than its grace time. One is alone, and so is
+# given its jobs anew; of two that have longer jobs, one gets the other's, which come back with it.
+HABIT_VARIABLE = "FAULTS_HABIT"
+HABITS = {"late": ((2.5, 4.0), (1.8, 3.0)), "away": ((6.0, 24.0), (1.6, 2.2))}
 TRY_AGAIN_SECONDS = 0.3
 STATUS_INTERVAL_SECONDS = 1.0
 REMEMBERED_MAX = 10_000
@@ -57,11 +58,12 @@ class LateWorker:
     agent_name: str
     record_path: Path
     offered_path: Path
+    habit: str
     rng: random.Random = field(default_factory=random.Random)
-    instance_id: str = field(default_factory=lambda: f"late-{uuid.uuid4()}")
     connection: ServerConnection | None = None
 
     def __post_init__(self) -> None:
+        self.instance_id = f"{self.habit}-{uuid.uuid4()}"
         self.planner = Planner(JobLedger(CAPACITY), StatusOutbox())
         self.records = JobRecords(self.record_path, self.instance_id)
         self._runs: dict[str, _Run] = {}
@@ -70,6 +72,7 @@ class LateWorker:
 
     async def live(self) -> None:
         """Come and go; until cancelled."""
+        here_seconds, away_seconds = HABITS[self.habit]
         registration = wire_pb2.RegisterWorkerRequest(
             type=wire_pb2.JT_ROOM,
             types=[wire_pb2.JT_ROOM],
@@ -87,14 +90,14 @@ class LateWorker:
                     await anyio.sleep(TRY_AGAIN_SECONDS)
                     continue
                 try:
-                    with anyio.move_on_after(self.rng.uniform(*HERE_SECONDS)):
+                    with anyio.move_on_after(self.rng.uniform(*here_seconds)):
                         await self._use(connection, runs)
                 except* (ConnectionEnded, FrameError):
                     pass
                 finally:
                     self.connection = None
                     await connection.close()
-                await anyio.sleep(self.rng.uniform(*AWAY_SECONDS))
+                await anyio.sleep(self.rng.uniform(*away_seconds))
 
     async def _use(self, connection: ServerConnection, runs: TaskGroup) -> None:
         planner = self.planner
@@ -199,5 +202,6 @@ if __name__ == "__main__":
             os.environ["FAULTS_AGENT"],
             Path(os.environ[RECORD_PATH_VARIABLE]),
             Path(os.environ[OFFERED_PATH_VARIABLE]),
+            os.environ[HABIT_VARIABLE],
         ).live
     )

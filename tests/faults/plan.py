@@ -173,8 +173,9 @@ class Plan:
     mix: Mapping[JobKind, int]
     # When a caller asks for a job that kills its workers: seconds from the start of the load.
     killers: tuple[float, ...] = ()
-    # Workers that stay away and tell old results, which no fault strikes but those of the network.
-    late_workers: int = 0
+    # Are there workers that stay away and tell old results (which no fault strikes but those of the
+    # network)?
+    has_late_workers: bool = False
 
     @property
     def load_seconds(self) -> float:
@@ -198,7 +199,7 @@ class Plan:
         chances = {Chance.EPOCHS, Chance.COUNTED_RESULTS}
         if self._has_whole_mix:
             chances |= {_CHANCES_OF_KIND[kind] for kind in self.mix if kind in _CHANCES_OF_KIND}
-        if self.late_workers and self.seconds >= _LATE_SECONDS:
+        if self.has_late_workers and self.seconds >= _LATE_SECONDS:
             chances |= {Chance.STALE_RESULTS, Chance.COME_BACK}
         if self.killers:
             chances.add(Chance.KILLERS)
@@ -209,12 +210,12 @@ class Plan:
         return set(self.mix) == set(MIX) and self.seconds * self.rate_per_second >= BLOCK
 
 
-def worker_names(workers: int, stock_workers: int, late_workers: int = 0) -> list[str]:
+def worker_names(workers: int, stock_workers: int, *, has_late: bool = False) -> list[str]:
     """The names of worker slots, by which plans and processes mean the same."""
     return [
         *(f"worker-{number}" for number in range(1, workers + 1)),
         *(f"stock-{number}" for number in range(1, stock_workers + 1)),
-        *(f"late-{number}" for number in range(1, late_workers + 1)),
+        *(("late-1", "away-1", "away-2") if has_late else ()),
     ]
 
 
@@ -271,7 +272,7 @@ def draw(
         faults,
         MIX,
         killers,
-        late_workers=1,
+        has_late_workers=True,
     )
 
 

@@ -37,7 +37,7 @@ _FENCED: Nanoseconds = 2 * SECOND
 _WAKING: Nanoseconds = SECOND
 _COUNTED_RESULTS = {JobTrigger.SUCCEEDED: "success", JobTrigger.FAILED: "failed"}
 # kinds of workers, by how their instance ids begin
-_KINDS = {"stock": "stock ones", "late": "late ones"}
+_KINDS = {"stock": "stock ones", "late": "late ones", "away": "late ones"}
 # what core/holding.py writes of a failure that its worker reported, and that is tried again
 _FAILED_ON = "failed on "
 

@@ -94,7 +94,7 @@ async def run(
 
     Callers make so many `dispatches`, or call for as long as the plan says.
     """
-    names = worker_names(plan.workers, plan.stock_workers, plan.late_workers)
+    names = worker_names(plan.workers, plan.stock_workers, has_late=plan.has_late_workers)
     with (
         fleet_of(folder, settings=plan.settings) as fleet,
         (folder / "acknowledged.jsonl").open("w") as log,

@@ -37,7 +37,7 @@ def test_a_worker_is_told_what_was_wished() -> None:
 def test_the_mix_leaves_room_for_itself_at_the_rate_of_a_long_run() -> None:
     plan = draw(1, seconds=600, rate_per_second=100, interval_seconds=2, workers=8, stock_workers=1)
     counts = {**MIX, JobKind.SHORT: BLOCK - sum(MIX.values())}
-    del counts[JobKind.LATE]  # which has a worker of its own
+    del counts[JobKind.LATE], counts[JobKind.AWAY]  # which have workers of their own
     seconds = 0.0
     for kind, count in counts.items():
         longest = CALLED_OFF_SECONDS[1] if kind.is_called_off else sum(SECONDS[kind]) / 2
