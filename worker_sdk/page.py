@@ -44,6 +44,9 @@ if __name__ == "__main__":
   room, and say how it ended (exit code 0, or 1 if it failed).
 - `python my_worker.py --help`, and `--help` of each.
 
+Jobs that compute, crash or leak: [job-processes.md](job-processes.md). The API client:
+[client.md](client.md).
+
 `worker.run(argv=[...])` takes the arguments from the program instead.
 
 ## Options
@@ -65,6 +68,9 @@ still runs is handed over in any case. A second signal does that at once: jobs a
 third signal ends it at once, with exit code 1, and so does a watchdog where a job will not let go; its
 jobs go to others after the grace time. What is waited for, with the jobs by id and how long each has
 run, is logged at once (`drain_waits`) and then every 10 s.
+
+`python -m tests.worker_exits` tries it: 20 times each with 1, 6 and 50 jobs, with `--stock` on
+livekit-agents' worker, too.
 
 A server of LiveKit's knows no handing over: jobs go on until the deadline, and are then reported as
 failed.
