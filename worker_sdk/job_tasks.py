@@ -86,7 +86,8 @@ class JobTasks:
                 self._record("end", start, outcome=outcome.kind.value)
         run.is_over.set()
         del self._runs[job.id]
-        log.info(LogEvent.JOB_ENDED, outcome=outcome.kind.value)
+        details = {"error": outcome.error} if outcome.error else {}
+        log.info(LogEvent.JOB_ENDED, outcome=outcome.kind.value, **details)
         self._on_orders(self._planner.ended(job.id, start.epoch, outcome))
 
     async def _insist(self, run: _Run) -> None:

@@ -99,7 +99,8 @@ class JobProcess:
         self.job_count = 0
         # Why it is no use any more, once it is not; the first reason counts.
         self.fault: str | None = None
-        # Of the job that it was given last.
+        # Of the job that it was given last; its id while it has one.
+        self._job_id: str | None = None
         self.has_begun = False
         self.outcome: Outcome | None = None
         self._job_changed = Wakeup()
@@ -179,6 +180,7 @@ class JobProcess:
         Returns within a bound. `changed` fires when the job's `outcome` is there.
         """
         self._job_changed = changed
+        self._job_id = start.job.id
         self._post(
             executor_pb2.ParentMessage(
                 run=executor_pb2.Run(
@@ -205,10 +207,12 @@ class JobProcess:
 
     def rest(self) -> None:
         """Its job is over, or did not come: it waits for another one."""
+        self._job_id = None
         self._become(ProcessState.IDLE)
 
     def dismiss(self) -> None:
         """Tell it to end; it is killed where it does not within a bound."""
+        self._job_id = None
         self._become(ProcessState.LEAVING)
         self._post(executor_pb2.ParentMessage(leave=executor_pb2.Leave()))
 
@@ -219,7 +223,8 @@ class JobProcess:
         self.fault = self.fault or why
         self._was_killed = True
         if is_news:
-            self._log.warning(LogEvent.PROCESS_KILLED, pid=self.pid, cause=why)
+            job = {} if self._job_id is None else {"job_id": self._job_id}
+            self._log.warning(LogEvent.PROCESS_KILLED, pid=self.pid, cause=why, **job)
         self._kill_group()
         self._changed()
 

@@ -105,6 +105,14 @@ async def test_a_job_over_its_time_that_does_not_stop_is_killed() -> None:
     assert outcome.error == "the job ran for longer than the 0.2 s that are allowed"
 
 
+async def test_a_kill_is_logged_with_the_job_and_the_cause() -> None:
+    with structlog.testing.capture_logs() as logs:
+        outcome = await run_alone("hang", ping_seconds_max=0.5)
+    (killed,) = [entry for entry in logs if entry["event"] == "process_killed"]
+    assert killed["job_id"].startswith("AJ_")
+    assert killed["cause"] == outcome.error
+
+
 @pytest.mark.parametrize("metadata", ["hang", "hang_in_c"])
 async def test_a_job_that_hangs_is_killed(metadata: str) -> None:
     began_at = anyio.current_time()
