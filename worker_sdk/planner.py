@@ -82,6 +82,8 @@ class Planner:
         self.ledger = ledger
         self.outbox = outbox
         self.counts = WorkerCounts()
+        # A server of LiveKit's is where its rooms are, and does not say so.
+        self.server_url = ""
         # What this connection's server understands beside LiveKit's messages.
         self._extensions: frozenset[str] = frozenset()
         self._status_sequence = 0
@@ -320,7 +322,7 @@ class Planner:
                 attempt_reason=assignment.attempt_reason,
                 epoch=epoch,
                 resuming=resuming,
-                url=assignment.url,
+                url=assignment.url or ("" if self._is_extended else self.server_url),
                 token=assignment.token,
             ),
         ]

@@ -14,6 +14,7 @@ import base64
 import binascii
 import importlib
 import json
+import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RoomLost", "RoomUnreachable", "joined_room"]
 
-# Joining and leaving are not cut short, so each is bounded: within what a job has to stop.
-JOIN_SECONDS_MAX = 10.0
+# The library gives up by itself, at the latest after some 30 s; this is for one that does not.
+JOIN_SECONDS_MAX = 60.0
 LEAVE_SECONDS_MAX = 5.0
 ERROR_CHARACTERS_MAX = 300
+_LIBRARY = "livekit.rtc"
 
 
 class RoomUnreachable(CallboardError):
@@ -103,7 +105,11 @@ async def joined_room(
 
 
 async def _join(room: rtc.Room, url: str, token: str, name: str, options: rtc.RoomOptions) -> None:
-    """Join, whole: a join that is broken off leaves a participant behind whom nobody ends."""
+    """Join, whole, also when the job is told to stop.
+
+    A join that is broken off leaves a participant in the room whom nobody ends, and then ends this
+    process: the library (1.1) panics when nobody takes over what it has connected.
+    """
     try:
         with anyio.fail_after(JOIN_SECONDS_MAX, shield=True):
             await room.connect(url, token, options)
@@ -149,8 +155,11 @@ def _expired_seconds(token: str) -> float:
 
 async def _library() -> ModuleType:
     """LiveKit's `rtc`. The first import takes a while, and is done beside the loop."""
+    loaded = sys.modules.get(_LIBRARY)
+    if loaded is not None:
+        return loaded
     try:
-        return await anyio.to_thread.run_sync(importlib.import_module, "livekit.rtc")
+        return await anyio.to_thread.run_sync(importlib.import_module, _LIBRARY)
     except ImportError as error:
         raise ConfigError(
             "ctx.room() needs LiveKit's own library, which is not installed"

@@ -289,6 +289,7 @@ class Worker:
         self.instance_id = settings.instance_id
         self._log = structlog.get_logger("callboard.worker", agent_name=settings.agent_name)
         self._planner.ledger.capacity = settings.capacity
+        self._planner.server_url = settings.url
         self._executor = chosen_executor(self._given_executor, settings)
         self._drain.policy = settings.drain_policy
         self._drain.seconds_max = settings.drain_seconds_max

@@ -135,6 +135,23 @@ def test_an_assignment_starts_the_job_and_says_that_it_runs(planner: Planner) ->
     assert (message.status, message.epoch, message.sequence) == (wire_pb2.JS_RUNNING, 4, 1)
 
 
+@pytest.mark.parametrize(
+    ("registered", "said", "url"),
+    [(STOCK, "", "ws://livekit"), (STOCK, "ws://sfu", "ws://sfu"), (OURS, "", "")],
+    ids=["stock", "stock-that-says", "ours-without-an-sfu"],
+)
+def test_rooms_are_at_a_server_of_livekits_itself_where_it_does_not_say(
+    registered: wire_pb2.RegisterWorkerResponse, said: str, url: str
+) -> None:
+    planner = connected_planner(registered)
+    planner.server_url = "ws://livekit"
+    message = assignment("AJ_1", epoch=None)
+    message.assignment.url = said
+    (start,) = planner.received(message, 0.0)
+    assert isinstance(start, Start)
+    assert start.url == url
+
+
 def test_an_assignment_without_room_is_handed_over(planner: Planner) -> None:
     planner.received(offer("AJ_1"), 0.0)
     planner.received(offer("AJ_2"), 0.0)
