@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar
 
-from dispatcher.core.jobs import Nanoseconds, RestartPolicy
+from dispatcher.core.jobs import SECOND, Nanoseconds, RestartPolicy
 from dispatcher.core.lifecycle import JOB_MOVES, JobPhase, JobTrigger
 from dispatcher.history.case import Case, Draft
 from dispatcher.history.evidence import Gone, JobFacts, MissingRecords, StoreFacts, WorkerRecord
@@ -26,6 +26,9 @@ from dispatcher.store.contract import EventRow
 
 # what core/holding.py writes of an end that its worker reported
 REPORTED = "reported by its worker"
+# what it writes of jobs that a server finds when it starts
+RESTARTED = "the server was restarted"
+_AT_WORK = frozenset({JobPhase.ASSIGNED, JobPhase.RUNNING})
 # phases in which a new job is stored
 _FIRST_PHASES = frozenset({JobPhase.DELAYED, JobPhase.QUEUED, JobPhase.OFFERED})
 _GAVE_UP = frozenset({JobTrigger.FAILED, JobTrigger.GAVE_UP_LOST})
@@ -334,10 +337,13 @@ class SameJob(Checker):
 
 
 class Sequence(Checker):
-    """The numbers of the log."""
+    """The numbers of the log, and its times."""
 
     name = "sequence"
-    promise = "events are numbered one by one, never twice, and none is missing but what was pruned"
+    promise = (
+        "events are numbered one by one, never twice, and none is missing but what was pruned; their"
+        " times go back only where a server is started"
+    )
     of = "events"
 
     def __init__(self, assumptions: Assumptions, store: StoreFacts | None = None) -> None:
@@ -345,17 +351,26 @@ class Sequence(Checker):
         self._last: EventRow | None = None
         # the number that comes next; 0: not known
         self._next = 0
+        # where time went back last, and by how much; 0: nowhere that is still to be explained
+        self._turned = 0
+        self._by: Nanoseconds = 0
 
     def gone(self, gone: Gone) -> None:
         """Go on behind the gap."""
         self._next = gone.next
 
     def event(self, case: Case, before: EventRow | None, row: EventRow) -> None:
-        """Compare with the number before."""
+        """Compare with the number before, and with the time."""
         last, expected = self._last, self._next
         self._last, self._next = row, row.sequence + 1
         self.judged += 1
-        if last is None or row.sequence == expected:
+        if last is None:
+            return
+        if row.at < last.at:
+            self._turned, self._by = row.sequence, last.at - row.at
+        if self._turned and before is not None:
+            self._look_for_start(case, before, row)
+        if row.sequence == expected:
             return
         if row.sequence <= last.sequence:
             self.blame(case, f"number {row.sequence} comes after {last.sequence}", row)
@@ -366,6 +381,18 @@ class Sequence(Checker):
                 f"the log lacks {missing} event{'s'[: missing > 1]} before number {row.sequence}",
                 row,
             )
+
+    def _look_for_start(self, case: Case, before: EventRow, row: EventRow) -> None:
+        """A server that starts says so of each job that a worker has, before all else of it."""
+        if before.phase not in _AT_WORK or before.sequence >= self._turned:
+            return
+        turned, self._turned = self._turned, 0
+        if row.detail != RESTARTED:
+            what = (
+                f"time went back by {self._by / SECOND:.3f} s at number {turned}, and no server was"
+                " started there: this job went on"
+            )
+            self.blame(case, what, before, row)
 
     def finish(self) -> None:
         """Are the beginning and the end there? Say what could not be judged."""

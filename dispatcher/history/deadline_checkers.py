@@ -13,13 +13,11 @@ from dispatcher.core.deadlines import Deadlines as DeadlinesByJob
 from dispatcher.core.jobs import SECOND, Nanoseconds, seconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.history.case import Case
-from dispatcher.history.checkers import Checker
+from dispatcher.history.checkers import RESTARTED, Checker
 from dispatcher.history.evidence import StoreFacts
 from dispatcher.history.verdict import Assumptions
 from dispatcher.store.contract import EventRow
 
-# what core/holding.py writes of jobs that a server finds when it starts
-RESTARTED = "the server was restarted"
 # A queued job is looked up in the store only if it waits for longer than most do.
 _LOOK_UP_AFTER: Nanoseconds = 30 * SECOND
 

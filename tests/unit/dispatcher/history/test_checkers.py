@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dispatcher.core.jobs import RestartPolicy
+from dispatcher.core.jobs import SECOND, RestartPolicy
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.history import Gone, Numbers
 from dispatcher.store.contract import EventRow
@@ -397,6 +397,30 @@ def test_a_number_that_comes_twice_is_found(log: Log) -> None:
     log.sequence -= 1
     log.created("AJ_b")
     assert broken(judge(log)) == {"sequence"}
+
+
+def test_a_time_that_went_back_though_no_server_was_started_is_found(log: Log) -> None:
+    log.created()
+    log.assigned()
+    before = log.started()
+    log.now -= 5 * SECOND
+    log.created("AJ_2")
+    end = log.succeeded()
+    verdict = judge(log)
+    assert broken(verdict) == {"sequence"}
+    assert shown(verdict, "sequence") == [[before, end]]
+
+
+def test_a_clock_that_is_set_back_between_two_runs_of_a_server_is_clean(log: Log) -> None:
+    log.created()
+    log.assigned()
+    log.started()
+    log.now -= 5 * SECOND
+    log.created("AJ_2")
+    log.orphaned(detail="the server was restarted")
+    log.move(JobTrigger.CLAIMED, JobPhase.RUNNING)
+    log.succeeded()
+    assert judge(log).is_clean
 
 
 def test_a_log_whose_beginning_was_pruned_is_clean_and_says_so(log: Log) -> None:
