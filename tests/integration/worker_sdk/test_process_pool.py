@@ -163,6 +163,14 @@ async def test_a_worker_that_stood_itself_blames_no_process() -> None:
         assert counts(runner).killed_total == 0
 
 
+async def test_a_worker_that_stood_while_a_process_started_does_not_blame_it() -> None:
+    async with opened(ProcessExecutor(warm=1, prewarm_seconds_max=2.0)) as runner:
+        await wait_until(lambda: counts(runner).starting == 1)
+        time.sleep(3.0)  # noqa: ASYNC251 - it stands
+        await wait_warm(runner, 1)
+        assert counts(runner).killed_total == 0
+
+
 async def test_a_job_is_not_lost_to_a_warm_process_that_hangs(
     logs: list[EventDict], tmp_path: Path
 ) -> None:
