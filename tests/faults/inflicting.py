@@ -19,6 +19,9 @@ __all__ = ["Inflicted", "inflict_all"]
 DELAY_SECONDS_MIN, DELAY_SECONDS_MAX = 0.02, 1.2
 # A cut waits so long for something to cut.
 CONNECTED_SECONDS_MAX = 5.0
+# A server whose disk is full when it starts does not start, which is no finding: a slow machine is
+# waited for.
+SERVING_SECONDS_MAX = 60.0
 
 
 @dataclass
@@ -80,7 +83,8 @@ async def _until_connected(fault: Fault, lines: Mapping[str, Line]) -> None:
         struck = [line for line in lines.values() if line.name != CALLERS]
     else:
         return
-    with anyio.move_on_after(CONNECTED_SECONDS_MAX):
+    fills = fault.kind in (FaultKind.DISK_FULL, FaultKind.SERVER_KILLED_FULL)
+    with anyio.move_on_after(SERVING_SECONDS_MAX if fills else CONNECTED_SECONDS_MAX):
         # Of many lines, some may be down themselves.
         while sum(line.connections > 0 for line in struck) * 2 < len(struck):  # noqa: ASYNC110 - of other processes
             await anyio.sleep(0.05)

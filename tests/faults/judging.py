@@ -23,7 +23,7 @@ from tests.faults.promises import (
     Promises,
     end_is_wrong,
     judge_promises,
-    told_old_results,
+    late_words,
 )
 from tests.faults.tally import Tally
 
@@ -80,6 +80,10 @@ class Judgement:
     def __str__(self) -> str:
         verdict, promises = self.verdict, self.promises
         history, chances = verdict.history, promises.chances
+        back = (
+            f"{chances[Chance.COME_BACK]:,} whose worker was heard of again, and "
+            f"{chances[Chance.OLD_CLAIMS]:,} claimed"
+        )
         counts = [
             (verdict.lost, "lost", f"{history.acknowledged:,} acknowledged dispatches"),
             (verdict.doubled, "epochs with two holders", f"{chances[Chance.EPOCHS]:,} started"),
@@ -87,7 +91,7 @@ class Judgement:
             (
                 promises.unfenced,
                 "old runs that went on",
-                f"{chances[Chance.COME_BACK]:,} whose worker was heard of again",
+                back,
             ),
             (verdict.broken, "contradictions in the log", f"{history.events:,} rows"),
             (self.doubled_calls, "calls with two jobs", f"{len(self.acknowledged_seconds):,}"),
@@ -120,8 +124,8 @@ def judge_run(plan: Plan, fleet: Fleet, calls: Calls, tally: Tally) -> Judgement
     with FolderHistory(fleet.data) as folder:
         rows = [row for row in folder.events() if isinstance(row, EventRow)]
         verdict = judge(calls.acknowledged, rows, records, folder, end_is_wrong=wrong)
-    told_again = told_old_results(offered_files(fleet.folder))
-    promises = judge_promises(rows, records, calls.wishes, calls.called_off_ns, told_again)
+    late = late_words(offered_files(fleet.folder))
+    promises = judge_promises(rows, records, calls.wishes, calls.called_off_ns, late)
     doubled = [f"{room}: {sorted(ids)}" for room, ids in tally.jobs_of_room.items() if len(ids) > 1]
     return Judgement(
         verdict,

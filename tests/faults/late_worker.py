@@ -3,7 +3,8 @@
 What a worker of ours never does, and another one may: it says how a job ended before it claims
 anything, and says it once more when it is given the same job anew. Its server knows the epochs alone.
 Its planner and its records are those of a worker of ours; each old result that it tells on purpose
-is written down beside them (`OFFERED_PATH_VARIABLE`), as `{"job_id":..,"epoch":..,"at_ns":..}`.
+is written down beside them (`OFFERED_PATH_VARIABLE`), as `{"job_id":..,"epoch":..,"at_ns":..}`, and
+each verdict on a claim likewise, with `"kept"` and the time of the claim.
 """
 
 from __future__ import annotations
@@ -107,7 +108,11 @@ class LateWorker:
         if running:
             epochs = [planner.ledger.epoch(job_id) for job_id in running]
             claim = wire_pb2.MigrateJobRequest(job_ids=running, epochs=epochs)
+            claimed_ns = time.time_ns()
             await connection.send(wire_pb2.WorkerMessage(migrate_job=claim))
+        else:
+            claimed_ns, epochs = 0, []
+        claimed = dict(zip(running, epochs, strict=True))
         self.connection = connection
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tell_status, connection)
@@ -115,6 +120,11 @@ class LateWorker:
                 message = await connection.receive()
                 if message.WhichOneof("message") == "go_away":
                     raise ConnectionEnded("the server goes away")
+                for verdict in message.migrate_verdicts:
+                    if verdict.job_id in claimed:
+                        kept = verdict.verdict == wire_pb2.MigrateVerdict.KEEP
+                        epoch = claimed[verdict.job_id]
+                        self._write_down(verdict.job_id, epoch, claimed_ns, kept=kept)
                 for order in planner.received(message, anyio.current_time()):
                     await self._carry_out(connection, order, runs)
                 await self._tell_results(connection)
@@ -140,9 +150,7 @@ class LateWorker:
         old = self._successes.get(start.job.id)
         if old is None or not start.epoch or (old.epoch or 0) >= start.epoch:
             return
-        line = {"job_id": old.job_id, "epoch": old.epoch, "at_ns": time.time_ns()}
-        with self.offered_path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self._write_down(old.job_id, old.epoch or 0, time.time_ns())
         await connection.send(self.planner.job_status(old))
 
     async def _run(self, run: _Run) -> None:
@@ -183,6 +191,11 @@ class LateWorker:
             load = ledger.active_count / ledger.capacity
             await connection.send(self.planner.worker_status(load))
             await anyio.sleep(STATUS_INTERVAL_SECONDS)
+
+    def _write_down(self, job_id: str, epoch: int, at_ns: int, **more: bool) -> None:
+        line = {"job_id": job_id, "epoch": epoch, "at_ns": at_ns, **more}
+        with self.offered_path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     def _record(self, event: RecordEvent, start: Start, **details: str) -> None:
         self.records.write(

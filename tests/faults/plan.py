@@ -202,7 +202,7 @@ class Plan:
         if self.has_late_workers and self.seconds >= _LATE_SECONDS:
             chances |= {Chance.STALE_RESULTS, Chance.COME_BACK}
         if self.killers:
-            chances.add(Chance.KILLERS)
+            chances |= {Chance.KILLERS, Chance.OLD_CLAIMS}
         return frozenset(chances)
 
     @property

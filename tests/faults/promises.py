@@ -26,7 +26,7 @@ from dispatcher.history.checkers import REPORTED
 from dispatcher.store.contract import EventRow
 from tests.faults.jobs import JobKind, Wish
 
-__all__ = ["Chance", "Promises", "end_is_wrong", "judge_promises", "told_old_results"]
+__all__ = ["Chance", "Late", "Promises", "end_is_wrong", "judge_promises", "late_words"]
 
 ATTEMPTS_MAX = Policy().attempts_max
 # A move may have the time at which its turn began.
@@ -49,12 +49,25 @@ class Chance(Enum):
     STALE_RESULTS = "results of older epochs were offered"
     COUNTED_RESULTS = "results counted, each held against its worker's own record"
     COME_BACK = "runs were not their worker's any more when it was heard of again"
+    OLD_CLAIMS = "claims of older epochs were answered by a verdict"
     RETRIED = "jobs failed and were to be tried again"
     NOT_RETRIED = "jobs failed and were not to be tried again"
     EXHAUSTED = "jobs failed until nobody was to try them any more"
     KILLERS = "jobs killed each worker they met, to be parked in the end"
     TERMINATED = "jobs were ended by an operator"
     DELETED = "jobs ran when their dispatch was deleted"
+
+
+@dataclass(frozen=True)
+class Late:
+    """What a late worker wrote down: an old result that it told, or a verdict on what it claimed."""
+
+    job_id: str
+    epoch: int
+    # of the result, or of the claim
+    at: Nanoseconds
+    # None: it is a result
+    is_kept: bool | None = None
 
 
 @dataclass
@@ -90,13 +103,13 @@ def judge_promises(
     records: Iterable[WorkerRecord],
     wishes: Mapping[str, Wish],
     called_off_ns: Mapping[str, int],
-    told_again: Iterable[tuple[str, int, int]] = (),
+    late: Iterable[Late] = (),
 ) -> Promises:
     """Judge a run that is over.
 
     `wishes` by acknowledged dispatch; `called_off_ns`: when the call that ended its job was answered
-    (0: never); `told_again`: job, epoch and time of each result that a worker told once more than it
-    should. That each job came to one of its ends is `end_is_wrong`'s.
+    (0: never); `late`: what late workers wrote down. That each job came to one of its ends is
+    `end_is_wrong`'s.
     """
     found = Promises()
     by_job: dict[str, list[EventRow]] = defaultdict(list)
@@ -112,17 +125,26 @@ def judge_promises(
     for of_epoch in runs.values():
         for run in of_epoch:
             _judge_old_run(found, run, by_job, by_process[run.start.instance_id])
-    for job_id, epoch, at in told_again:
-        left_at = _left_at(by_job.get(job_id, ()), epoch)
-        found.offered_by["late ones, once more"] += left_at is not None and left_at < at
+    for word in late:
+        left_at = _left_at(by_job.get(word.job_id, ()), word.epoch)
+        if left_at is None or left_at >= word.at:
+            continue
+        if word.is_kept is None:
+            found.offered_by["late ones, once more"] += 1
+            continue
+        found.chances[Chance.OLD_CLAIMS] += 1
+        if word.is_kept:
+            found.unfenced.append(
+                f"{word.job_id}: who claimed it at its old epoch {word.epoch} kept it"
+            )
     found.chances[Chance.STALE_RESULTS] = found.offered_by.total()
     return found
 
 
-def told_old_results(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Read what late workers wrote down of old results: job, epoch, and when they told them."""
+def late_words(paths: Iterable[Path]) -> list[Late]:
+    """Read what late workers wrote down."""
     lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-    return [(line["job_id"], line["epoch"], line["at_ns"]) for line in lines]
+    return [Late(said["job_id"], said["epoch"], said["at_ns"], said.get("kept")) for said in lines]
 
 
 def _runs(

@@ -24,8 +24,8 @@ async def test_nothing_is_lost_doubled_or_stale_whatever_fails(tmp_path: Path) -
         stock_workers=0,
         is_hasty=True,
     )
-    # It has no time for a job that kills five workers, one after the other.
-    assert plan.fed_chances == set(Chance) - {Chance.KILLERS}
+    # It has no time for a job that kills five workers, one after the other, nor for a long absence.
+    assert plan.fed_chances == set(Chance) - {Chance.KILLERS, Chance.OLD_CLAIMS}
     outcome = await run(plan, tmp_path)
     assert outcome.is_good, f"seed {seed}\n{report(outcome)}"
     assert set(outcome.inflicted.by_kind) == set(FaultKind)

@@ -6,7 +6,7 @@ from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.history import WorkerRecord
 from dispatcher.store.contract import EventRow
 from tests.faults.jobs import JobKind, Wish
-from tests.faults.promises import ATTEMPTS_MAX, Chance, Promises, end_is_wrong, judge_promises
+from tests.faults.promises import ATTEMPTS_MAX, Chance, Late, Promises, end_is_wrong, judge_promises
 
 SECOND = 1_000_000_000
 REPORTED = "reported by its worker"
@@ -108,8 +108,16 @@ def test_an_old_run_of_a_worker_that_did_not_come_back_accuses_nobody() -> None:
 
 
 def test_a_result_that_was_told_again_is_a_chance_only_when_it_was_old() -> None:
-    told = [("AJ_1", 1, 4 * SECOND), ("AJ_1", 1, 7 * SECOND), ("AJ_1", 2, 8 * SECOND)]
+    told = [Late("AJ_1", epoch, at * SECOND) for epoch, at in ((1, 4), (1, 7), (2, 8))]
     assert judge_promises(LEFT, [], {}, {}, told).chances[Chance.STALE_RESULTS] == 1
+
+
+def test_a_claim_of_an_older_epoch_that_was_kept_is_found() -> None:
+    verdicts = [Late("AJ_1", 1, at * SECOND, kept) for at, kept in ((4, True), (7, False))]
+    found = judge_promises(LEFT, [], {}, {}, verdicts)
+    assert not found.unfenced
+    assert found.chances[Chance.OLD_CLAIMS] == 1
+    assert judge_promises(LEFT, [], {}, {}, [Late("AJ_1", 1, 7 * SECOND, True)]).unfenced
 
 
 def ended(phase: JobPhase, trigger: JobTrigger, attempt: int) -> EventRow:
