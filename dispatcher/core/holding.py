@@ -76,6 +76,7 @@ class Holding:
         board.expect_agent(hand)
         hand.worker = worker
         worker.jobs[hand.id] = hand
+        worker.unclaimed_jobs = max(worker.unclaimed_jobs - 1, 0)
         board.pools.place(worker)
 
     def redeliver(self, worker: Worker) -> None:
@@ -134,7 +135,6 @@ class Holding:
         if worker is not None:
             hand.worker = None
             del worker.jobs[hand.id]
-            worker.reported_jobs = max(worker.reported_jobs - 1, 0)
             self._offering.refresh(worker)
 
     def disown(self, hand: JobInHand, worker: Worker) -> None:
@@ -208,7 +208,6 @@ class Holding:
     def stopped(self, worker: Worker, job_id: str) -> None:
         """A job that a worker was to stop occupies it no longer."""
         self._board.stop_is_over(worker, job_id)
-        worker.reported_jobs = max(worker.reported_jobs - 1, 0)
         self._offering.refresh(worker)
 
     def refused(self, event: MoveRefused) -> None:

@@ -145,6 +145,7 @@ class Presence:
             return
         worker.reported_load = event.load
         worker.reported_jobs = event.job_count
+        worker.unclaimed_jobs = max(event.job_count - len(worker.jobs) - len(worker.stopping), 0)
         worker.reported_at = board.now
         worker.unreported_jobs /= 2
         if event.draining:

@@ -110,12 +110,12 @@ class Sightings:
         hand = self._job(room, participant)
         if hand is None or participant.identity in room.identities:
             return None  # or it is there, on another connection
+        if hand.state.epoch == 1 and participant.identity == f"agent-{hand.id}":
+            return hand  # there was no other attempt, and nobody else has that identity
         if hand.id in self._board.stopping:
             return None  # or it is that of an older run, which is being stopped
         if seen_at:
             return hand if seen_at >= hand.state.started_at else None
-        if hand.state.epoch == 1 and participant.identity == f"agent-{hand.id}":
-            return hand  # there was no other attempt, and nobody else has that identity
         # The SFU may tell the time in whole seconds, rounded down.
         return hand if participant.joined_at + SECOND > hand.state.started_at else None
 

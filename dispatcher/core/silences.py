@@ -3,8 +3,9 @@
 - A worker's connection is alive, and its status comes no more, or never came: it is offered nothing,
   and after a while it is taken to hang. Its connection is ended; if it is well after all, it comes back and
   claims its jobs.
-- A worker that counts its jobs, or whose like do (same agent, same version of the SDK), says for a
-  while that it has none: those that it was thought to have are lost.
+- A worker that counts its jobs says for a while that it has none: those that it was thought to have
+  are lost. Where only others of its kind count theirs (same agent, same version of the SDK), those
+  are of which it said that they run; an SDK that says neither (Node's) is no evidence.
 - A job was assigned, and its worker does not say that it started. That is the way of some workers
   (Node's), so it is lost only on evidence: the workers of its agent are known to say so, or its
   agents are known to be seen in their rooms, and this one is not in its own. Where there is none it
@@ -61,6 +62,7 @@ class Silences:
             return
         said = worker.registration
         if event.job_count:
+            worker.counts_jobs = True
             worker.uncounted_since = 0
             if len(self._counting) < COUNTING_MAX:
                 self._counting.add((said.project, said.agent_name, said.version))
@@ -92,9 +94,10 @@ class Silences:
     # --- a worker's count ---
 
     def _counts_jobs(self, worker: Worker) -> bool:
-        """Does a worker of its kind count its jobs? Older SDKs do not: they say 0 always."""
+        """Does it, or another of its kind, count its jobs? Older SDKs do not: they say 0 always."""
         said = worker.registration
-        return (said.project, said.agent_name, said.version) in self._counting
+        kind = said.project, said.agent_name, said.version
+        return worker.counts_jobs or kind in self._counting
 
     def _watch_count(self, worker: Worker) -> None:
         board = self._board
@@ -111,7 +114,8 @@ class Silences:
         worker.uncounted_since = 0
         silent = (board.now - since) / 1e9
         for hand in list(worker.jobs.values()):
-            if hand.state.updated_at <= since:
+            is_counted = worker.counts_jobs or hand.phase is JobPhase.RUNNING
+            if is_counted and hand.state.updated_at <= since:
                 evidence = f"its worker has said for {silent:.0f} s that it runs no job"
                 self._holding.left_uncleanly(hand, evidence)
         if worker.jobs:

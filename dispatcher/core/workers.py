@@ -1,8 +1,8 @@
 """What the engine knows of a connected worker, and how much more it may be asked.
 
 Estimate, don't trust: a worker's word on its load is up to 2.5 s old and leaves out what it was
-given since. So its load is what it reported plus what it was given since, and its jobs are the
-greater of its count and ours.
+given since. So its load is what it reported plus what it was given since, and its jobs are ours and
+those that it counted beyond ours (one that it has not claimed yet, because it is still starting it).
 
 Left to others: which worker is chosen (`placement`), when a worker's phase moves (`offering`,
 `holding`).
@@ -86,7 +86,11 @@ class Worker:
     reported_load: float = 0.0
     reported_jobs: int = 0
     reported_at: Nanoseconds = 0
-    # since when does it count no jobs, though it was given some (0: it does not)
+    # jobs that it counted then and that were not ours
+    unclaimed_jobs: int = 0
+    # has it ever counted a job on this connection, and since when does it count none, though it was
+    # given some (0: it does not)
+    counts_jobs: bool = False
     uncounted_since: Nanoseconds = 0
     # jobs that it was given or offered since it last reported; fades with each report
     unreported_jobs: float = 0.0
@@ -124,8 +128,8 @@ class Worker:
 
     @property
     def jobs_count(self) -> int:
-        """Jobs that run there: the greater of its count and ours."""
-        return max(self.reported_jobs, len(self.jobs) + len(self.stopping))
+        """Jobs that run there: ours, and those that only it knows of."""
+        return self.unclaimed_jobs + len(self.jobs) + len(self.stopping)
 
     def load(self, policy: Policy) -> float:
         """Estimated load now: as reported, and what was given since."""

@@ -115,7 +115,7 @@ def test_a_worker_of_two_lanes_gives_both_its_room_and_takes_it_from_both() -> N
     both = worker("both", capacity=3, lanes=(LANE, OTHER))
     pools = pools_of(both)
     assert (pools.room(LANE), pools.room(OTHER)) == (3, 3)
-    both.reported_jobs = 2
+    both.unclaimed_jobs = 2
     pools.place(both)
     assert (pools.room(LANE), pools.room(OTHER)) == (1, 1)
     pools.remove(both)
@@ -147,7 +147,7 @@ def test_the_room_of_a_lane_is_always_the_sum_of_its_workers_rooms(
         if what == "load":
             one.reported_load = value / 5
         elif what == "jobs":
-            one.reported_jobs = value
+            one.unclaimed_jobs = value
         elif what == "phase":
             one.phase = list(WorkerPhase)[value % len(WorkerPhase)]
         if what == "gone":

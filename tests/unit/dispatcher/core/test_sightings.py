@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.core.effects import Verdict
 from dispatcher.core.jobs import SECOND, JobStatus, RestartPolicy
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.room_events import DisconnectReason, ParticipantKind
@@ -188,6 +189,16 @@ def test_an_agent_that_comes_back_in_time_has_not_left(bench: EngineBench) -> No
     joins(bench, job, connection=2)
     bench.pass_time(PARTING_SECONDS * 3)
     assert bench.phase(job) is JobPhase.ASSIGNED
+
+
+def test_a_clean_leave_counts_whoever_else_said_that_it_runs_the_job(bench: EngineBench) -> None:
+    job = assigned(bench)
+    bench.worker("stranger")
+    bench.job_status(job, JobStatus.RUNNING, worker="stranger")
+    bench.pong("w")
+    assert bench.verdicts("stranger") == {job: Verdict.STOP_REASSIGNED}
+    leaves(bench, job, Reason.CLIENT_INITIATED)
+    assert bench.phase(job) is JobPhase.SUCCEEDED
 
 
 # --- no evidence ---

@@ -120,6 +120,19 @@ def test_a_job_that_was_never_counted_where_others_count_theirs_is_given_to_anot
     assert bench.offered(job) == "b"
 
 
+def test_a_worker_that_says_nothing_of_its_jobs_keeps_them_whatever_others_count(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a")
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.worker("b", load=0.1)
+    bench.report("b", jobs=1)
+    bench.report("a", jobs=0)
+    bench.pass_time(50)
+    assert bench.holder(job) == "a"
+
+
 @pytest.mark.parametrize(
     ("project", "agent", "version"),
     [(PROJECT, AGENT, "1.8"), (PROJECT, "other", ""), ("other", AGENT, "")],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dispatcher.core.events import Registration
-from dispatcher.core.jobs import JobType, Lane
+from dispatcher.core.jobs import JobStatus, JobType, Lane
 from dispatcher.core.lifecycle import WorkerPhase
 from dispatcher.core.policy import AgentPolicy, Policy
 from dispatcher.core.workers import Worker
-from tests.support.engine_bench import EngineBench
+from tests.support.engine_bench import AGENT, EngineBench
 from tests.unit.dispatcher.core.board_checks import watched
 
 POLICY = Policy()
@@ -33,7 +33,7 @@ def test_a_job_counts_as_its_share_of_the_load_that_was_reported() -> None:
     assert one.load(POLICY) == pytest.approx(0.6 + 0.3)
 
 
-def test_the_jobs_of_a_worker_are_the_greater_of_its_count_and_ours(bench: EngineBench) -> None:
+def test_the_jobs_of_a_worker_are_ours_and_those_that_it_counts_beyond_ours(bench: EngineBench) -> None:
     bench.worker("w")
     for n in range(2):
         bench.accept(bench.dispatch(f"r{n}"))
@@ -41,13 +41,30 @@ def test_the_jobs_of_a_worker_are_the_greater_of_its_count_and_ours(bench: Engin
     assert counted.jobs_count == 2
     bench.report("w", 0.1, jobs=5)
     assert counted.jobs_count == 5
+    bench.accept(bench.dispatch("another"))
+    assert counted.jobs_count == 6
     bench.report("w", 0.1, jobs=1)
-    assert counted.jobs_count == 2
+    assert counted.jobs_count == 3
+
+
+def test_a_job_that_a_worker_counts_and_has_not_claimed_yet_takes_room_beside_new_ones() -> None:
+    bench = EngineBench(Policy(agents={AGENT: AgentPolicy(capacity=2)}))
+    bench.worker("w")
+    starting = bench.dispatch("first")
+    bench.accept(starting)
+    bench.lose("w")
+    bench.connect("w2")
+    bench.report("w2", jobs=1)  # it starts the first, which a stock worker does not claim
+    bench.accept(bench.dispatch("second"))
+    third = bench.dispatch("third")
+    assert bench.offered(third) is None
+    bench.job_status(starting, JobStatus.RUNNING, worker="w2")  # now it is known
+    assert bench.engine.workers["w2"].jobs_count == 2
 
 
 def test_pressure_is_load_or_the_share_of_the_cap_that_is_used_whichever_is_more() -> None:
     one = worker(capacity=4)
-    one.reported_jobs, one.reported_load = 2, 0.1
+    one.unclaimed_jobs, one.reported_load = 2, 0.1
     assert one.pressure(POLICY) == 0.5
     one.reported_load = 0.8
     assert one.pressure(POLICY) == 0.8
@@ -59,9 +76,9 @@ def test_an_uncapped_worker_has_room_for_as_many_offers_as_may_be_in_flight() ->
 
 def test_a_capped_worker_has_room_up_to_its_cap() -> None:
     one = worker(capacity=3)
-    one.reported_jobs = 2
+    one.unclaimed_jobs = 2
     assert one.room(POLICY) == 1
-    one.reported_jobs = 7
+    one.unclaimed_jobs = 7
     assert one.room(POLICY) == 0
 
 
