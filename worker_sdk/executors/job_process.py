@@ -99,8 +99,8 @@ class JobProcess:
         self.job_count = 0
         # Why it is no use any more, once it is not; the first reason counts.
         self.fault: str | None = None
-        # Of the job that it was given last; its id while it has one.
-        self._job_id: str | None = None
+        # Of the job that it was given last; its logger while it has one.
+        self._job_log: FilteringBoundLogger | None = None
         self.has_begun = False
         self.outcome: Outcome | None = None
         self._job_changed = Wakeup()
@@ -174,13 +174,14 @@ class JobProcess:
         self.has_begun, self.outcome = False, None
         self._become(ProcessState.BUSY)
 
-    async def begin(self, start: Start, changed: Wakeup) -> bool:
+    async def begin(self, start: Start, changed: Wakeup, log: FilteringBoundLogger) -> bool:
         """Give it a job. False: it is dead or does not answer, was killed, and has not begun it.
 
-        Returns within a bound. `changed` fires when the job's `outcome` is there.
+        Returns within a bound. `changed` fires when the job's `outcome` is there; `log` has the job's
+        ids bound.
         """
         self._job_changed = changed
-        self._job_id = start.job.id
+        self._job_log = log
         self._post(
             executor_pb2.ParentMessage(
                 run=executor_pb2.Run(
@@ -207,12 +208,12 @@ class JobProcess:
 
     def rest(self) -> None:
         """Its job is over, or did not come: it waits for another one."""
-        self._job_id = None
+        self._job_log = None
         self._become(ProcessState.IDLE)
 
     def dismiss(self) -> None:
         """Tell it to end; it is killed where it does not within a bound."""
-        self._job_id = None
+        self._job_log = None
         self._become(ProcessState.LEAVING)
         self._post(executor_pb2.ParentMessage(leave=executor_pb2.Leave()))
 
@@ -223,8 +224,8 @@ class JobProcess:
         self.fault = self.fault or why
         self._was_killed = True
         if is_news:
-            job = {} if self._job_id is None else {"job_id": self._job_id}
-            self._log.warning(LogEvent.PROCESS_KILLED, pid=self.pid, cause=why, **job)
+            log = self._job_log or self._log
+            log.warning(LogEvent.PROCESS_KILLED, pid=self.pid, cause=why)
         self._kill_group()
         self._changed()
 
@@ -321,6 +322,8 @@ class JobProcess:
             case "started":
                 self.has_begun = True
                 self.job_count += 1
+                log = self._job_log or self._log
+                log.info(LogEvent.JOB_IN_PROCESS, pid=self.pid)
                 self._changed()
             case "ended":
                 self._job_ended(Outcome(_KINDS[message.ended.kind], message.ended.error))

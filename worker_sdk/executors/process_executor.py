@@ -30,7 +30,6 @@ from worker_sdk.executors.executor import (
     PoolCounts,
     WorkerProgram,
 )
-from worker_sdk.log_events import LogEvent
 from worker_sdk.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -200,8 +199,7 @@ class _Run:
                 return Outcome(OutcomeKind.FAILED, error)
             try:
                 # One that was dead or hung is replaced by the pool: another one takes the job.
-                if await process.begin(self._start, self._changed):
-                    self._log.info(LogEvent.JOB_IN_PROCESS, pid=process.pid)
+                if await process.begin(self._start, self._changed, self._log):
                     return await self._see_through(process)
             finally:
                 await self._let_go(process)

@@ -55,12 +55,10 @@ async def run(
     runner: JobRunner, metadata: str, scope: anyio.CancelScope | None = None, **details: object
 ) -> Outcome:
     """Run one job to its end, within the deadline."""
+    job = start(metadata, **details)
+    log = structlog.get_logger().bind(job_id=job.job.id)
     with anyio.fail_after(DEADLINE_SECONDS):
-        return await runner.run(
-            start(metadata, **details),
-            anyio.CancelScope() if scope is None else scope,
-            structlog.get_logger(),
-        )
+        return await runner.run(job, scope or anyio.CancelScope(), log)
 
 
 async def run_alone(metadata: str, **options: object) -> Outcome:
