@@ -79,16 +79,22 @@ class InProcessJob:
         """The job as it is now."""
         return JobView.of(await self._dispatcher.client.get_job(self.id))
 
-    async def started(self, *, attempt: int = 1) -> JobView:
-        """Wait until a worker runs it, or has run it: in this attempt, or a later one."""
+    async def started(self, *, attempt: int = 1, epoch: int = 1) -> JobView:
+        """Wait until a worker runs it, or has run it: in this attempt and epoch, or in later ones.
+
+        A job that is tried again has another attempt, and one that is given to another worker another
+        epoch, also where it was handed over and the attempt goes on.
+        """
 
         def has_started(view: JobView) -> bool:
-            is_there = view.phase == "running" or (
+            if view.attempt > attempt and view.epoch > epoch:
+                return True
+            has_run = view.phase == "running" or (
                 view.is_ended and view.record.job.state.started_at > 0
             )
-            return view.attempt > attempt or (view.attempt == attempt and is_there)
+            return has_run and view.attempt >= attempt and view.epoch >= epoch
 
-        return await self._until(has_started, f"did not start attempt {attempt}")
+        return await self._until(has_started, f"did not start attempt {attempt}, epoch {epoch}")
 
     async def ended(self) -> JobView:
         """Wait until it has succeeded, failed for good or been cancelled."""
@@ -148,7 +154,8 @@ class InProcessJob:
 
     async def _told(self, failing: str) -> str:
         view = await self.view()
-        lines = [f"job {self.id} {failing}; it is {view.phase}, attempt {view.attempt}"]
+        number = f"attempt {view.attempt}, epoch {view.epoch}"
+        lines = [f"job {self.id} {failing}; it is {view.phase}, {number}"]
         if view.error:
             lines.append(f"error: {view.error}")
         lines.append(await self.why())
