@@ -351,6 +351,14 @@ def test_a_state_that_says_another_thing_than_its_last_event_is_found(
     assert told in whats(judged(tmp_path), "kept")
 
 
+def test_a_job_of_another_project_than_its_dispatch_is_found(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    database.close()
+    change(tmp_path, f"{UNGUARDED}UPDATE dispatch SET project = 'another' WHERE number = 1")
+    assert "and its dispatch of 'another'" in whats(judged(tmp_path), "kept")
+
+
 def test_a_job_that_runs_without_an_identity_is_found(
     database: SqliteDatabase, tmp_path: Path
 ) -> None:

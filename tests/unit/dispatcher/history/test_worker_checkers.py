@@ -122,6 +122,13 @@ def test_a_loss_that_was_perhaps_written_down_late_is_not_judged(log: Log) -> No
     assert verdict.finding("grace").unjudged == {"its loss may have been written down late": 1}
 
 
+def test_where_other_projects_have_events_too_a_short_time_is_not_judged(log: Log) -> None:
+    held_for(log, 10 * MILLISECOND)
+    verdict = judge(log, store=GRACES, has_all_projects=False)
+    assert verdict.is_clean
+    assert sum(verdict.finding("grace").unjudged.values()) == 1
+
+
 def test_a_clock_that_was_set_back_is_not_taken_for_a_short_time(log: Log) -> None:
     log.orphaned()
     log.now -= 5 * SECOND
@@ -220,6 +227,18 @@ def test_where_lines_are_missing_runs_are_counted_anew() -> None:
     assert not runs(("start", "A", 1), ("start", "B", 1), ("start", "C", 1), missing_at=2).of(
         "capacity"
     )
+
+
+def test_a_run_whose_end_comes_too_late_to_be_heard_is_not_counted_for_ever(log: Log) -> None:
+    log.succeeded()
+    records = [
+        line("start", BEGIN, instance_id="w", capacity=1),
+        line("start", log.now + 60 * SECOND, instance_id="w", capacity=1, job_id="AJ_late"),
+    ]
+    log.busy(10)
+    log.silent(50)
+    log.created("AJ_late")
+    assert not judge(log, records, ended_jobs_remembered_max=1).of("capacity")
 
 
 # --- offers ---
