@@ -11,7 +11,7 @@ Left to others: what an option does (`worker`), the command line itself (`comman
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -25,6 +25,22 @@ from worker_sdk.executor_choice import ExecutorKind
 from worker_sdk.executors import ProcessExecutor
 from worker_sdk.job import JobType
 from worker_sdk.load import CpuLoad, GreatestLoad, JobsLoad, LoadMeasure, as_measure, load_by_names
+from worker_sdk.option_values import (
+    Check,
+    Reader,
+    between,
+    choice,
+    comma_words,
+    job_types,
+    member,
+    number,
+    port,
+    secret,
+    some_job_types,
+    text_that,
+    url,
+    whole_number,
+)
 from worker_sdk.records import RECORD_PATH_VARIABLE
 from worker_sdk.shutdown import SHUTDOWN_SECONDS_MAX_DEFAULT
 
@@ -101,12 +117,6 @@ class Settings:
         return Credentials(self.url, self.api_key, self.api_secret)
 
 
-# Reads the text of a variable or a flag. Raises ValueError: "must be ...".
-Reader = Callable[[str], Any]
-# Checks a value, wherever it is from, and may replace it. Raises ValueError, WireError.
-Check = Callable[[Any], Any]
-
-
 @dataclass(frozen=True, slots=True)
 class Option:
     """One row of the table: an argument of Worker(...), its variable and its flag."""
@@ -132,111 +142,6 @@ class Option:
         return "--" + self.name.replace("_", "-")
 
 
-# ---- reading text ----
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"must be a whole number, not {text!r}") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"must be a number, not {text!r}") from None
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _choice(choices: type[Enum]) -> Reader:
-    def read(text: str) -> Enum:
-        try:
-            return choices(text.strip().lower().replace("-", "_"))
-        except ValueError:
-            words = _any_of(choice.value for choice in choices)
-            raise ValueError(f"must be {words}, not {text!r}") from None
-
-    return read
-
-
-def _types(text: str) -> tuple[JobType, ...]:
-    by_name = {job_type.name.lower(): job_type for job_type in JobType}
-    try:
-        return tuple(by_name[word.lower().removeprefix("jt_")] for word in _words(text))
-    except KeyError:
-        raise ValueError(f"must be some of {_any_of(by_name)}, with commas between") from None
-
-
-def _any_of(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}"
-
-
-# ---- checking values ----
-
-
-def _between(least: float, most: float) -> Check:
-    def check(value: Any) -> Any:  # noqa: ANN401 - an int stays one
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be a number, not {value!r}")
-        if not least <= value <= most:
-            raise ValueError(f"must be {least:g} to {most:g}, not {value:g}")
-        return value
-
-    return check
-
-
-def _port(value: Any) -> int | None:  # noqa: ANN401
-    return None if value is None else int(_between(0, 65_535)(value))
-
-
-def _some_types(value: Any) -> tuple[JobType, ...]:  # noqa: ANN401
-    types = tuple(dict.fromkeys(JobType(job_type) for job_type in value))
-    if not types:
-        raise ValueError("must name at least one JobType")
-    return types
-
-
-def _member(choices: type[Enum]) -> Check:
-    def check(value: Any) -> Any:  # noqa: ANN401
-        if isinstance(value, choices):
-            return value
-        if isinstance(value, str):
-            return _choice(choices)(value)
-        raise ValueError(f"must be {_any_of(choice.value for choice in choices)}")
-
-    return check
-
-
-def _url(value: Any) -> str:  # noqa: ANN401
-    try:
-        _ = Credentials(value, "", "").worker_url
-    except ConfigError as error:
-        raise ValueError(str(error).removeprefix("url (LIVEKIT_URL) ")) from None
-    return str(value)
-
-
-def _text(check: Callable[[str], None]) -> Check:
-    def checked(value: Any) -> str:  # noqa: ANN401
-        if not isinstance(value, str):
-            raise ValueError(f"must be text, not {value!r}")
-        check(value)
-        return value
-
-    return checked
-
-
-def _secret(value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str):
-        raise ValueError("must be text")
-    return value
-
-
 _LIMITS = DEFAULT_LIMITS
 _SERVER, _JOBS = "Where the server is", "How jobs run"
 _DRAINS, _WATCHED = "How it ends", "How it is watched"
@@ -258,7 +163,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "url",
         "The server's address, such as ws://127.0.0.1:7880.",
-        check=_url,
+        check=url,
         metavar="URL",
         variable="LIVEKIT_URL",
         panel=_SERVER,
@@ -266,7 +171,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "api_key",
         "The API key.",
-        check=_secret,
+        check=secret,
         metavar="KEY",
         variable="LIVEKIT_API_KEY",
         panel=_SERVER,
@@ -274,7 +179,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "api_secret",
         "Its secret. Others on this machine can read flags: the variable is hidden from them.",
-        check=_secret,
+        check=secret,
         metavar="SECRET",
         variable="LIVEKIT_API_SECRET",
         panel=_SERVER,
@@ -282,50 +187,50 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "agent_name",
         "The agent whose jobs it takes.",
-        check=_text(lambda value: check_agent_name("agent_name", value, _LIMITS)),
+        check=text_that(lambda value: check_agent_name("agent_name", value, _LIMITS)),
         metavar="NAME",
     ),
     Option(
         "capacity",
         "Most jobs at once, never exceeded.",
-        read=_integer,
+        read=whole_number,
         # A claim names all jobs in one message.
-        check=_between(1, _LIMITS.migrate_job_ids_max),
+        check=between(1, _LIMITS.migrate_job_ids_max),
         default=str(CAPACITY_DEFAULT),
         metavar="N",
     ),
     Option(
         "types",
         "The kinds of jobs: room, publisher, participant; several with commas.",
-        read=_types,
-        check=_some_types,
+        read=job_types,
+        check=some_job_types,
         default="room",
         metavar="TYPES",
     ),
     Option(
         "deployment",
         "Takes jobs of this deployment only.",
-        check=_text(lambda value: validate_deployment(value, _LIMITS)),
+        check=text_that(lambda value: validate_deployment(value, _LIMITS)),
         metavar="NAME",
     ),
     Option(
         "namespace",
         "Takes jobs of this namespace only.",
-        check=_text(lambda value: check_text("namespace", value, _LIMITS.namespace_bytes_max)),
+        check=text_that(lambda value: check_text("namespace", value, _LIMITS.namespace_bytes_max)),
         metavar="NAME",
     ),
     Option(
         "grace_seconds",
         "Back within this after a lost connection, or its jobs go to others.",
-        read=_number,
-        check=_between(0, _LIMITS.grace_seconds_max),
+        read=number,
+        check=between(0, _LIMITS.grace_seconds_max),
         default=f"{GRACE_SECONDS_DEFAULT:g}",
         metavar="S",
     ),
     Option(
         "load",
         "How busy it is: the greatest of jobs, cpu, memory, as named with commas.",
-        read=lambda text: load_by_names(_words(text) or ["?"]),
+        read=lambda text: load_by_names(comma_words(text) or ["?"]),
         check=as_measure,
         default="jobs,cpu",
         metavar="NAMES",
@@ -333,49 +238,49 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "executor",
         "How jobs run: task (in the worker's event loop) or process (each in one of its own).",
-        read=_choice(ExecutorKind),
-        check=_member(ExecutorKind),
+        read=choice(ExecutorKind),
+        check=member(ExecutorKind),
         default="as the program says, else task",
         metavar="KIND",
         panel=_JOBS,
     ),
-    _of_processes("warm", "Processes kept ready for jobs.", _integer, _between(0, 10_000), "N"),
+    _of_processes("warm", "Processes kept ready for jobs.", whole_number, between(0, 10_000), "N"),
     _of_processes(
-        "jobs_per_process", "Jobs that one process runs.", _integer, _between(1, 1e9), "N"
+        "jobs_per_process", "Jobs that one process runs.", whole_number, between(1, 1e9), "N"
     ),
     _of_processes(
         "memory_bytes_max",
         "A job's process that uses more is killed.",
-        _integer,
-        _between(1, 1e15),
+        whole_number,
+        between(1, 1e15),
         "BYTES",
     ),
     _of_processes(
         "job_seconds_max",
         "A job in a process that takes longer is stopped, and fails.",
-        _number,
-        _between(0.001, 365 * _DAY_SECONDS),
+        number,
+        between(0.001, 365 * _DAY_SECONDS),
         "S",
     ),
     _of_processes(
         "ping_seconds_max",
         "A process whose event loop does not turn for so long is killed.",
-        _number,
-        _between(0.001, _DAY_SECONDS),
+        number,
+        between(0.001, _DAY_SECONDS),
         "S",
     ),
     _of_processes(
         "stop_seconds_max",
         "What a job that is told to stop has to do so.",
-        _number,
-        _between(0.001, _DAY_SECONDS),
+        number,
+        between(0.001, _DAY_SECONDS),
         "S",
     ),
     Option(
         "shutdown_seconds_max",
         "What the shutdown callbacks of one job may take together.",
-        read=_number,
-        check=_between(0.001, _DAY_SECONDS),
+        read=number,
+        check=between(0.001, _DAY_SECONDS),
         default=f"{SHUTDOWN_SECONDS_MAX_DEFAULT:g}",
         metavar="S",
         panel=_JOBS,
@@ -383,8 +288,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "drain_policy",
         "What becomes of jobs after SIGTERM: wait (they go on) or hand_over (others resume them).",
-        read=_choice(DrainPolicy),
-        check=_member(DrainPolicy),
+        read=choice(DrainPolicy),
+        check=member(DrainPolicy),
         default=DrainPolicy.WAIT.value,
         metavar="POLICY",
         panel=_DRAINS,
@@ -392,8 +297,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "drain_seconds_max",
         "How long after SIGTERM; what still runs then is handed over at once.",
-        read=_number,
-        check=_between(0, 7 * _DAY_SECONDS),
+        read=number,
+        check=between(0, 7 * _DAY_SECONDS),
         default=f"{DRAIN_SECONDS_MAX_DEFAULT:g}",
         metavar="S",
         panel=_DRAINS,
@@ -401,8 +306,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "health_port",
         "Serve /healthz, /readyz and /metrics on this port; 0 takes a free one and logs it.",
-        read=_integer,
-        check=_port,
+        read=whole_number,
+        check=port,
         default="off",
         metavar="N",
         panel=_WATCHED,
@@ -410,7 +315,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "health_host",
         "The address that this port is on.",
-        check=_text(lambda value: check_text("health_host", value, _LIMITS.label_bytes_max)),
+        check=text_that(lambda value: check_text("health_host", value, _LIMITS.label_bytes_max)),
         default="0.0.0.0",
         metavar="ADDR",
         panel=_WATCHED,
@@ -418,7 +323,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "instance_id",
         "Names this process over all its connections.",
-        check=_text(lambda value: check_text("instance_id", value, _LIMITS.label_bytes_max)),
+        check=text_that(lambda value: check_text("instance_id", value, _LIMITS.label_bytes_max)),
         default="random",
         metavar="ID",
     ),
@@ -434,8 +339,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "log_level",
         "debug, info, warning or error.",
-        read=_choice(LogLevel),
-        check=_member(LogLevel),
+        read=choice(LogLevel),
+        check=member(LogLevel),
         default=LogLevel.INFO.value,
         metavar="LEVEL",
         panel=_WATCHED,
@@ -443,8 +348,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "log_format",
         "auto (for people on a terminal, else JSON), human or json.",
-        read=_choice(LogFormat),
-        check=_member(LogFormat),
+        read=choice(LogFormat),
+        check=member(LogFormat),
         default=LogFormat.AUTO.value,
         metavar="FORM",
         panel=_WATCHED,
