@@ -480,6 +480,17 @@ async def test_a_worker_can_serve_one_dispatcher_after_the_other() -> None:
         assert (await (await dispatcher.dispatch("lobby")).ended()).phase == "succeeded"
 
 
+def test_a_worker_can_serve_in_one_event_loop_after_the_other() -> None:
+    agent = Agent()
+
+    async def main() -> str:
+        async with InProcessDispatcher() as dispatcher, dispatcher.serving(agent.worker):
+            await agent.worker.wait_registered()
+            return (await (await dispatcher.dispatch("lobby")).ended()).phase
+
+    assert [asyncio.run(main()), asyncio.run(main())] == ["succeeded", "succeeded"]
+
+
 async def test_an_error_in_the_block_is_raised_as_it_is() -> None:
     agent = Agent()
     with pytest.raises(KeyError, match="mine"):
