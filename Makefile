@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Folders that hold Python of ours.
-SOURCES := $(wildcard protocol dispatcher worker_sdk tests bench docs/*.py)
+SOURCES := $(wildcard protocol dispatcher worker_sdk examples tests bench docs/*.py)
 # Many tests wait for processes: two run at a time, each file's tests one after the other.
 TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=

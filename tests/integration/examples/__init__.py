@@ -1,0 +1,1 @@
+"""With LiveKit's own server beside us."""
