@@ -73,7 +73,8 @@ class Connection:
     # its last word
     takes_jobs: bool = True
     reported_at: Nanoseconds = 0
-    job_count: int = 0
+    # jobs that it counted then and that it had not been given, for all that is known
+    unclaimed: int = 0
     # offers sent and not answered, by job id: when
     offers: dict[str, Nanoseconds] = field(default_factory=dict)
     # jobs that it was told to stop and has not said to have ended: when
@@ -148,17 +149,18 @@ class Facts(Watcher):
         """The simulated time."""
         return self._world.timeline.now
 
-    def jobs_given_to(self, worker_id: str) -> list[str]:
+    def jobs_given_to(self, worker_id: str, *, with_deleted: bool = False) -> list[str]:
         """Jobs that the worker durably holds, or has been sent, and whose end nobody has told.
 
-        (The end of a job that is an agent's leaving is told to all: it may count, or not.)
+        (The end of a job that is an agent's leaving is told to all: it may count, or not.) A job
+        whose dispatch is to be deleted may count, too, until that is durable.
         """
         return [
             job_id
             for job_id, facts in self._given.items()
             if (last := facts.rows[-1]).worker_id == worker_id
             and worker_id not in facts.ended_by
-            and last.dispatch_id not in self.deletions_heard
+            and (with_deleted or last.dispatch_id not in self.deletions_heard)
         ]
 
     def crashed(self) -> None:
@@ -194,7 +196,8 @@ class Facts(Watcher):
             case WorkerReported():
                 connection.takes_jobs = not (event.full or event.draining)
                 connection.reported_at = self.now
-                connection.job_count = event.job_count
+                known = len(self.jobs_given_to(event.worker_id)) + len(connection.stops)
+                connection.unclaimed = max(event.job_count - known, 0)
             case OfferAnswered():
                 self._answered(event, connection)
             case JobsMigrated():

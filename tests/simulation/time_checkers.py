@@ -119,9 +119,13 @@ class FreeWorkersAreAsked(Checker):
             return False
         if connection.capacity is None:
             return True
-        held = len(self.facts.jobs_given_to(worker_id))
-        stops = sum(self.now - at <= policy.stop_timeout for at in connection.stops.values())
-        count = max(connection.job_count, held + stops)
+        held = self.facts.jobs_given_to(worker_id, with_deleted=True)
+        stops = [
+            job_id
+            for job_id, at in connection.stops.items()
+            if self.now - at <= policy.stop_timeout
+        ]
+        count = connection.unclaimed + len({*held, *stops})
         return count + len(connection.offers) < connection.capacity
 
 
