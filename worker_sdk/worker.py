@@ -207,8 +207,8 @@ class Worker:
         """
         self._refuse_twice()
         self._planner = Planner(JobLedger(CAPACITY_DEFAULT), StatusOutbox())
-        self._departure = Departure(self._planner, self._wakeup)
         self._wakeup = Wakeup()  # the old one may be of another event loop
+        self._departure = Departure(self._planner, self._wakeup)
         settings = replace(
             self._resolve({}, {}),
             url=credentials.url,
