@@ -71,7 +71,7 @@ SECONDS: Mapping[JobKind, tuple[float, float]] = {
     JobKind.MIDDLING: (4.0, 10.0),
     JobKind.LONG: (10.0, 30.0),
     JobKind.LATE: (0.8, 2.0),
-    JobKind.AWAY: (10.0, 14.0),
+    JobKind.AWAY: (5.0, 7.0),
     JobKind.ONCE: (0.02, 1.5),
     JobKind.FAILS_FIRST: (0.02, 1.0),
     JobKind.FAILS_ALWAYS: (0.02, 0.3),

@@ -39,7 +39,7 @@ GRACE_SECONDS = 1.0
 # How long each kind of worker is here, and away: longer than its grace time. One is alone, and so is
 # given its jobs anew; of two that have longer jobs, one gets the other's, which come back with it.
 HABIT_VARIABLE = "FAULTS_HABIT"
-HABITS = {"late": ((2.5, 4.0), (1.8, 3.0)), "away": ((6.0, 24.0), (1.6, 2.2))}
+HABITS = {"late": ((2.5, 4.0), (1.8, 3.0)), "away": ((12.0, 24.0), (1.5, 1.9))}
 TRY_AGAIN_SECONDS = 0.3
 STATUS_INTERVAL_SECONDS = 1.0
 REMEMBERED_MAX = 10_000
