@@ -107,6 +107,7 @@ class Checker:
         forgiven = sum(map(is_gap, self.absences))
         if forgiven:
             self.violations -= forgiven
+            self.judged = max(self.judged - forgiven, 0)
             self.pass_over("records of workers are missing there", forgiven)
 
     @property

@@ -36,15 +36,11 @@ def summary(verdict: Verdict) -> list[str]:
             f"{verdict.records:,} records of workers,"
             f" {verdict.acknowledged:,} acknowledged dispatches"
         )
-    if verdict.torn_lines:
-        lines.append(
-            f"{verdict.torn_lines:,} torn lines of the logs were skipped, and are not judged"
-        )
-    if verdict.missing_records:
-        lines.append(
-            f"{verdict.missing_records:,} records are missing by their workers' own word (a full"
-            " disk), and are not judged"
-        )
+    if torn := verdict.torn_lines:
+        lines.append(f"{torn:,} torn line{'s'[: torn > 1]} of the logs skipped, and not judged")
+    if missing := verdict.missing_records:
+        told = f"{missing:,} record{'s'[: missing > 1]} missing by their workers' own word"
+        lines.append(f"{told} (a full disk), and not judged")
     for gone in verdict.gone:
         if gone.after == 0:
             lines.append(f"history before event {gone.next} is gone, and is not judged")

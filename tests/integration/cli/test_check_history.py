@@ -258,7 +258,7 @@ def test_a_torn_line_is_skipped_and_said(run: Run, tmp_path: Path) -> None:
     arguments = ["check-history", "--data-dir", str(run.data), "--worker-log", str(log)]
     done = callboard(*arguments, "--all-workers")
     assert done.code == 0, done
-    assert "1 torn lines of the logs were skipped, and are not judged" in done.out
+    assert "1 torn line of the logs skipped, and not judged" in done.out
     assert "records of workers are missing there" in done.out
     assert callboard(*arguments, "--json").json["torn_lines"] == 1
 

@@ -70,8 +70,8 @@ def test_lines_that_are_missing_or_torn_are_said() -> None:
     log.whole_life()
     at = log.now
     lines = summary(judge(log, [MissingRecords(at, at, "a", 3), MissingRecords(at, at, "b")]))
-    assert "1 torn lines of the logs were skipped, and are not judged" in lines
-    assert "3 records are missing by their workers' own word (a full disk)" in "".join(lines)
+    assert "1 torn line of the logs skipped, and not judged" in lines
+    assert "3 records missing by their workers' own word (a full disk)" in "".join(lines)
 
 
 def test_what_was_looked_at_is_said(doubled: Verdict) -> None:

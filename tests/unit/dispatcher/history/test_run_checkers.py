@@ -144,6 +144,7 @@ def test_what_no_worker_wrote_down_is_not_judged_where_lines_are_missing(log: Lo
         assert verdict.violations == ()
         for name in ("results", "starts"):
             assert verdict.finding(name).unjudged == {"records of workers are missing there": 1}
+            assert not verdict.finding(name).is_judged
 
 
 def test_lines_that_are_missing_at_another_time_excuse_nothing(log: Log) -> None:
