@@ -8,8 +8,8 @@
     worker.run()
 
 It puts the parts together and decides when it is over: `planner` decides what is said, `link` says
-it, `job_tasks` runs the jobs, which outlive every connection; `settings` has its options, `drain`
-the way out.
+it, `job_tasks` runs the jobs, which outlive every connection; `settings` has its options,
+`departure` the way out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,15 +32,7 @@ from protocol.errors import ConfigError
 from worker_sdk import command_line
 from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.console import ConsoleJob, run_in_console
-from worker_sdk.drain import (
-    ANNOUNCED_JOBS_MAX,
-    CLOSING_SECONDS_MAX,
-    FORCED_DELIVERY_SECONDS_MAX,
-    RESULT_DELIVERY_SECONDS_MAX,
-    Drain,
-    DrainPolicy,
-    DrainStage,
-)
+from worker_sdk.departure import Departure
 from worker_sdk.executor_choice import chosen_executor
 from worker_sdk.executors.executor import Executor, WorkerProgram
 from worker_sdk.executors.role import refuse_in_job_process
@@ -50,7 +41,6 @@ from worker_sdk.health import HealthServer, WorkerState
 from worker_sdk.job_tasks import JobTasks
 from worker_sdk.ledger import JobLedger
 from worker_sdk.link import RequestHandler, ServerLink
-from worker_sdk.log_events import LogEvent
 from worker_sdk.outbox import StatusOutbox
 from worker_sdk.planner import Planner
 from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords
@@ -65,6 +55,7 @@ if TYPE_CHECKING:
 
     from worker_sdk.connection import Connect
     from worker_sdk.credentials import Credentials
+    from worker_sdk.drain import DrainPolicy
     from worker_sdk.execution import JobFunction, PrewarmFunction
     from worker_sdk.executors.executor import JobRunner, PoolCounts
     from worker_sdk.job import JobType
@@ -139,8 +130,9 @@ class Worker:
         self._given_executor = executor
         self._executor: Executor = executor or TaskExecutor()
         self._rng = rng or random.SystemRandom()
-        self._drain = Drain()
         self._planner = Planner(JobLedger(capacity or CAPACITY_DEFAULT), StatusOutbox())
+        self._wakeup = Wakeup()
+        self._departure = Departure(self._planner, self._wakeup)
         # Not bound before it is used: the program, or `run`, may set logs up until then.
         self._log: FilteringBoundLogger = structlog.get_logger(
             "callboard.worker", agent_name=agent_name
@@ -148,11 +140,9 @@ class Worker:
         self._job_function: JobFunction | None = None
         self._prewarm_function: PrewarmFunction | None = None
         self._request_handler: RequestHandler | None = None
-        self._wakeup = Wakeup()
         # Set while it serves.
         self._link: ServerLink | None = None
         self._runner: JobRunner | None = None
-        self._signals: SignalCount | None = None
         # The port of its health, once it listens.
         self.health_port: int | None = None
 
@@ -216,9 +206,9 @@ class Worker:
         were cut off, is forgotten, no port is opened and no file written, whatever the settings say.
         """
         self._refuse_twice()
-        self._drain = Drain()
         self._planner = Planner(JobLedger(CAPACITY_DEFAULT), StatusOutbox())
         self._wakeup = Wakeup()  # the old one may be of another event loop
+        self._departure = Departure(self._planner, self._wakeup)
         settings = replace(
             self._resolve({}, {}),
             url=credentials.url,
@@ -231,31 +221,11 @@ class Worker:
 
     def drain(self) -> None:
         """Take no more jobs, and end when those that run are over or given to others."""
-        drain = self._drain
-        if not drain.begin(time.monotonic()):
-            return
-        self._log.info(
-            LogEvent.DRAIN_STARTED,
-            jobs=self._planner.ledger.held_count,
-            policy=drain.policy.value,
-            seconds_max=drain.seconds_max,
-        )
-        orders = self._planner.drain(yields=drain.policy is DrainPolicy.HAND_OVER)
-        if self._link is not None:
-            self._link.carry_out(orders)
-        self._wakeup.fire()
+        self._departure.begin()
 
     def stop(self) -> None:
         """End now: cancel the jobs that run, and give them to other workers."""
-        if not self._drain.leave(time.monotonic()):
-            return
-        if self._signals is not None:
-            self._signals.arm_watchdog()
-        self._log.warning(LogEvent.STOP_FORCED, jobs=self._planner.ledger.active_count)
-        orders = self._planner.stop_all()
-        if self._link is not None:
-            self._link.carry_out(orders)
-        self._wakeup.fire()
+        self._departure.leave()
 
     # ---- what a program sees ----
 
@@ -292,8 +262,9 @@ class Worker:
         self._planner.ledger.capacity = settings.capacity
         self._planner.server_url = settings.url
         self._executor = chosen_executor(self._given_executor, settings)
-        self._drain.policy = settings.drain_policy
-        self._drain.seconds_max = settings.drain_seconds_max
+        self._departure.log = self._log
+        self._departure.drain.policy = settings.drain_policy
+        self._departure.drain.seconds_max = settings.drain_seconds_max
 
     def _program(self, settings: Settings) -> WorkerProgram:
         if self._job_function is None:
@@ -331,7 +302,7 @@ class Worker:
         try:
             with _config_errors_alone():
                 async with anyio.create_task_group() as around:
-                    self._link = link
+                    self._link = self._departure.link = link
                     if settings.health_port is not None:
                         health = HealthServer(
                             settings.health_host, settings.health_port, self._state, self._log
@@ -340,7 +311,7 @@ class Worker:
                     await self._run_jobs(link, program, records)
                     around.cancel_scope.cancel()
         finally:
-            self._link = None
+            self._link = self._departure.link = None
             self.health_port = None
             records.close()
 
@@ -363,83 +334,16 @@ class Worker:
             self._runner = runner
             try:
                 tasks.start_soon(link.stay_connected)
-                await self._until_drained(link)
-                if self._signals is not None:
-                    self._signals.arm_watchdog(CLOSING_SECONDS_MAX)
+                await self._departure.until_over(link)
                 tasks.cancel_scope.cancel()
             finally:
                 self._runner = None
-
-    # ---- inside: ending ----
-
-    async def _until_drained(self, link: ServerLink) -> None:
-        drain, outbox = self._drain, self._planner.outbox
-        while drain.stage is DrainStage.SERVING:
-            await self._wakeup.wait()
-        await self._until_idle(link)
-        idle_at = time.monotonic()
-        while link.has_unwritten or len(outbox):
-            is_leaving = drain.stage is DrainStage.LEAVING
-            bound = FORCED_DELIVERY_SECONDS_MAX if is_leaving else RESULT_DELIVERY_SECONDS_MAX
-            left_seconds = idle_at + bound - time.monotonic()
-            if left_seconds <= 0:
-                break
-            self._announce("the server to confirm results", left_seconds)
-            await self._wakeup.wait(min(left_seconds, 1.0))
-        self._log.info(LogEvent.DRAIN_FINISHED, results_not_confirmed=len(outbox))
-
-    async def _until_idle(self, link: ServerLink) -> None:
-        drain, ledger = self._drain, self._planner.ledger
-        # One that was told twice to end does not wait for what it was promised.
-        while ledger.active_count if drain.stage is DrainStage.LEAVING else ledger.held_count:
-            left_seconds = drain.seconds_left(time.monotonic())
-            if left_seconds > 0:
-                self._announce(self._awaited(), left_seconds)
-                await self._wakeup.wait(min(left_seconds, 1.0))
-                ledger.expire_reservations(anyio.current_time())
-            elif drain.stage is DrainStage.DRAINING:
-                self._log.warning(
-                    LogEvent.DRAIN_DEADLINE_PASSED, jobs=ledger.held_count, after=drain.seconds_max
-                )
-                self.stop()
-            else:
-                link.carry_out(self._planner.abandon_all())
-                return
-
-    def _awaited(self) -> str:
-        if self._drain.stage is DrainStage.LEAVING:
-            return "jobs to clean up"
-        if self._drain.policy is DrainPolicy.WAIT:
-            return "jobs to end"
-        if self.worker_id is not None and not self._planner.can_yield:
-            return "jobs to end: this server gives none away"
-        return "other workers with room for the jobs"
-
-    def _announce(self, awaited: str, left_seconds: float) -> None:
-        """Say what this worker still waits for, if that was not said just now."""
-        now = time.monotonic()
-        if not self._drain.is_announcement_due(now):
-            return
-        self._drain.announced(now)
-        ledger, loop_now = self._planner.ledger, anyio.current_time()
-        seconds = {job_id: ledger.since(job_id) for job_id in ledger.held_job_ids}
-        self._log.info(
-            LogEvent.DRAIN_WAITS,
-            waits_for=awaited,
-            jobs=len(seconds),
-            running_seconds={
-                job_id: None if since is None else round(loop_now - since, 1)
-                for job_id, since in list(seconds.items())[:ANNOUNCED_JOBS_MAX]
-            },
-            results=len(self._planner.outbox),
-            seconds_left=round(left_seconds, 1),
-        )
 
     # ---- inside: a program of its own ----
 
     def _run_until_signalled(self, settings: Settings) -> None:
         async def serve() -> None:
-            signals = self._signals = SignalCount()
+            signals = self._departure.signals = SignalCount()
             try:
                 with signals.counting():
                     async with anyio.create_task_group() as tasks:
@@ -447,7 +351,7 @@ class Worker:
                         await self._serve(settings)
                         tasks.cancel_scope.cancel()
             finally:
-                self._signals = None
+                self._departure.signals = None
 
         with _config_errors_alone():
             anyio.run(serve, backend="asyncio", backend_options=_LOOP_OPTIONS)
