@@ -194,7 +194,7 @@ class Server:
             offset = self._stands_at - self._world.timeline.now
             self._world.facts.stood_still(self._offset - offset)
             self._offset, self._stands_at = offset, None
-        if not self.is_draining:
+        if not (self.is_draining or self._retry_after):
             self.steady_since = self._world.timeline.now
         while self._put_off:
             action, args = self._put_off.popleft()
