@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -28,17 +27,13 @@ from dispatcher.runtime import RuntimeLimits
 from dispatcher.store.memory import MemoryDatabase
 from protocol import wire_pb2
 from protocol.errors import ConfigError
-from protocol.tokens import mint_api_token
 from worker_sdk.client import DispatchClient
 from worker_sdk.client.messages import JobRestartPolicy, ParticipantInfo, Room, RoomEvent
-from worker_sdk.connection import OPEN_TIMEOUT_SECONDS, ConnectionEnded, FrameSocket
-from worker_sdk.credentials import Credentials
-from worker_sdk.room_opener import room_opener
 from worker_sdk.testing.fake_room import FakeRoom, opened
 from worker_sdk.testing.in_process_job import InProcessJob
 from worker_sdk.testing.memory_http import MemoryHttp
-from worker_sdk.testing.memory_link import ServerEnd, WorkerEnd, connected
 from worker_sdk.testing.one_job import API_KEY, API_SECRET, URL
+from worker_sdk.testing.served_workers import ServedWorkers, only_error
 from worker_sdk.testing.server_life import MovedClock, ServerLife
 from worker_sdk.testing.waiting import WAIT_SECONDS, WaitedInVain, until
 from worker_sdk.wakeup import Wakeup
@@ -49,38 +44,25 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from dispatcher.server.http import HttpApp
+    from dispatcher.server.sessions import Sessions
     from worker_sdk.client import ReportedRoomEvent
     from worker_sdk.job import JobContext
     from worker_sdk.worker import Worker
 
 __all__ = ["InProcessDispatcher"]
 
-CREDENTIALS = Credentials(URL, API_KEY, API_SECRET)
 # Turns of the event loop in which nobody says anything, after which all is said; and the most turns
 # that are waited for that.
 QUIET_TURNS = 25
 SETTLE_TURNS_MAX = 100_000
+# What all that runs has to end when the block is left.
+LEAVE_SECONDS_MAX = 30.0
 # Deadlines that one call of `pass_time` lets pass.
 DEADLINES_MAX = 100_000
-# What a worker's jobs have to clean up when its block is left.
-STOP_SECONDS_MAX = 20.0
 # Longer than any test moves the clock.
 _NEVER = 100 * 365 * 24 * 3600 * SECOND
 # A busy server rests after a commit, by the real clock: here it never does.
 _RUNTIME_LIMITS = RuntimeLimits(crowded_batch=1_000_000_000)
-
-
-class _Served:
-    """A worker that serves here."""
-
-    def __init__(self) -> None:
-        self.scope = anyio.CancelScope()
-        self.ended = anyio.Event()
-        # Why it ended, where that is an error.
-        self.failure: Exception | None = None
-        # Its last connection.
-        self.link: ServerEnd | None = None
-        self.is_cut_off = False
 
 
 class InProcessDispatcher:
@@ -115,7 +97,7 @@ class InProcessDispatcher:
         # Fired when something has changed that a test may wait for; and how much was said and stored.
         self._changes = Wakeup()
         self._said = 0
-        self._served: dict[Worker, _Served] = {}
+        self._workers = ServedWorkers(self._sessions, self._open_room, self._changes, self._note)
         # By job: the room that its last attempt opened.
         self._rooms: dict[str, object] = {}
         self._client: DispatchClient | None = None
@@ -160,16 +142,16 @@ class InProcessDispatcher:
             if self._client is not None:
                 await self._client.close()
             self._leave.set()
-            await asyncio.wait([self._host])
+            _, running = await asyncio.wait([self._host], timeout=LEAVE_SECONDS_MAX)
+        if running:
+            raise WaitedInVain(f"the dispatcher did not end within {LEAVE_SECONDS_MAX:g} s")
         self._raise_if_broken()
 
     async def restart(self) -> None:
         """Kill the server, and start another one on its store. Workers reconnect by themselves."""
         life, self._life = self._life, None
         assert life is not None
-        for served in self._served.values():
-            if served.link is not None:
-                served.link.die("the server was killed")
+        self._workers.server_died()
         await life.kill()
         await self._begin_life()
 
@@ -182,39 +164,33 @@ class InProcessDispatcher:
         When it is left each worker ends at once and its jobs are cancelled: a test that wants a drain
         calls `worker.drain()` and waits for `ended(worker)` before. Raises what a worker ended with.
         """
-        served = [self._start(worker) for worker in workers]
+        self._running_life()
+        assert self._tasks is not None
+        served = self._workers.start(workers, self._tasks)
         try:
             for worker in workers:
                 await self.connected(worker)
             yield
         finally:
-            for one in served:
-                one.scope.cancel()
-            with anyio.move_on_after(STOP_SECONDS_MAX, shield=True):
-                for one in served:
-                    await one.ended.wait()
-            for worker in workers:
-                del self._served[worker]
+            await self._workers.end(workers)
         for one in served:
             if one.failure is not None:
                 raise one.failure
 
     async def connected(self, worker: Worker) -> None:
         """Wait until the worker is registered: at first, after a cut, after a restart."""
-        served = self._of(worker)
+        served = self._workers.of(worker)
 
         async def look() -> bool | None:
             if served.ended.is_set():
                 raise served.failure or WaitedInVain(f"{worker!r} has ended")
-            link = served.link
-            is_there = worker.worker_id is not None and link is not None
-            return True if is_there and link is not None and not link.ended_because else None
+            return True if worker.worker_id is not None and served.is_connected else None
 
         await until(look, _saying(f"{worker!r} did not register"), self._changes, self.wait_seconds)
 
     async def ended(self, worker: Worker) -> None:
         """Wait until the worker has ended by itself: after `worker.drain()` or `worker.stop()`."""
-        served = self._of(worker)
+        served = self._workers.of(worker)
 
         async def look() -> bool | None:
             return True if served.ended.is_set() else None
@@ -226,16 +202,14 @@ class InProcessDispatcher:
 
     def cut(self, worker: Worker) -> None:
         """Break the worker's connection: both sides see it lost. The worker comes back by itself."""
-        link = self._of(worker).link
-        if link is not None:
-            link.lose("connection lost: cut by the test")
+        self._workers.of(worker).cut()
 
     @contextmanager
     def unreachable(self, worker: Worker) -> Iterator[None]:
         """Break the worker's connection, and let it make no other while the block lasts."""
-        served = self._of(worker)
+        served = self._workers.of(worker)
         served.is_cut_off = True
-        self.cut(worker)
+        served.cut()
         try:
             yield
         finally:
@@ -391,7 +365,7 @@ class InProcessDispatcher:
         if host is not None and host.done() and not host.cancelled():
             error = host.exception()
             if error is not None:
-                raise _only(error)
+                raise only_error(error) if isinstance(error, Exception) else error
 
     def _running_life(self) -> ServerLife:
         if self._life is None or self._life.tasks is None:
@@ -402,6 +376,9 @@ class InProcessDispatcher:
         life = self._life
         return None if life is None or life.tasks is None else (life.parts.http, life.tasks)
 
+    def _sessions(self) -> Sessions | None:
+        return None if self._life is None else self._life.parts.sessions
+
     def _note(self) -> None:
         self._said += 1
         self._changes.fire()
@@ -410,54 +387,17 @@ class InProcessDispatcher:
         self._running_life().parts.runtime.expire()
         await self.settle()
 
-    def _start(self, worker: Worker) -> _Served:
-        self._running_life()
-        assert self._tasks is not None
-        if worker in self._served:
-            raise ConfigError(f"{worker!r} serves here already")
-        served = self._served[worker] = _Served()
-        self._tasks.start_soon(self._serve, worker, served, name=repr(worker))
-        return served
-
-    async def _serve(self, worker: Worker, served: _Served) -> None:
-        room_opener.set(self._open_room)
-        try:
-            with served.scope:
-                await worker.serve_over(partial(self._connect, served), CREDENTIALS)
-        except Exception as error:  # noqa: BLE001 - the test's to see, wherever it waits
-            served.failure = _only(error)
-        finally:
-            served.ended.set()
-            self._changes.fire()
-
-    async def _connect(self, served: _Served, credentials: Credentials) -> FrameSocket:
-        with anyio.move_on_after(OPEN_TIMEOUT_SECONDS):
-            await anyio.lowlevel.checkpoint()
-            while (life := self._life) is None or served.is_cut_off:
-                await self._changes.wait()
-            token = mint_api_token(
-                credentials.api_key, credentials.api_secret, now_ns=time.time_ns(), agent=True
-            )
-            served.link = connected(life.parts.sessions, token, self._note)
-            return WorkerEnd(served.link)
-        raise ConnectionEnded(f"no answer in {OPEN_TIMEOUT_SECONDS:g} s")
-
     def _open_room(self, ctx: JobContext) -> AbstractAsyncContextManager[Any]:
         room = self._rooms[ctx.job.id] = self._make_room(ctx)
         self._changes.fire()
         return opened(room, ctx)
 
-    def _of(self, worker: Worker) -> _Served:
-        if worker not in self._served:
-            raise ConfigError(f"{worker!r} does not serve here")
-        return self._served[worker]
-
     def _only_agent(self) -> str:
-        names = {worker.agent_name for worker in self._served}
+        names = self._workers.agent_names
         if len(names) != 1:
-            served = ", ".join(sorted(map(repr, names))) or "none"
+            served = ", ".join(map(repr, names)) or "none"
             raise ConfigError(f"dispatch: say which agent_name; served are {served}")
-        return names.pop()
+        return names[0]
 
 
 def _check_loop() -> None:
@@ -474,10 +414,3 @@ def _saying(text: str) -> Any:  # noqa: ANN401 - a coroutine function
         return text
 
     return tell
-
-
-def _only(error: BaseException) -> Any:  # noqa: ANN401 - the error, of its own class
-    """The error that a group is about, where it has one alone."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -8,6 +8,7 @@ import pytest
 from protocol import wire_pb2
 from protocol.errors import ConfigError
 from worker_sdk import JobContext, JobRequest, JobType, Worker
+from worker_sdk.room_opener import room_opener
 from worker_sdk.testing import FakeRoom, RunOutcome, WaitedInVain, run_job
 
 pytestmark = pytest.mark.anyio
@@ -277,6 +278,7 @@ async def test_the_room_of_one_job_is_not_that_of_the_next() -> None:
     await run_job(worker)
     await run_job(worker, room="other")
     assert [room.name for room in rooms] == ["test-room", "other"]
+    assert room_opener.get() is None
 
 
 async def test_a_room_without_a_name_is_refused() -> None:
