@@ -11,6 +11,7 @@ database itself (SQLite finds most of its damage), locks (`folder`).
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from dispatcher.store.sqlite.failures import corrupt
@@ -33,16 +34,30 @@ def check_log_is_whole(database: Path, page_bytes: int, frames: int) -> None:
         return
     lost = 0
     with log.open("rb") as file:
-        # The generation of the log, as its header and its first frame have it: one may be damaged.
+        # The generation of the log: its header has it, or where that is damaged its first frame. (Of
+        # one that was begun anew the frames may still be the last generation's, which are in the
+        # database: the first write of the new one failed, or its writer was killed before it.)
         beginning = file.read(HEADER_BYTES + FRAME_HEADER_BYTES)
-        salts = beginning[16:24], beginning[HEADER_BYTES + 8 : HEADER_BYTES + 16]
+        is_sound = _is_sound(beginning[:HEADER_BYTES])
+        salts = beginning[16:24] if is_sound else beginning[HEADER_BYTES + 8 : HEADER_BYTES + 16]
         file.seek(HEADER_BYTES + frames * (FRAME_HEADER_BYTES + page_bytes))
         while len(header := file.read(FRAME_HEADER_BYTES)) == FRAME_HEADER_BYTES:
             is_commit = header[4:8] != b"\0\0\0\0"
-            lost += is_commit and header[8:16] in salts
+            lost += is_commit and header[8:16] == salts
             file.seek(page_bytes, 1)
     if lost > 1:
         raise corrupt(log, f"is damaged, with {lost} commits behind the damage")
+
+
+def _is_sound(header: bytes) -> bool:
+    """Is the checksum of a log's header right? ("Checksum Algorithm")"""
+    order = ">" if header[3] & 1 else "<"
+    first = second = 0
+    words = struct.unpack(f"{order}6I", header[:24])
+    for one, other in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return struct.pack(">2I", first, second) == header[24:32]
 
 
 def _log_of(database: Path) -> Path:

@@ -105,6 +105,25 @@ def test_an_older_generation_behind_the_end_of_the_log_is_no_damage(tmp_path: Pa
     assert waiting(folder) == JOBS + 2
 
 
+def test_a_log_that_was_begun_anew_and_no_further_is_no_damage(tmp_path: Path) -> None:
+    # The server was killed, or its disk was full, between the new header and the first frame.
+    database = SqliteDatabase(tmp_path)
+    database.open()
+    for number in range(JOBS):
+        database.apply([create(str(number))], NOW)
+    database.connections.writer.wal_checkpoint()
+    older = (tmp_path / LOG_NAME).read_bytes()
+    database.apply([create(str(JOBS))], NOW)
+    header = (tmp_path / LOG_NAME).read_bytes()[:HEADER_BYTES]
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    shutil.copy(tmp_path / DATABASE_NAME, folder / DATABASE_NAME)
+    (folder / LOG_NAME).write_bytes(header + older[HEADER_BYTES:])
+    database.close()
+    assert header != older[:HEADER_BYTES]
+    assert waiting(folder) == JOBS
+
+
 @pytest.mark.parametrize("is_missing", [True, False])
 def test_a_log_without_its_database_is_refused_and_left_alone(
     crashed: Path, is_missing: bool
