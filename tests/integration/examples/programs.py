@@ -29,9 +29,13 @@ class Programs:
 
     def start(self, name: str, environment: Mapping[str, str] | None = None) -> Process:
         """Start an example by its name."""
+        return self.start_file(EXAMPLES / f"{name}.py", environment)
+
+    def start_file(self, path: Path, environment: Mapping[str, str] | None = None) -> Process:
+        """Start a program."""
         process = Process(
-            [sys.executable, str(EXAMPLES / f"{name}.py"), "start"],
-            self._folder / f"{name}-{len(self._started)}.log",
+            [sys.executable, str(path), "start"],
+            self._folder / f"{path.stem}-{len(self._started)}.log",
             {**self._environment, **(environment or {})},
         )
         self._started.append(process)
