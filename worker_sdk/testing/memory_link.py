@@ -66,10 +66,7 @@ class ServerEnd:
 
     def start_closing(self, code: int, reason: str) -> None:
         """Close; what was sent before can still be read."""
-        if not self.ended_because:
-            self.ended_because = f"received {int(code)} {reason}"
-            self._tell()
-            asyncio.get_running_loop().call_soon(self._say_disconnected)
+        self._end(f"received {int(code)} {reason}")
 
     # ---- the worker's side ----
 
@@ -92,12 +89,9 @@ class ServerEnd:
     # ---- the link's ends ----
 
     def lose(self, cause: str) -> None:
-        """End the link at once, for both."""
-        if not self.ended_because:
-            self.ended_because = cause
+        """End the link at once, for both; what was not read is lost."""
         self._unread.clear()
-        self._say_disconnected()
-        self._tell()
+        self._end(cause)
 
     def die(self, cause: str) -> None:
         """The server is killed: its sessions hear nothing of it."""
@@ -105,6 +99,13 @@ class ServerEnd:
         self.lose(cause)
 
     # ---- inside ----
+
+    def _end(self, cause: str) -> None:
+        if not self.ended_because:
+            self.ended_because = cause
+            # As from a socket: in a turn of its own, not in the middle of what the server does.
+            asyncio.get_running_loop().call_soon(self._say_disconnected)
+        self._tell()
 
     def _say_disconnected(self) -> None:
         if not self._is_dead:
