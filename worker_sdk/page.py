@@ -19,8 +19,8 @@ __all__ = ["worker_page"]
 _PAGE = """\
 # Workers
 
-All that a worker program can say, and how it is set, ended and watched. Written by `python -m worker_sdk.page`; tests hold it against the code, and run each
-example as it stands here.
+All that a worker program can say, and how it is set, ended and watched. Written by
+`python -m worker_sdk.page`; tests hold it against the code, and run each example as it stands here.
 
 ```python
 from worker_sdk import JobContext, Worker
@@ -153,7 +153,8 @@ if __name__ == "__main__":
   raises `RoomLost` (`reason`: LiveKit's word for it); a room that cannot be joined, `RoomUnreachable`.
   Both fail the job unless you catch them.
 - The agent leaves at the end of the block, whatever came. A job that is stopped while it joins first
-  joins, then leaves. Do not cancel `rtc.Room.connect` yourself: the library (1.1) then ends the process.
+  joins, then leaves; where the SFU does not answer, the library gives up after some 30 s. Do not cancel
+  `rtc.Room.connect` yourself: the library (1.1) then ends the process.
 - The token lets the agent join within an hour of the assignment. In the room it is renewed by the SFU, so
   a job may stay for days; one that leaves and comes back after more than an hour gets `RoomUnreachable`.
 - It runs on asyncio, as `worker.run()` does; in a job process, too.
@@ -226,8 +227,8 @@ if __name__ == "__main__":
     worker.run()
 ```
 
-The token counts the holders of one job: keep it beside the job's id. [examples/long_job.py](../examples/long_job.py)
-is such a job, whole.
+The token counts the holders of one job: keep it beside the job's id.
+[examples/long_job.py](../examples/long_job.py) is such a job, whole.
 
 ## Jobs in processes
 
@@ -289,8 +290,9 @@ if __name__ == "__main__":
     anyio.run(main)
 ```
 
-Logs are structlog's, as your program sets it up. Who cancels `serve()` ends the worker at once; its jobs go to others after the grace time. `worker.pool`
-counts the processes of a ProcessExecutor, `worker.instance_id` names the worker over all its connections.
+Logs are structlog's, as your program sets it up. Who cancels `serve()` ends the worker at once; its jobs
+go to others after the grace time. `worker.pool` counts the processes of a ProcessExecutor,
+`worker.instance_id` names the worker over all its connections.
 
 ## Options
 
@@ -304,8 +306,8 @@ exit code 2.
 ## How a worker ends
 
 SIGTERM or SIGINT (Ctrl-C) drains: no more jobs are taken. By `DrainPolicy.WAIT` those that run go on
-to their ends; by `DrainPolicy.HAND_OVER` the server gives each to another worker as soon as one has room for it
-(with `ctx.resuming` true, and the next epoch), and it is cancelled here. At `drain_seconds_max` what
+to their ends; by `DrainPolicy.HAND_OVER` the server gives each to another worker as soon as one has
+room for it (with `ctx.resuming` true, and the next epoch), and it is cancelled here. At `drain_seconds_max` what
 still runs is handed over in any case. A second signal does that at once: jobs are cancelled, have
 5 s to clean up, and are handed over; then the worker ends. The exit code is 0 after all of these. A
 third signal ends it at once, with exit code 1, and so does a watchdog where a job will not let go; its

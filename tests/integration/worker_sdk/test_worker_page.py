@@ -29,7 +29,8 @@ def said(program: str) -> list[str]:
 
 def title(program: str) -> str:
     """What a test of an example is called."""
-    return (re.findall(r'agent_name="(\w+)"', program) or ["load"])[0]
+    found = re.search(r'agent_name="(\w+)"', program)
+    return found[1] if found else "load"
 
 
 def run(program: str, folder: Path, env: dict[str, str], *arguments: str) -> list[str]:
