@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -16,7 +18,7 @@ from dispatcher.core.policy import Policy
 from protocol import wire_pb2
 from protocol.errors import ConfigError
 from tests.unit.worker_sdk.testing.agents import Agent
-from worker_sdk import DrainPolicy, JobContext, JobRequest, JobType, Worker
+from worker_sdk import DrainPolicy, JobContext, JobRequest, JobType, TaskExecutor, Worker
 from worker_sdk.client.messages import ParticipantInfo, Room, Rule, RuleMatch
 from worker_sdk.testing import FakeRoom, InProcessDispatcher, WaitedInVain
 
@@ -513,6 +515,29 @@ async def test_a_worker_that_cannot_start_is_the_blocks_error(
     with pytest.raises(ConfigError, match="no job function"):
         async with dispatcher.serving(Worker("greeter")):
             pytest.fail("it does not serve")
+
+
+class BreaksAtItsEnd(TaskExecutor):
+    """Runs jobs, and raises when it is left."""
+
+    @asynccontextmanager
+    async def open(self, *args: Any) -> AsyncIterator[Any]:
+        async with super().open(*args) as runner:
+            yield runner
+        raise RuntimeError("the pool is not empty")
+
+
+async def test_what_a_worker_breaks_of_later_is_the_blocks_error_too(
+    dispatcher: InProcessDispatcher,
+) -> None:
+    agent = Agent(executor=BreaksAtItsEnd())
+    serving = dispatcher.serving(agent.worker)
+    await serving.__aenter__()
+    agent.worker.drain()
+    with pytest.raises(RuntimeError, match="the pool is not empty"):
+        await dispatcher.ended(agent.worker)
+    with pytest.raises(RuntimeError, match="the pool is not empty"):
+        await serving.__aexit__(None, None, None)
 
 
 async def test_the_only_agent_is_the_one_that_is_called(dispatcher: InProcessDispatcher) -> None:
