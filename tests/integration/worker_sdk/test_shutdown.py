@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 import structlog
+from structlog.typing import EventDict
 
 from tests.integration.worker_sdk import shutdown_jobs
 from tests.integration.worker_sdk.pool import run, wait_until
@@ -25,12 +26,16 @@ pytestmark = [
 
 
 @asynccontextmanager
-async def opened(executor: Executor, seconds_max: float = 10.0) -> AsyncIterator[JobRunner]:
-    """The executor at work."""
+async def opened(
+    executor: Executor, seconds_max: float = 10.0, logged: list[EventDict] | None = None
+) -> AsyncIterator[JobRunner]:
+    """The executor at work; what is logged goes to `logged` when it is left."""
     program = WorkerProgram(shutdown_jobs.job, shutdown_seconds_max=seconds_max)
-    with structlog.testing.capture_logs():
+    with structlog.testing.capture_logs() as captured:
         async with executor.open(program, structlog.get_logger()) as runner:
             yield runner
+    if logged is not None:
+        logged += captured
 
 
 async def test_when_the_function_returned(executor: Executor, tmp_path: Path) -> None:
@@ -57,6 +62,9 @@ async def test_when_the_job_was_stopped(executor: Executor, tmp_path: Path) -> N
 
 async def test_within_the_deadline_of_the_worker(executor: Executor, tmp_path: Path) -> None:
     path = tmp_path / "said"
-    async with opened(executor, seconds_max=0.05) as runner:
+    logged: list[EventDict] = []
+    async with opened(executor, 0.05, logged) as runner:
         assert await run(runner, f"{path} late") == Outcome(OutcomeKind.SUCCESS)
         assert path.read_text() == ""
+    (cut_off,) = [each for each in logged if each["event"] == "shutdown_cut_off"]
+    assert (cut_off["seconds_max"], cut_off["not_called"]) == (0.05, 2)
