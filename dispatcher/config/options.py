@@ -372,7 +372,8 @@ OPTIONS: tuple[Option, ...] = (
     _limit("close_timeout_seconds", "How long a closing handshake may take."),
     _limit("read_turn_bytes_max", "What is read of one worker before others have their turn."),
     _limit(
-        "heavy_turn_seconds", "How long claims and losses are taken in before others have a turn."
+        "heavy_turn_seconds",
+        "How long claims and losses, or upgrades, are taken in before others have a turn.",
     ),
     _limit("events_behind_max", "What one worker may say meanwhile before it is heard at once."),
     _limit("head_bytes_max", "The head of a request."),

@@ -2,7 +2,9 @@
 
 uvicorn bounds neither how large a head is nor how long it takes; a few sockets that dribble bytes
 would be held for ever. Nor does it bound how long a client may leave its answer unread: one whose
-answer does not flow is cut off, and so holds no more than its buffers. `bounded_http` makes the class, because uvicorn makes the instances. The
+answer does not flow is cut off, and so holds no more than its buffers. Upgrades have a budget in each
+turn of the loop (`pacing`), so that hundreds of workers that come at once leave turns for callers, and
+for each other's claims. `bounded_http` makes the class, because uvicorn makes the instances. The
 bounds of bodies are with those who read them (`twirp`).
 """
 
@@ -15,6 +17,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dispatcher.server.limits import ServerLimits
+from dispatcher.server.pacing import Line
 
 log = structlog.get_logger()
 
@@ -36,6 +39,7 @@ class BoundedHttpConnection(HttpToolsProtocol):
     head_bytes_max: ClassVar[int]
     head_timeout_seconds: ClassVar[float]
     unread_timeout_seconds: ClassVar[float]
+    upgrades: ClassVar[Line]
 
     # Is a head awaited, or coming in? How much of it came, and when must it be here?
     _in_head = True
@@ -98,6 +102,16 @@ class BoundedHttpConnection(HttpToolsProtocol):
         self._stop_head_timer()
         super().on_headers_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        # Nothing is to come before it is answered.
+        self.transport.pause_reading()
+        self.upgrades.submit(self._upgrade)
+
+    def _upgrade(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            super().handle_websocket_upgrade()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stop_unread_timer()
@@ -134,5 +148,6 @@ def bounded_http(limits: ServerLimits) -> type[BoundedHttpConnection]:
             "head_bytes_max": limits.head_bytes_max,
             "head_timeout_seconds": limits.head_timeout_seconds,
             "unread_timeout_seconds": limits.unread_timeout_seconds,
+            "upgrades": Line(limits.heavy_turn_seconds),
         },
     )

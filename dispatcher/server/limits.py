@@ -48,8 +48,9 @@ class ServerLimits:
     # What is read of one worker in one turn of the event loop, before others have theirs.
     read_turn_bytes_max: int = 8 * KIB
 
-    # How long claims, losses and registrations are taken in during one turn of the event loop, and how
-    # much one worker may say while its own wait, before it is heard at once.
+    # How long claims, losses and registrations are taken in during one turn of the event loop, and
+    # upgrades as long again; how much one worker may say while its own wait, before it is heard at
+    # once.
     heavy_turn_seconds: float = 0.002
     events_behind_max: int = 64
 

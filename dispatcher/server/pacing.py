@@ -115,3 +115,44 @@ class Pacer:
         began = self._clock()
         self._hear(event)
         self._left_seconds -= self._clock() - began
+
+
+class Line:
+    """Calls that may be heavy, in their order, a budget of them in each turn. Used on one event loop."""
+
+    def __init__(
+        self,
+        budget_seconds: float,
+        soon: Soon = next_turn,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._budget_seconds = budget_seconds
+        self._soon = soon
+        self._clock = clock
+        self._waiting: deque[Callable[[], None]] = deque()
+        # what is left of this turn's budget, and is the next turn asked for?
+        self._left_seconds = budget_seconds
+        self._is_awaited = False
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Call it in this turn or in one of the next."""
+        self._waiting.append(call)
+        if len(self._waiting) == 1:
+            self._spend()
+        if not self._is_awaited:
+            self._is_awaited = True
+            self._soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_awaited = False
+        self._left_seconds = self._budget_seconds
+        self._spend()
+        if self._waiting:
+            self._is_awaited = True
+            self._soon(self._turn)
+
+    def _spend(self) -> None:
+        while self._waiting and self._left_seconds > 0:
+            began = self._clock()
+            self._waiting.popleft()()
+            self._left_seconds -= self._clock() - began

@@ -1,8 +1,9 @@
 """Many workers in one process: each speaks as a worker of ours does, and runs nothing.
 
 `worker_sdk`'s own planner decides what is said (claim, results, statuses), the reconnecting backoff
-when to come back; only the jobs are not there: a job that starts is held until the end. Each begins with
-jobs that it runs already (`seeding`), which it claims. Commands come by stdin, one JSON object a line; answers go to stdout in the same form:
+when to come back; only the jobs are not there: a job that starts is held until the end. Each begins
+with jobs that it runs already (`seeding`), which it claims. Commands come by stdin, one JSON object a
+line; answers go to stdout in the same form:
 
     {"do": "count"}                 -> {"registered": n, "answered": n, "kept": n}: workers, and jobs
     {"do": "cut", "at_ns": T}       abort every socket at once, at that time of CLOCK_MONOTONIC
@@ -19,16 +20,15 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from protocol import wire_pb2
 from protocol.codec import decode_server_message
-from protocol.limits import DEFAULT_LIMITS
 from protocol.tokens import mint_api_token
+from tests.faults.light_socket import LightSocket, SocketClosed
 from tests.faults.seeding import job_id_of
 from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.ledger import JobLedger
@@ -64,7 +64,7 @@ class StormWorker:
     # when each job was assigned, and at which epoch
     assigned: dict[str, tuple[int, int]] = field(default_factory=dict)
     is_registered: bool = False
-    websocket: ClientConnection | None = None
+    socket: LightSocket | None = None
 
     def __post_init__(self) -> None:
         self.planner = Planner(JobLedger(self.capacity), StatusOutbox())
@@ -79,8 +79,8 @@ class StormWorker:
     def cut(self) -> None:
         """Abort the socket, and measure from now on."""
         self.measured = Measured()
-        if self.websocket is not None:
-            self.websocket.transport.abort()
+        if self.socket is not None:
+            self.socket.abort()
 
     async def stay_connected(self) -> None:
         """Connect, and again whenever the connection ends; until cancelled."""
@@ -91,29 +91,23 @@ class StormWorker:
             await anyio.sleep(backoff.delay_seconds(failures, away_seconds, self.rng))
             self.measured.tries += 1
             try:
-                async with await self._connect() as websocket:
-                    self.websocket = websocket
-                    failures = 0
-                    await self._use(websocket)
-            except (OSError, TimeoutError, EOFError, WebSocketException, ConnectionClosed):
+                self.socket = await self._connect()
+                failures = 0
+                await self._use(self.socket)
+            except (OSError, TimeoutError):
                 failures += 1
             if self.is_registered:
                 failures, lost_at = 0, anyio.current_time()
-            self.is_registered, self.websocket = False, None
+            self.is_registered, self.socket = False, None
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> LightSocket:
         key, secret = os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"]
         token = mint_api_token(key, secret, now_ns=time.time_ns(), agent=True)
-        return await connect(
-            os.environ["LIVEKIT_URL"].replace("http", "ws", 1) + "/agent",
-            additional_headers={"Authorization": f"Bearer {token}"},
-            compression=None,
-            max_size=DEFAULT_LIMITS.frame_bytes_max,
-            open_timeout=OPEN_TIMEOUT_SECONDS,
-            ping_interval=None,
-        )
+        server = urlsplit(os.environ["LIVEKIT_URL"])
+        host, port = server.hostname or "127.0.0.1", server.port or 80
+        return await LightSocket.open(host, port, token, OPEN_TIMEOUT_SECONDS)
 
-    async def _use(self, websocket: ClientConnection) -> None:
+    async def _use(self, socket: LightSocket) -> None:
         register = wire_pb2.RegisterWorkerRequest(
             type=wire_pb2.JT_ROOM,
             types=[wire_pb2.JT_ROOM],
@@ -123,23 +117,23 @@ class StormWorker:
             capacity=self.capacity,
             grace_milliseconds=round(self.grace_seconds * 1000),
         )
-        await self._send(websocket, wire_pb2.WorkerMessage(register=register))
-        answer = decode_server_message(await websocket.recv())
+        self._send(socket, wire_pb2.WorkerMessage(register=register))
+        answer = decode_server_message(await socket.receive())
         self.is_registered = True
         self.measured.registered_at_ns = time.monotonic_ns()
         for message in self.planner.registered(answer.register):
             self.measured.claimed = len(message.migrate_job.job_ids)
-            await self._send(websocket, message)
-        await self._flush(websocket)
+            self._send(socket, message)
+        self._flush(socket)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._tell_status, websocket)
+            tasks.start_soon(self._tell_status, socket)
             try:
                 while True:
-                    await self._receive(websocket, decode_server_message(await websocket.recv()))
-            except ConnectionClosed:
+                    self._receive(socket, decode_server_message(await socket.receive()))
+            except SocketClosed:
                 tasks.cancel_scope.cancel()
 
-    async def _receive(self, websocket: ClientConnection, message: wire_pb2.ServerMessage) -> None:
+    def _receive(self, socket: LightSocket, message: wire_pb2.ServerMessage) -> None:
         measured = self.measured
         for verdict in message.migrate_verdicts:
             is_kept = verdict.verdict == wire_pb2.MigrateVerdict.KEEP
@@ -148,40 +142,37 @@ class StormWorker:
         if message.migrate_verdicts and measured.kept + measured.stopped >= measured.claimed:
             measured.answered_at_ns = time.monotonic_ns()
         for order in self.planner.received(message, anyio.current_time()):
-            await self._carry_out(websocket, order)
-        await self._flush(websocket)
+            self._carry_out(socket, order)
+        self._flush(socket)
 
-    async def _carry_out(self, websocket: ClientConnection, order: Order) -> None:
+    def _carry_out(self, socket: LightSocket, order: Order) -> None:
         match order:
             case Send() | Refuse():
-                await self._send(websocket, order.message)
+                self._send(socket, order.message)
             case Consider():
                 order.request.accept()
-                await self._send(websocket, self.planner.answer(order.request))
+                self._send(socket, self.planner.answer(order.request))
             case Start():
                 self.assigned[order.job.id] = (time.monotonic_ns(), order.epoch or 0)
             case Stop():
                 self.planner.ledger.end(order.job_id)
 
-    async def _flush(self, websocket: ClientConnection) -> None:
+    def _flush(self, socket: LightSocket) -> None:
         outbox = self.planner.outbox
         while (report := outbox.next_unwritten()) is not None:
-            await self._send(websocket, self.planner.job_status(report))
+            self._send(socket, self.planner.job_status(report))
             outbox.written(report.sequence)
 
-    async def _tell_status(self, websocket: ClientConnection) -> None:
+    async def _tell_status(self, socket: LightSocket) -> None:
         ledger = self.planner.ledger
-        try:
-            while True:
-                load = ledger.active_count / ledger.capacity
-                await self._send(websocket, self.planner.worker_status(load))
-                # Not all in step: nothing makes real workers send at the same time.
-                await anyio.sleep(self.rng.uniform(0.9, 1.1) * STATUS_INTERVAL_SECONDS)
-        except ConnectionClosed:
-            pass  # the reader sees it too
+        while True:
+            load = ledger.active_count / ledger.capacity
+            self._send(socket, self.planner.worker_status(load))
+            # Not all in step: nothing makes real workers send at the same time.
+            await anyio.sleep(self.rng.uniform(0.9, 1.1) * STATUS_INTERVAL_SECONDS)
 
-    async def _send(self, websocket: ClientConnection, message: wire_pb2.WorkerMessage) -> None:
-        await websocket.send(message.SerializeToString())
+    def _send(self, socket: LightSocket, message: wire_pb2.WorkerMessage) -> None:
+        socket.send(message.SerializeToString())
 
 
 async def serve(

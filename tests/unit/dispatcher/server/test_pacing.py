@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -17,7 +18,7 @@ from dispatcher.core.events import (
     WorkerUnreachable,
 )
 from dispatcher.core.jobs import JobType
-from dispatcher.server.pacing import Pacer
+from dispatcher.server.pacing import Line, Pacer
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +132,57 @@ async def test_who_has_begun_is_let_finish_before_others_come_and_others_are_los
         claim("c"),
         WorkerDisconnected("b"),
     ]
+
+
+# --- calls in a line ---
+
+
+class Calls:
+    """Calls that each take one second of a clock of their own."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+        self.turns: list[Callable[[], None]] = []
+        self.line = Line(2.0, self.turns.append, lambda: float(len(self.made)))
+
+    def submit(self, number: int) -> None:
+        """Put one in the line."""
+        self.line.submit(lambda: self.made.append(number))
+
+    def turn(self) -> None:
+        """Let the loop have its next turn."""
+        turns, self.turns[:] = list(self.turns), []
+        for call in turns:
+            call()
+
+
+def test_calls_that_come_at_once_are_made_in_order_some_in_each_turn() -> None:
+    calls = Calls()
+    for number in range(5):
+        calls.submit(number)
+    assert calls.made == [0, 1]
+    calls.turn()
+    assert calls.made == [0, 1, 2, 3]
+    calls.turn()
+    assert calls.made == [0, 1, 2, 3, 4]
+
+
+def test_who_comes_while_others_wait_does_not_pass_them() -> None:
+    calls = Calls()
+    for number in range(3):
+        calls.submit(number)
+    calls.turn()
+    calls.submit(3)
+    calls.submit(4)
+    assert calls.made == [0, 1, 2, 3]
+    calls.turn()
+    assert calls.made == [0, 1, 2, 3, 4]
+
+
+def test_a_line_without_calls_asks_for_no_turns() -> None:
+    calls = Calls()
+    calls.submit(0)
+    calls.turn()
+    assert calls.turns == []
+    calls.submit(1)
+    assert calls.made == [0, 1]
