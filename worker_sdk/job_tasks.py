@@ -55,6 +55,11 @@ class JobTasks:
         self._log = log
         self._runs: dict[str, _Run] = {}
 
+    @property
+    def is_able(self) -> bool:
+        """Would a job that came now run?"""
+        return self._runner.is_able
+
     def start(self, start: Start) -> None:
         """Run a job that the planner admitted."""
         run = _Run(start, anyio.CancelScope(), anyio.Event())

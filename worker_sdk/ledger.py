@@ -26,6 +26,7 @@ class Refusal(Enum):
     DRAINING = "draining"
     HELD_ALREADY = "held_already"
     RESULTS_UNCONFIRMED = "results_unconfirmed"
+    NO_PROCESS = "no_process"  # none can be started
 
 
 class Admission(Enum):

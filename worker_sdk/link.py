@@ -250,6 +250,7 @@ class ServerLink:
 
     def _situation(self) -> WorkerSituation:
         ledger = self._planner.ledger
+        self._planner.is_able = self.jobs.is_able
         return WorkerSituation(
             accepts_jobs=self._planner.accepts_jobs,
             active_count=ledger.active_count,

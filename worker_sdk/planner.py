@@ -82,6 +82,8 @@ class Planner:
         self.ledger = ledger
         self.outbox = outbox
         self.counts = WorkerCounts()
+        # Would a job that came now run? Set by who knows what runs them.
+        self.is_able = True
         # A server of LiveKit's is where its rooms are, and does not say so.
         self.server_url = ""
         # What this connection's server understands beside LiveKit's messages.
@@ -249,7 +251,10 @@ class Planner:
         """Would an offer be taken now, as far as room goes? (WS_FULL, where not.)"""
         ledger = self.ledger
         return not (
-            ledger.is_draining or ledger.active_count >= ledger.capacity or self.outbox.is_full
+            ledger.is_draining
+            or ledger.active_count >= ledger.capacity
+            or self.outbox.is_full
+            or not self.is_able
         )
 
     def worker_status(self, load: float) -> wire_pb2.WorkerMessage:
@@ -275,11 +280,12 @@ class Planner:
         except ValueError:
             # A job type that this SDK does not know yet: another worker may.
             return [Send(_refusal(job_id))]
-        refusal = (
-            Refusal.RESULTS_UNCONFIRMED
-            if self.outbox.is_full
-            else self.ledger.reserve(job_id, now, is_resuming=offer.resuming)
-        )
+        if not self.is_able:
+            refusal: Refusal | None = Refusal.NO_PROCESS
+        elif self.outbox.is_full:
+            refusal = Refusal.RESULTS_UNCONFIRMED
+        else:
+            refusal = self.ledger.reserve(job_id, now, is_resuming=offer.resuming)
         if refusal is not None:
             self.counts.offers_refused += 1
             return [Refuse(job_id, refusal, _refusal(job_id))]

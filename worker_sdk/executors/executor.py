@@ -44,6 +44,10 @@ class WorkerProgram:
     shutdown_seconds_max: float = SHUTDOWN_SECONDS_MAX_DEFAULT
 
 
+# Starts that failed in a row before a pool without a ready process is taken to be broken.
+START_FAILURES_MAX = 3
+
+
 @dataclass(frozen=True, slots=True)
 class PoolCounts:
     """The processes of a pool now, and what it went through since it was opened."""
@@ -54,13 +58,24 @@ class PoolCounts:
     ending: int = 0
     jobs_waiting: int = 0
     started_total: int = 0  # became ready
+    start_failures: int = 0  # in a row, until now
     start_failures_total: int = 0
     replaced_total: int = 0  # ended, or had to be killed, while they waited for a job
     killed_total: int = 0  # by us, for any reason
 
+    @property
+    def can_run_jobs(self) -> bool:
+        """Is a process ready, or can one be started, for all that is known?"""
+        return self.idle > 0 or self.start_failures < START_FAILURES_MAX
+
 
 class JobRunner(ABC):
     """Runs jobs while a worker serves."""
+
+    @property
+    def is_able(self) -> bool:
+        """Would a job that came now run? Not where no process can be started for it."""
+        return self.pool is None or self.pool.can_run_jobs
 
     @property
     @abstractmethod

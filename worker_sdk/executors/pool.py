@@ -115,6 +115,7 @@ class ProcessPool:
             ending=states.count(ProcessState.LEAVING),
             jobs_waiting=len(self._queue),
             started_total=self._started_total,
+            start_failures=self._failures,
             start_failures_total=self._start_failures_total,
             replaced_total=self._replaced_total,
             killed_total=self._killed_total,

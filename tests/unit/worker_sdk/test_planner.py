@@ -121,6 +121,16 @@ def test_no_offer_is_taken_while_too_many_results_are_unconfirmed() -> None:
     assert order.why is Refusal.RESULTS_UNCONFIRMED
 
 
+def test_no_offer_is_taken_while_no_job_would_run(planner: Planner) -> None:
+    planner.is_able = False
+    (order,) = planner.received(offer("AJ_1"), 0.0)
+    assert isinstance(order, Refuse)
+    assert order.why is Refusal.NO_PROCESS
+    assert planner.worker_status(0.0).update_worker.status == wire_pb2.WS_FULL
+    planner.is_able = True
+    considered(planner.received(offer("AJ_1"), 1.0))
+
+
 def test_a_job_of_an_unknown_type_is_declined(planner: Planner) -> None:
     assert not sent(planner.received(offer("AJ_1", job_type=77), 0.0)).availability.available
 

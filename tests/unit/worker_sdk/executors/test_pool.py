@@ -213,6 +213,18 @@ async def test_one_at_a_time_is_tried_after_a_failure() -> None:
         assert stage.pool.counts.idle == 4
 
 
+async def test_a_pool_that_cannot_start_a_process_takes_no_jobs_until_one_is_ready() -> None:
+    async with staged(warm=1, backoff=StartBackoff(first_seconds=0.0)) as stage:
+        for failures in range(3):
+            await stage.settle()
+            assert stage.pool.counts.can_run_jobs, failures
+            stage.processes[-1].end("the prewarm function raised: E")
+        await stage.settle()
+        assert not stage.pool.counts.can_run_jobs
+        await stage.ready()
+        assert stage.pool.counts.can_run_jobs
+
+
 async def test_an_end_in_the_middle_of_a_job_is_no_reason_to_wait() -> None:
     async with staged(warm=1) as stage:
         await stage.ready()
