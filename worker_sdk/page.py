@@ -298,7 +298,8 @@ go to others after the grace time. `worker.pool` counts the processes of a Proce
 
 Each can be said in the code (`Worker(capacity=4)`; how jobs run by `executor=ProcessExecutor(warm=4)`;
 the log's options not), in the environment or by a flag; the later overrides the earlier, so who
-deploys a worker overrides who wrote it. What is wrong is one line that names where it was said, and
+deploys a worker overrides who wrote it (LiveKit's own variables count, as with LiveKit's SDK, where the
+code says nothing). What is wrong is one line that names where it was said, and
 exit code 2.
 
 {options}

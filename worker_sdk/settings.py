@@ -3,7 +3,7 @@
 A value comes from the code (`Worker(capacity=4)`), the environment (`CALLBOARD_WORKER_CAPACITY=8`)
 or a flag (`--capacity 8`); the later overrides the earlier, so that who deploys a worker overrides
 who wrote it. A wrong value is one line that names where it was said. Where the server is and with
-which key have LiveKit's own variables.
+which key have LiveKit's own variables, which count, as with LiveKit's SDK, where the code says nothing.
 
 Left to others: what an option does (`worker`), the command line itself (`command_line`).
 """
@@ -135,6 +135,11 @@ class Option:
     def env(self) -> str:
         """The environment variable that sets it."""
         return self.variable or ENV_PREFIX + self.name.upper()
+
+    @property
+    def code_comes_first(self) -> bool:
+        """Does the code override the variable? LiveKit's own are a default, as in LiveKit's SDK."""
+        return self.variable.startswith("LIVEKIT_")
 
     @property
     def flag(self) -> str:
@@ -367,6 +372,8 @@ def resolve(
 ) -> Settings:
     """The settings of a worker: code, over it the environment, over it the flags.
 
+    LiveKit's own variables come below the code.
+
     `flags` and `fallbacks` are by option name; a fallback counts where nothing else is said. None
     and empty text say nothing, but in a flag. Raises ConfigError in one line.
     """
@@ -380,7 +387,8 @@ def resolve(
             ((flags or {}).get(option.name), option.flag),
         )
         for text, source in texts:
-            if text is not None:
+            is_default = source == option.env and option.code_comes_first and option.name in found
+            if text is not None and not is_default:
                 found[option.name] = _checked(option, _read(option, text, source), source)
         if option.name not in found and option.name in (fallbacks or {}):
             found[option.name] = (fallbacks or {})[option.name]

@@ -110,6 +110,13 @@ def test_the_environment_overrides_the_code_and_a_flag_overrides_both() -> None:
     assert (settings.capacity, settings.grace_seconds, settings.namespace) == (3, 2.0, "code")
 
 
+def test_livekits_variables_count_where_the_code_says_nothing() -> None:
+    environment = {"LIVEKIT_URL": "ws://environment", "LIVEKIT_API_KEY": "environment"}
+    settings = resolve({"url": "ws://code"}, environment)
+    assert (settings.url, settings.api_key) == ("ws://code", "environment")
+    assert resolve({"url": "ws://code"}, environment, {"url": "ws://flag"}).url == "ws://flag"
+
+
 def test_a_fallback_counts_where_nothing_else_is_said() -> None:
     fallbacks = {"url": "ws://127.0.0.1:7880", "api_key": "devkey"}
     settings = resolve({"api_key": "mine"}, {}, {}, fallbacks)
