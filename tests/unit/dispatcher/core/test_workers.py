@@ -33,7 +33,9 @@ def test_a_job_counts_as_its_share_of_the_load_that_was_reported() -> None:
     assert one.load(POLICY) == pytest.approx(0.6 + 0.3)
 
 
-def test_the_jobs_of_a_worker_are_ours_and_those_that_it_counts_beyond_ours(bench: EngineBench) -> None:
+def test_the_jobs_of_a_worker_are_ours_and_those_that_it_counts_beyond_ours(
+    bench: EngineBench,
+) -> None:
     bench.worker("w")
     for n in range(2):
         bench.accept(bench.dispatch(f"r{n}"))
