@@ -129,7 +129,7 @@ HASTY_REST = 0.4
 # has tried what fails always as often as it may sooner, in runs that are short.
 HASTY_SETTINGS: Mapping[str, object] = {
     "limits": {"ping_interval_seconds": 1, "ping_timeout_seconds": 1},
-    "policy": {"retry_backoff_max_seconds": 2},
+    "policy": {"retry_backoff_seconds_max": 2},
 }
 _HASTY = {
     FaultKind.WORKER_HUNG: Nature(Target.WORKER, 4.0, 9.0, 4, 1.0),
