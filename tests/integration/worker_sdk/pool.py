@@ -89,6 +89,13 @@ def is_alive(pid: int) -> bool:
 
 
 def job_processes() -> list[int]:
-    """The job processes of this test process, and what they have started."""
-    own = psutil.Process()
-    return [process.pid for process in own.children(recursive=True)]
+    """The job processes of this test process, and what they have started, that run."""
+    return [process.pid for process in psutil.Process().children(recursive=True) if runs(process)]
+
+
+def runs(process: psutil.Process) -> bool:
+    """Is it neither gone nor a zombie? (Who is cancelled does not wait for whom it has killed.)"""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
