@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -89,8 +90,24 @@ def is_alive(pid: int) -> bool:
 
 
 def job_processes() -> list[int]:
-    """The job processes of this test process, and what they have started, that run."""
-    return [process.pid for process in psutil.Process().children(recursive=True) if runs(process)]
+    """The job processes of this test process, and what they have started, that run.
+
+    Servers that other tests of this process share are its children, too.
+    """
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        if is_job_process(child):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [child, *child.children(recursive=True)]
+    return [process.pid for process in found if runs(process)]
+
+
+def is_job_process(process: psutil.Process) -> bool:
+    """Was it started to run jobs?"""
+    try:
+        return "worker_sdk.executors.child" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def runs(process: psutil.Process) -> bool:
