@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -59,9 +59,6 @@ from dispatcher.store.contract import Store
 from dispatcher.store.sqlite import SqliteStore
 from protocol import wire_pb2
 from protocol.errors import CallboardError
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger()
 

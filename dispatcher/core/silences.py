@@ -62,10 +62,10 @@ class Silences:
             return
         said = worker.registration
         if event.job_count:
-            worker.counts_jobs = True
             worker.uncounted_since = 0
-            if len(self._counting) < COUNTING_MAX:
+            if not worker.counts_jobs and len(self._counting) < COUNTING_MAX:
                 self._counting.add((said.project, said.agent_name, said.version))
+            worker.counts_jobs = True
         elif worker.jobs and not worker.uncounted_since and self._counts_jobs(worker):
             self._watch_count(worker)
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 
 from dispatcher.core.events import (
     Event,
@@ -45,7 +47,49 @@ def next_turn(call: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(call)
 
 
-class Pacer:
+class _Paced(ABC):
+    """What may be heavy, a budget of it in each turn. Used on one event loop."""
+
+    def __init__(self, budget_seconds: float, soon: Soon, clock: Callable[[], float]) -> None:
+        self._budget_seconds = budget_seconds
+        self._soon = soon
+        self._clock = clock
+        # what is left of this turn's budget, and is the next turn asked for?
+        self._left_seconds = budget_seconds
+        self._is_awaited = False
+
+    @property
+    @abstractmethod
+    def _is_behind(self) -> bool:
+        """Does anything wait?"""
+
+    @abstractmethod
+    def _next(self) -> None:
+        """Spend the budget on what is next."""
+
+    def _spend(self, call: Callable[[], None]) -> None:
+        began = self._clock()
+        call()
+        self._left_seconds -= self._clock() - began
+
+    def _spend_all(self) -> None:
+        while self._is_behind and self._left_seconds > 0:
+            self._next()
+
+    def _await_turn(self) -> None:
+        if not self._is_awaited:
+            self._is_awaited = True
+            self._soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_awaited = False
+        self._left_seconds = self._budget_seconds
+        self._spend_all()
+        if self._is_behind:
+            self._await_turn()
+
+
+class Pacer(_Paced):
     """Takes workers' events to where they are heard. Used on one event loop."""
 
     def __init__(
@@ -56,19 +100,14 @@ class Pacer:
         soon: Soon = next_turn,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        super().__init__(budget_seconds, soon, clock)
         self._hear = hear
-        self._budget_seconds = budget_seconds
         self._behind_max = behind_max
-        self._soon = soon
-        self._clock = clock
         # what waits, with whose it is; of each worker that has something waiting, how much, and the
         # line that its last word stands in
         self._lines: tuple[deque[tuple[str, Event]], ...] = (deque(), deque(), deque())
         self._behind: Counter[str] = Counter()
         self._stands: dict[str, int] = {}
-        # what is left of this turn's budget, and is the next turn asked for?
-        self._left_seconds = budget_seconds
-        self._is_awaited = False
 
     def submit(self, worker_id: str, event: Event) -> None:
         """Take one event of a worker."""
@@ -78,7 +117,7 @@ class Pacer:
                 self._hear(event)
                 return
             if not self._behind and self._left_seconds > 0:
-                self._spend(event)
+                self._spend(partial(self._hear, event))
                 self._await_turn()
                 return
         if type(event) is WorkerDisconnected and worker_id not in self._behind:
@@ -90,18 +129,9 @@ class Pacer:
         while self._behind[worker_id] > self._behind_max:
             self._next()
 
-    def _await_turn(self) -> None:
-        if not self._is_awaited:
-            self._is_awaited = True
-            self._soon(self._turn)
-
-    def _turn(self) -> None:
-        self._is_awaited = False
-        self._left_seconds = self._budget_seconds
-        while self._behind and self._left_seconds > 0:
-            self._next()
-        if self._behind:
-            self._await_turn()
+    @property
+    def _is_behind(self) -> bool:
+        return bool(self._behind)
 
     def _next(self) -> None:
         worker_id, event = next(line for line in self._lines if line).popleft()
@@ -109,15 +139,10 @@ class Pacer:
         if not self._behind[worker_id]:
             del self._behind[worker_id]
             del self._stands[worker_id]
-        self._spend(event)
-
-    def _spend(self, event: Event) -> None:
-        began = self._clock()
-        self._hear(event)
-        self._left_seconds -= self._clock() - began
+        self._spend(partial(self._hear, event))
 
 
-class Line:
+class Line(_Paced):
     """Calls that may be heavy, in their order, a budget of them in each turn. Used on one event loop."""
 
     def __init__(
@@ -126,33 +151,19 @@ class Line:
         soon: Soon = next_turn,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._budget_seconds = budget_seconds
-        self._soon = soon
-        self._clock = clock
+        super().__init__(budget_seconds, soon, clock)
         self._waiting: deque[Callable[[], None]] = deque()
-        # what is left of this turn's budget, and is the next turn asked for?
-        self._left_seconds = budget_seconds
-        self._is_awaited = False
 
     def submit(self, call: Callable[[], None]) -> None:
         """Call it in this turn or in one of the next."""
         self._waiting.append(call)
         if len(self._waiting) == 1:
-            self._spend()
-        if not self._is_awaited:
-            self._is_awaited = True
-            self._soon(self._turn)
+            self._spend_all()
+        self._await_turn()
 
-    def _turn(self) -> None:
-        self._is_awaited = False
-        self._left_seconds = self._budget_seconds
-        self._spend()
-        if self._waiting:
-            self._is_awaited = True
-            self._soon(self._turn)
+    @property
+    def _is_behind(self) -> bool:
+        return bool(self._waiting)
 
-    def _spend(self) -> None:
-        while self._waiting and self._left_seconds > 0:
-            began = self._clock()
-            self._waiting.popleft()()
-            self._left_seconds -= self._clock() - began
+    def _next(self) -> None:
+        self._spend(self._waiting.popleft())

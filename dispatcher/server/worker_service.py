@@ -146,6 +146,7 @@ class WorkerService:
         record.jobs_reserved = len(worker.offers)
         if worker.capacity is not None:
             record.capacity = worker.capacity
+        record.version = registration.version
         record.instance_id = registration.instance_id
         record.connected_at = worker.connected_at
         record.last_status_at = worker.reported_at
@@ -154,7 +155,6 @@ class WorkerService:
         record.hand_over_at = worker.hand_over_at
         session = self._sessions.get(worker.id)
         if session is not None:
-            record.version = session.version
             record.address = session.address
 
 

@@ -73,7 +73,6 @@ class WorkerSession:
         self.phase = SessionPhase.NEW
         self.worker_id = ""
         self.connected_at: Nanoseconds = sessions.now()
-        self.version = ""
         self.registration: Registration | None = None
         # a stock worker can read none of our extensions
         self.speaks_extensions = False
@@ -255,7 +254,6 @@ class WorkerSession:
             return
         self.registration = registration
         self.worker_id = sessions.new_worker_id()
-        self.version = request.version
         self.speaks_extensions = worker_events.speaks_extensions(request)
         if request.HasField("allowed_permissions"):
             self._permissions = request.allowed_permissions
@@ -268,7 +266,7 @@ class WorkerSession:
             agent_name=registration.agent_name,
             deployment=registration.deployment,
             address=self.address,
-            version=self.version,
+            version=registration.version,
         )
         event = WorkerRegisteredEvent(self.worker_id, registration)
         sessions.submit(self.worker_id, event)
