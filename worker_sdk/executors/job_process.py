@@ -1,8 +1,8 @@
 """One job process, seen from its worker: started, watched, given jobs, and in the end gone.
 
 Invariants: a process that was given a job and has begun it says how the job ended, or its own end is
-how it ended; a process that does not answer is killed; when `live` returns, the process and all of
-its group are gone and reaped. Which process runs what is decided in `pool`.
+how it ended; a process that does not answer is killed; when `live` returns, the process is gone and
+reaped and all of its group has been killed. Which process runs what is decided in `pool`.
 """
 
 from __future__ import annotations
