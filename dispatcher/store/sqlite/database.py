@@ -43,7 +43,6 @@ from dispatcher.core.events import (
     JobsDue,
     JobsLookedUp,
     MoveRefused,
-    OrderedJob,
     StoreRecovered,
     StoreResult,
 )
@@ -58,34 +57,26 @@ from dispatcher.store.sqlite.folder import LOCK_NAME, DataFolder
 from dispatcher.store.sqlite.log_check import check_log_has_database
 from dispatcher.store.sqlite.pending import LiveJob, PendingIndex
 from dispatcher.store.sqlite.reads import Reader
+from dispatcher.store.sqlite.recovery import recover
 from dispatcher.store.sqlite.rows import (
     DISPATCH_COLUMNS,
     HELD_COLUMNS,
     JOB_COLUMNS,
     JOB_JOINS,
-    LIVE_COLUMNS,
-    STATE_JOINS,
     Row,
     dispatch_of,
     held_job_of,
-    lane_of,
-    note_of,
     phase_of,
     stored_job_of,
 )
 from protocol.errors import StoreCorrupt, StoreError
 
 # The texts are constant: S608 sees the column lists that they share, nobody's input.
-LIVE_JOBS = f"SELECT {LIVE_COLUMNS} FROM {STATE_JOINS} WHERE s.ended = 0 ORDER BY s.job"  # noqa: S608
 ONE_JOB = f"SELECT {JOB_COLUMNS} FROM {JOB_JOINS} WHERE j.number = ?"  # noqa: S608
 ONE_HELD_JOB = f"SELECT {HELD_COLUMNS} FROM {JOB_JOINS} WHERE j.number = ?"  # noqa: S608
 ONE_PHASE = (
     "SELECT s.phase, s.epoch, j.project FROM job j CROSS JOIN job_state s ON s.job = j.number"
     " WHERE j.id = ?"
-)
-UNFINISHED_DELETIONS = (
-    "SELECT id FROM dispatch INDEXED BY dispatch_deleting"
-    " WHERE deletion_requested_at > 0 AND deleted_at = 0 ORDER BY number"
 )
 STANDING_DISPATCH = (
     "SELECT number FROM dispatch"
@@ -106,7 +97,6 @@ SET_POSITION = (
     "INSERT INTO position (name, sequence) VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence"
 )
-NOTES = "SELECT kind, project, scope, key, text FROM note"
 # name in `counter`, table, and column of each number that is given out
 NUMBERS = (
     ("dispatch", "dispatch", "number"),
@@ -249,45 +239,7 @@ class SqliteDatabase:
         batch = self._batch = Batch(connection)
         batch.number_from(*(self._last_number(connection, *names) for names in NUMBERS))
         self._ended = pruning.count_ended(connection)
-        deletions = {row[0]: None for row in connection.execute(UNFINISHED_DELETIONS)}
-        held: list[HeldJob] = []
-        ordered: list[OrderedJob] = []
-        lanes: dict[Row, Lane] = {}  # one object for each, whatever the number of jobs
-        for number, priority, last_event, *columns in connection.execute(LIVE_JOBS):
-            row = tuple(columns)
-            lane = lanes.get(row[:5])
-            if lane is None:
-                lane = lanes[row[:5]] = lane_of(row)
-            job_id, dispatch_id, _, _, _, order, unique_key, phase, epoch, _, _, until = row[5:17]
-            if order:
-                ordered.append(OrderedJob(job_id, lane.project, order, unique_key))
-            job = LiveJob(
-                number=number,
-                job_id=job_id,
-                dispatch_id=dispatch_id or "",
-                lane=lane,
-                priority=priority,
-                phase=phase_of(phase),
-                epoch=epoch,
-                until=until,
-                last_event=last_event,
-            )
-            # One that was in hand when its dispatch was deleted is for the engine to end.
-            is_in_hand = job.phase is JobPhase.OFFERED or (
-                job.phase.is_waiting and job.dispatch_id in deletions
-            )
-            self._index.add(job, hold=is_in_hand)
-            if is_in_hand or job.phase.is_held:
-                held.append(held_job_of(row, lane))
-        self._index.keep()
-        return StoreRecovered(
-            tuple(held),
-            dict(self._index.waiting()),
-            self._index.next_due(),
-            tuple(deletions),
-            tuple(note_of(row) for row in connection.execute(NOTES)),
-            tuple(ordered),
-        )
+        return recover(connection, self._index)
 
     def _last_number(self, connection: apsw.Connection, name: str, table: str, column: str) -> int:
         highest, saved = connection.execute(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from dispatcher.core.deadlines import Deadlines
 from dispatcher.core.jobs import Lane, Nanoseconds
-from dispatcher.core.lifecycle import JobPhase
+from dispatcher.core.lifecycle import WAITING, JobPhase
 
 GARBAGE_MIN = 64  # below this many dead entries a rebuild is not worth its while
 
@@ -155,6 +155,13 @@ class PendingIndex:
         return self._due.next_at()
 
     # --- changes --------------------------------------------------------------------------
+
+    def load(self, job: LiveJob, hold: bool) -> None:
+        """A job was there when the store was opened: `roll_back` leaves it."""
+        job.held = hold
+        self.jobs[job.id] = job
+        if not hold and job.phase in WAITING:
+            self._place(job)
 
     def add(self, job: LiveJob, hold: bool) -> None:
         """A job was created."""

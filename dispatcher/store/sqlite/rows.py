@@ -22,6 +22,7 @@ from dispatcher.core.jobs import (
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.core.notes import Note, NoteKind
 from dispatcher.store.contract import EventRow, StoredJob
+from dispatcher.store.sqlite.pending import LiveJob
 
 Row = tuple[Any, ...]
 
@@ -71,6 +72,7 @@ _PHASES = {phase.value: phase for phase in JobPhase}
 _TRIGGERS = {trigger.value: trigger for trigger in JobTrigger}
 _ATTEMPT_REASONS = {reason.value: reason for reason in AttemptReason}
 _REASONS = {reason.value: reason for reason in JobStateReason}
+_POLICIES = {policy.value: policy for policy in RestartPolicy}
 
 
 def dispatch_of(row: Row) -> Dispatch:
@@ -101,22 +103,18 @@ def lane_of(row: Row) -> Lane:
 
 def state_of(row: Row) -> JobState:
     """Return the state of a row that ends with one."""
-    phase, epoch, attempt, attempt_reason, until, worker_id, identity, *rest = row[-13:]
-    grace, reason, error, started_at, ended_at, updated_at = rest
+    phase, epoch, attempt, why, until, worker_id, identity, grace, reason, *rest = row[-13:]
     return JobState(
-        phase=_PHASES[phase],
-        epoch=epoch,
-        attempt=attempt,
-        attempt_reason=_ATTEMPT_REASONS[attempt_reason],
-        until=until,
-        worker_id=worker_id,
-        participant_identity=identity,
-        grace=grace,
-        reason=_REASONS[reason],
-        error=error,
-        started_at=started_at,
-        ended_at=ended_at,
-        updated_at=updated_at,
+        _PHASES[phase],
+        epoch,
+        attempt,
+        _ATTEMPT_REASONS[why],
+        until,
+        worker_id,
+        identity,
+        grace,
+        _REASONS[reason],
+        *rest,  # the error, and three times
     )
 
 
@@ -140,16 +138,33 @@ def stored_job_of(row: Row, detail: str = "") -> StoredJob:
 
 def held_job_of(row: Row, lane: Lane | None = None) -> HeldJob:
     """Return the job of a row of HELD_COLUMNS; with its lane, where that is there already."""
+    job_id, dispatch_id, room, policy, queue_time, order, unique_key = row[5:12]
     return HeldJob(
-        id=row[5],
-        dispatch_id=row[6] or "",
-        room=row[7],
-        lane=lane or lane_of(row),
-        restart_policy=RestartPolicy(row[8]),
-        queue_time=row[9],
-        state=state_of(row),
-        order=row[10],
-        unique_key=row[11],
+        job_id,
+        dispatch_id or "",
+        room,
+        lane or lane_of(row),
+        _POLICIES[policy],
+        queue_time,
+        state_of(row),
+        order,
+        unique_key,
+    )
+
+
+def live_job_of(row: Row, lane: Lane) -> LiveJob:
+    """Return what the next move of a job needs, from a row of LIVE_COLUMNS."""
+    number, priority, last_event = row[:3]
+    return LiveJob(
+        number,
+        row[8],
+        row[9] or "",
+        lane,
+        priority,
+        _PHASES[row[15]],
+        row[16],
+        row[19],
+        last_event,
     )
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from dispatcher.core.lifecycle import HELD, JobPhase
 from dispatcher.store.contract import JobFilter
-from dispatcher.store.sqlite import batch, database, pruning, reads
+from dispatcher.store.sqlite import batch, database, pruning, reads, recovery
 from dispatcher.store.sqlite.schema import migrate
 
 STATEMENTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (batch, database, pruning, reads)
+    for module in (batch, database, pruning, reads, recovery)
     for name, text in vars(module).items()
     if name.isupper()
     and not name.startswith("_")
@@ -25,7 +25,7 @@ STATEMENTS = {
     for size, text in getattr(batch, name)
 }
 # Once at the start: it counts through an index of small numbers, and reads all notes.
-WALKS = {"pruning.COUNT_ENDED", "database.NOTES"}
+WALKS = {"pruning.COUNT_ENDED", "recovery.NOTES"}
 # The first rows in the order of the primary key, up to a LIMIT: SQLite calls it a scan.
 FIRST_ROWS = {"pruning.EVENTS_TO_DELETE"}
 
@@ -54,7 +54,7 @@ def test_a_statement_finds_its_rows_through_an_index(
         if step in {"SCAN chain", "SCAN CONSTANT ROW"} or step.endswith("-ROW VALUES CLAUSE"):
             continue
         # a partial index that holds just the rows that are wanted
-        if step.startswith("SCAN") and "job_state_live" in step and name == "database.LIVE_JOBS":
+        if step.startswith("SCAN") and "job_state_live" in step and name == "recovery.LIVE_JOBS":
             continue
         if step.startswith("SCAN") and any(
             f"INDEX dispatch_{which}" in step or f"INDEX job_state_{which}" in step
