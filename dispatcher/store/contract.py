@@ -40,7 +40,7 @@ from typing import Protocol
 
 from dispatcher.core.effects import StoreRequest
 from dispatcher.core.events import StoreRecovered, StoreResult
-from dispatcher.core.jobs import Dispatch, Job, JobState, Nanoseconds
+from dispatcher.core.jobs import Dispatch, Job, JobState, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 
 
@@ -171,6 +171,15 @@ class Store(Protocol):
 
     async def set_position(self, name: str, sequence: int) -> None:
         """Keep the position under the name, durably, in place of the one before."""
+        ...
+
+    async def oldest_queued(self, lanes: Sequence[Lane]) -> dict[Lane, Nanoseconds]:
+        """Return since when the job waits that was queued first, of those that no node holds.
+
+        Of each of these lanes that has one; whatever its priority. The cost grows with the lanes that
+        are asked for alone. After a restart, or a claim that was given back, it may be one of the
+        first few.
+        """
         ...
 
     async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:

@@ -161,6 +161,15 @@ class MemoryDatabase:
             self._apply(request, now, results)
         return results
 
+    def oldest_queued(self, lanes: Sequence[Lane]) -> dict[Lane, Nanoseconds]:
+        """Return since when the job waits that was queued first, of each lane that has one."""
+        oldest: dict[Lane, Nanoseconds] = {}
+        for lane in lanes:
+            since = [_queued_at(self._jobs[row[2]]) for row in self._queues.get(lane, ())]
+            if since:
+                oldest[lane] = min(since)
+        return oldest
+
     def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
         """Delete at most `limit` rows that are past retention."""
         self._must_be_open()
@@ -527,3 +536,8 @@ def _matches(entry: _Entry, where: JobFilter) -> bool:
         and where.worker_id in ("", state.worker_id)
         and where.dispatch_id in ("", job.dispatch_id)
     )
+
+
+def _queued_at(entry: _Entry) -> Nanoseconds:
+    until = entry.state.until
+    return until - entry.job.queue_time if until else entry.job.created_at

@@ -83,6 +83,7 @@ STANDING_DISPATCH = (
     " WHERE id = ? AND project = ? AND room = ? AND deletion_requested_at = 0"
 )
 NUMBER_OF_DISPATCH = "SELECT number FROM dispatch WHERE id = ?"
+QUEUE_TIME = "SELECT queue_time, created_at FROM job WHERE number = ?"
 DISPATCHES_OF_ROOM = (
     f"SELECT {DISPATCH_COLUMNS} FROM dispatch d"  # noqa: S608
     " WHERE d.project = ? AND d.room = ? AND d.deletion_requested_at = 0 ORDER BY d.number"
@@ -232,6 +233,18 @@ class SqliteDatabase:
         except BaseException:
             self._abandon(batch)
             raise
+
+    def oldest_queued(self, lanes: Sequence[Lane]) -> dict[Lane, Nanoseconds]:
+        """Return since when the job waits that was queued first, of each lane that has one."""
+        connection = self.connections.writer
+        oldest: dict[Lane, Nanoseconds] = {}
+        with translated(self._place):
+            for lane in lanes:
+                job = self._index.oldest_in(lane)
+                if job is not None:
+                    queue_time, created_at = connection.execute(QUEUE_TIME, (job.number,)).get
+                    oldest[lane] = job.until - queue_time if job.until else created_at
+        return oldest
 
     # --- recovery -------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ its heap as garbage, which is cleared when there is more of it than of live entr
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
@@ -71,10 +72,13 @@ class LiveJob:
 class LaneQueue:
     """The queued jobs of one lane, by priority and then by arrival."""
 
-    __slots__ = ("_heap", "waiting")
+    __slots__ = ("_arrivals", "_heap", "waiting")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, LiveJob]] = []
+        # in the order in which they were queued, for who asks how long the oldest has waited; behind
+        # the first there may be some that are queued no more, or stand there twice
+        self._arrivals: deque[LiveJob] = deque()
         self.waiting = 0
 
     def __len__(self) -> int:
@@ -84,6 +88,11 @@ class LaneQueue:
         """Queue the job at the place that its priority and number give it."""
         job.in_queue = True
         self.waiting += 1
+        arrivals = self._arrivals
+        if arrivals and job.until < arrivals[0].until:
+            arrivals.appendleft(job)  # it was held, and is back at its old place
+        else:
+            arrivals.append(job)
         if not job.in_heap:  # else its old entry, with the same key, lives again
             job.in_heap = True
             heappush(self._heap, (-job.priority, job.number, job))
@@ -92,7 +101,10 @@ class LaneQueue:
         """Take the job out, wherever it stands."""
         job.in_queue = False
         self.waiting -= 1
-        garbage = len(self._heap) - self.waiting
+        arrivals = self._arrivals
+        while arrivals and not arrivals[0].in_queue:
+            arrivals.popleft()
+        garbage = max(len(self._heap), len(arrivals)) - self.waiting
         if garbage > max(GARBAGE_MIN, self.waiting) or not self.waiting:
             self.sweep()
 
@@ -106,6 +118,11 @@ class LaneQueue:
                 entry[2].in_heap = False
         heapify(live)
         self._heap = live
+        self._arrivals = deque(dict.fromkeys(job for job in self._arrivals if job.in_queue))
+
+    def oldest(self) -> LiveJob | None:
+        """Return the job that was queued first, whatever its priority; None if the queue is empty."""
+        return self._arrivals[0] if self.waiting else None
 
     def first(self) -> LiveJob | None:
         """Return the job whose turn it is, without taking it out; None if the queue is empty."""
@@ -149,6 +166,11 @@ class PendingIndex:
         """Return how many jobs of the lane are queued and not held."""
         queue = self._queues.get(lane)
         return queue.waiting if queue is not None else 0
+
+    def oldest_in(self, lane: Lane) -> LiveJob | None:
+        """Return the job of the lane, not held, that was queued first."""
+        queue = self._queues.get(lane)
+        return queue.oldest() if queue is not None else None
 
     def next_due(self) -> Nanoseconds | None:
         """Return the earliest deadline of a waiting job that is not held."""

@@ -13,7 +13,7 @@ import anyio
 
 from dispatcher.core.effects import StoreRequest
 from dispatcher.core.events import StoreRecovered, StoreResult
-from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.store.contract import (
     EventRow,
     JobFilter,
@@ -90,6 +90,10 @@ class SqliteStore:
     async def set_position(self, name: str, sequence: int) -> None:
         """Keep the position under the name, durably."""
         await self._writer.call(self._database.set_position, name, sequence)
+
+    async def oldest_queued(self, lanes: Sequence[Lane]) -> dict[Lane, Nanoseconds]:
+        """Return since when the job waits that was queued first, of each lane that has one."""
+        return await self._writer.call(self._database.oldest_queued, lanes)
 
     async def prune(self, retention: Retention, now: Nanoseconds, limit: int) -> int:
         """Delete at most `limit` rows that are past retention; return how many were deleted."""

@@ -6,7 +6,7 @@ import pytest
 
 from dispatcher.core.effects import ClaimDue, LookUpJobs, ReleaseJobs, StoreRequest
 from dispatcher.core.events import HeldJob, JobsClaimed, JobsDue, JobsLookedUp
-from dispatcher.core.jobs import AttemptReason, JobState
+from dispatcher.core.jobs import SECOND, AttemptReason, JobState
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
 from dispatcher.store.contract import Store
 from tests.conformance.store.builders import (
@@ -280,3 +280,39 @@ async def test_a_batch_sees_what_it_did_before(store: Store) -> None:
     assert isinstance(looked_up, JobsLookedUp)
     assert looked_up.phases == {"AJ_1": JobPhase.ASSIGNED, "AJ_2": JobPhase.QUEUED}
     assert claimed_names([second]) == ["1", "2"]
+
+
+async def test_the_oldest_that_waits_is_told_by_lane_whatever_its_priority(store: Store) -> None:
+    first, second = waiting_until(NOW + 60 * SECOND), waiting_until(NOW + 70 * SECOND)
+    later = waiting_until(NOW + 75 * SECOND)
+    await store.commit(
+        [
+            create_job("1", state=first),
+            create_job("2", state=second, priority=5),
+            create_job("3", state=later, lane=OTHER_LANE),
+        ],
+        NOW,
+    )
+    empty = replace(LANE, agent_name="nobody")
+    asked = [LANE, OTHER_LANE, empty]
+    assert await store.oldest_queued(asked) == {LANE: NOW, OTHER_LANE: NOW + 15 * SECOND}
+    # The one of higher priority is held, and the oldest waits on.
+    assert claimed_names(await store.commit([claim(limit=1)], NOW)) == ["2"]
+    assert await store.oldest_queued([LANE]) == {LANE: NOW}
+
+
+async def test_a_job_that_is_held_is_not_the_oldest_that_waits_until_it_is_given_back(
+    subject: Subject,
+) -> None:
+    for number in range(3):
+        until = waiting_until(NOW + (60 + number) * SECOND)
+        await subject.store.commit([create_job(str(number), state=until)], NOW)
+    await subject.store.commit([claim(limit=2)], NOW)
+    assert await subject.store.oldest_queued([LANE]) == {LANE: NOW + 2 * SECOND}
+    await subject.store.commit([ReleaseJobs(("AJ_1",))], NOW)
+    assert await subject.store.oldest_queued([LANE]) == {LANE: NOW + 1 * SECOND}
+    await subject.store.commit([ReleaseJobs(("AJ_0",))], NOW)
+    assert await subject.store.oldest_queued([LANE]) == {LANE: NOW}
+    await subject.crash()
+    await subject.start()
+    assert await subject.store.oldest_queued([LANE]) == {LANE: NOW}
