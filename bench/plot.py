@@ -1,4 +1,4 @@
-"""A line plot over a logarithmic x axis, as an SVG of a few lines: no library is worth it."""
+"""A line plot over a logarithmic x axis, and bars, as SVGs of a few lines: no library is worth it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["curve_svg"]
+__all__ = ["bars_svg", "curve_svg"]
 
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 150, 40, 50
@@ -59,6 +59,39 @@ def curve_svg(
         x, y = placed[-1]
         parts.append(f'<text x="{x + 10:.1f}" y="{y + 4:.1f}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def bars_svg(groups: Mapping[str, Mapping[str, float]], *, title: str) -> str:
+    """The picture of named groups of named bars, each group on a scale of its own from 0 up."""
+    bar, gap, left, right = 18, 30, 190, 80
+    names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
+    colours = dict(zip(names, ("#1f6feb", "#79b8ff", "#d4a72c", "#888888"), strict=False))
+    parts: list[str] = []
+    y = 44.0
+    for group, bars in groups.items():
+        parts.append(f'<text x="16" y="{y + 12:.0f}" fill="#24292f">{group}</text>')
+        y += 20
+        longest = max(bars.values()) or 1.0
+        for name, number in bars.items():
+            width = (_WIDTH - left - right) * number / longest
+            middle = y + bar / 2 + 4
+            parts.append(
+                f'<text x="{left - 8}" y="{middle:.0f}" text-anchor="end">{name}</text>'
+                f'<rect x="{left}" y="{y:.0f}" width="{max(width, 1):.1f}" height="{bar - 4}"'
+                f' fill="{colours.get(name, "#888888")}"/>'
+                f'<text x="{left + width + 6:.1f}" y="{middle:.0f}">{number:,.3g}</text>'
+            )
+            y += bar
+        y += gap - bar
+    head = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y + 10:.0f}"'
+            ' font-family="sans-serif" font-size="12" fill="#57606a">'
+        ),
+        f'<rect width="{_WIDTH}" height="{y + 10:.0f}" fill="#ffffff"/>',
+        f'<text x="16" y="22" font-size="14" fill="#24292f">{title}</text>',
+    ]
+    return "\n".join([*head, *parts, "</svg>", ""])
 
 
 def _round_step(high: float) -> float:

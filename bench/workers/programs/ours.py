@@ -1,0 +1,20 @@
+"""The agent on our SDK. Everything but what a job does is said by the environment."""
+
+import anyio
+
+from bench.workers.programs.notes import POLL_SECONDS, is_over, note
+from worker_sdk import JobContext, Worker
+
+worker = Worker()
+
+
+@worker.job
+async def work(ctx: JobContext) -> None:
+    """Say that it began; end when it may."""
+    note("started", ctx.job.id)
+    while not is_over(ctx.job.metadata):  # noqa: ASYNC110 - another process says it
+        await anyio.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    worker.run()
