@@ -112,6 +112,14 @@ class Retention:
     events_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """How many queued jobs of its lane go before a job, and how many of them by their priority."""
+
+    before: int
+    of_higher_priority: int
+
+
 class Store(Protocol):
     """A store of jobs. One instance serves one node; all methods but `close` may raise StoreError."""
 
@@ -151,6 +159,13 @@ class Store(Protocol):
 
     async def list_jobs(self, where: JobFilter, limit: int, before: int = 0) -> list[StoredJob]:
         """Return jobs, newest first; with `before`, those whose number is smaller."""
+        ...
+
+    async def queue_place(self, stored: StoredJob, live_jobs_max: int) -> QueuePlace | None:
+        """Return the place of a queued job in its lane, those counted that are on offer.
+
+        Looks at all jobs that have not ended; None where there are more than `live_jobs_max`.
+        """
         ...
 
     async def job_events(self, project: str, job_id: str) -> list[EventRow]:

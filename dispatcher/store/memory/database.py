@@ -54,6 +54,7 @@ from dispatcher.core.notes import Note, NoteKind
 from dispatcher.store.contract import (
     EventRow,
     JobFilter,
+    QueuePlace,
     Retention,
     StoredDispatch,
     StoredJob,
@@ -258,6 +259,21 @@ class MemoryDatabase:
             if len(found) < limit and not 0 < before <= entry.number and _matches(entry, where):
                 found.append(self._with_detail(entry))
         return found
+
+    def queue_place(self, stored: StoredJob, live_jobs_max: int) -> QueuePlace | None:
+        """Return the place of a queued job in its lane."""
+        self._must_be_open()
+        live = [entry for entry in self._jobs.values() if not entry.state.phase.is_ended]
+        if len(live) > live_jobs_max:
+            return None
+        before = higher = 0
+        for entry in live:
+            if entry.state.phase is JobPhase.QUEUED and entry.job.lane == stored.job.lane:
+                is_higher = entry.job.priority > stored.job.priority
+                is_earlier = entry.number < stored.number
+                higher += is_higher
+                before += is_higher or (is_earlier and entry.job.priority == stored.job.priority)
+        return QueuePlace(before, higher)
 
     def job_events(self, project: str, job_id: str) -> list[EventRow]:
         """Return the events that are kept of a job that is kept."""

@@ -12,6 +12,7 @@ from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.store.contract import (
     EventRow,
     JobFilter,
+    QueuePlace,
     Retention,
     StoredDispatch,
     StoredJob,
@@ -74,6 +75,10 @@ class MemoryStore:
     async def list_jobs(self, where: JobFilter, limit: int, before: int = 0) -> list[StoredJob]:
         """Return jobs, newest first; with `before`, those whose number is smaller."""
         return self.database.list_jobs(where, limit, before)
+
+    async def queue_place(self, stored: StoredJob, live_jobs_max: int) -> QueuePlace | None:
+        """Return the place of a queued job in its lane; None where too many have not ended."""
+        return self.database.queue_place(stored, live_jobs_max)
 
     async def job_events(self, project: str, job_id: str) -> list[EventRow]:
         """Return the job's rows of the event log, oldest first."""

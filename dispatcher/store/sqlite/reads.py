@@ -13,8 +13,8 @@ from pathlib import Path
 
 import apsw
 
-from dispatcher.core.lifecycle import ENDED
-from dispatcher.store.contract import EventRow, JobFilter, StoredDispatch, StoredJob
+from dispatcher.core.lifecycle import ENDED, JobPhase
+from dispatcher.store.contract import EventRow, JobFilter, QueuePlace, StoredDispatch, StoredJob
 from dispatcher.store.sqlite.failures import translated
 from dispatcher.store.sqlite.rows import (
     DISPATCH_COLUMNS,
@@ -59,6 +59,15 @@ LAST_SEQUENCE = (
     "SELECT max(ifnull((SELECT max(sequence) FROM event), 0),"
     " ifnull((SELECT value FROM counter WHERE name = 'event'), 0))"
 )
+# Of the jobs that have not ended (first): how many there are, and how many of those that are queued
+# in one lane go before a job, by their priority and in all.
+QUEUE_PLACE = (
+    "WITH live AS MATERIALIZED (SELECT s.job, s.phase FROM job_state s WHERE s.ended = 0 LIMIT ?)"
+    " SELECT (SELECT count(*) FROM live), count(*) FILTER (WHERE j.priority > ?), count(*)"
+    " FROM live CROSS JOIN job j ON j.number = live.job WHERE live.phase = ?"
+    " AND j.project = ? AND j.agent_name = ? AND j.namespace = ? AND j.job_type = ?"
+    " AND j.deployment = ? AND (j.priority > ? OR (j.priority = ? AND j.number < ?))"
+)
 GET_POSITION = "SELECT sequence FROM position WHERE name = ?"
 
 NUMBER_MAX = 2**63 - 1
@@ -96,6 +105,17 @@ class Reader:
         with translated(self._place):
             rows = self._connection.execute(sql, values)
             return [stored_job_of(row[:-1], row[-1]) for row in rows]
+
+    def queue_place(self, stored: StoredJob, live_jobs_max: int) -> QueuePlace | None:
+        """Return the place of a queued job in its lane."""
+        job, lane = stored.job, stored.job.lane
+        priority = job.priority
+        values: Row = (live_jobs_max + 1, priority, JobPhase.QUEUED.value)
+        values += (lane.project, lane.agent_name, lane.namespace, int(lane.job_type))
+        values += (lane.deployment, priority, priority, stored.number)
+        with translated(self._place):
+            live, higher, before = self._connection.execute(QUEUE_PLACE, values).get
+        return None if live > live_jobs_max else QueuePlace(before, higher)
 
     def job_events(self, project: str, job_id: str) -> list[EventRow]:
         """Return the job's events."""

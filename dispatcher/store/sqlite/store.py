@@ -17,6 +17,7 @@ from dispatcher.core.jobs import Lane, Nanoseconds
 from dispatcher.store.contract import (
     EventRow,
     JobFilter,
+    QueuePlace,
     Retention,
     StoredDispatch,
     StoredJob,
@@ -70,6 +71,10 @@ class SqliteStore:
     async def list_jobs(self, where: JobFilter, limit: int, before: int = 0) -> list[StoredJob]:
         """Return jobs, newest first; with `before`, those whose number is smaller."""
         return await self._reader.call(self._database.reads.list_jobs, where, limit, before)
+
+    async def queue_place(self, stored: StoredJob, live_jobs_max: int) -> QueuePlace | None:
+        """Return the place of a queued job in its lane; None where too many have not ended."""
+        return await self._reader.call(self._database.reads.queue_place, stored, live_jobs_max)
 
     async def job_events(self, project: str, job_id: str) -> list[EventRow]:
         """Return the job's rows of the event log, oldest first."""

@@ -267,6 +267,9 @@ class Pair:
                 id_ = stored.job.id
                 assert memory.get_job(project, id_) == sqlite.get_job(project, id_) == stored
                 assert sqlite.job_events(project, id_) == memory.job_events(project, id_)
+                for live_jobs_max in (3, ALL):
+                    place = memory.queue_place(stored, live_jobs_max)
+                    assert sqlite.queue_place(stored, live_jobs_max) == place
                 assert self.configs.setdefault(id_, stored.job.config) == stored.job.config
                 if stored.state.phase in ENDED:
                     assert self.ended.setdefault(id_, stored.state) == stored.state

@@ -7,7 +7,7 @@ import pytest
 from dispatcher.core.effects import StoreRequest
 from dispatcher.core.jobs import JobStateReason
 from dispatcher.core.lifecycle import JobPhase, JobTrigger
-from dispatcher.store.contract import EventRow, JobFilter, Store
+from dispatcher.store.contract import EventRow, JobFilter, QueuePlace, Store
 from protocol.errors import StoreError
 from tests.conformance.store.builders import (
     FULL,
@@ -153,6 +153,23 @@ async def test_a_list_shows_what_its_filter_says(store: Store) -> None:
     assert await listed(store, JobFilter("project", phases({JobPhase.QUEUED}))) == ["4", "3"]
     ended_or_held = phases({JobPhase.SUCCEEDED, JobPhase.ASSIGNED})
     assert await listed(store, JobFilter("project", ended_or_held)) == ["2b", "2", "1"]
+
+
+async def test_a_jobs_place_in_its_lane_goes_by_priority_and_arrival(store: Store) -> None:
+    await store.commit(
+        [
+            create_job("1"),
+            create_job("2", lane=OTHER_AGENT),
+            create_job("3"),
+            create_job("4", priority=5),
+            create_job("5"),
+        ],
+        NOW,
+    )
+    await store.commit([claim(1)], NOW)  # who is on offer keeps its place
+    (stored,) = [each for each in await store.list_jobs(JobFilter("project"), 1)]
+    assert await store.queue_place(stored, 5) == QueuePlace(before=3, of_higher_priority=1)
+    assert await store.queue_place(stored, 4) is None
 
 
 async def test_filters_add_up(store: Store) -> None:
