@@ -40,6 +40,7 @@ from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase, advance
 from dispatcher.core.placement import Pools
 from dispatcher.core.policy import Policy
 from dispatcher.core.recent import Recent
+from dispatcher.core.tally import Tally
 from dispatcher.core.values import changed
 from dispatcher.core.workers import JobInHand, Worker
 
@@ -178,6 +179,7 @@ class Board:
         # acceptances that came after their offer had lapsed, and when, by job
         self.late_answers: dict[str, tuple[OfferAnswered, Nanoseconds]] = {}
         self.deadlines: Deadlines[DeadlineKey] = Deadlines()
+        self.tally = Tally()
         # this server makes no more offers
         self.is_draining = False
         # when the DUE deadline is set for; None: no waiting job is known

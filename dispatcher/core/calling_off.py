@@ -77,6 +77,7 @@ class CallingOff:
         for lane, count in event.queued_by_lane.items():
             board.queue(lane).waiting -= count
             board.tidy(lane)
+        board.tally.cancelled_waiting += len(event.cancelled)
         for job_id in event.asked:
             if job_id not in board.jobs:
                 board.called_off.pop(job_id, None)

@@ -118,6 +118,7 @@ class Dispatching:
         board = self._board
         for lane, count in event.cancelled_by_lane.items():
             board.queue(lane).waiting -= count
+            board.tally.cancelled_waiting += count
             board.tidy(lane)
         asked = self._deleting.pop(event.request)
         key = (asked.project, asked.room, asked.dispatch_id)

@@ -86,6 +86,7 @@ from dispatcher.core.served_agents import ServedAgents
 from dispatcher.core.sightings import Sightings
 from dispatcher.core.silences import Silences
 from dispatcher.core.standing_dispatches import StandingDispatches
+from dispatcher.core.tally import Tally
 from dispatcher.core.workers import JobInHand, Worker
 
 
@@ -252,6 +253,11 @@ class Engine:
     def lanes(self) -> Mapping[Lane, LaneQueue]:
         """What waits in each lane that has something waiting."""
         return self._board.lanes
+
+    @property
+    def tally(self) -> Tally:
+        """What has been counted since the start."""
+        return self._board.tally
 
     @property
     def rooms(self) -> Mapping[RoomKey, RoomState]:

@@ -199,6 +199,7 @@ class Offering:
         hand.offered_at = board.now
         worker.offers[hand.id] = hand
         worker.unreported_jobs += 1
+        board.tally.offers_made += 1
         board.pools.place(worker)
         board.schedule(DeadlineKind.OFFER, board.now + board.policy.offer_timeout, hand.id)
         resuming = hand.state.attempt_reason.is_resuming
@@ -221,13 +222,16 @@ class Offering:
         if board.is_called_off(hand) and event.answer is not Answer.TERMINATED:
             self.withdraw(hand, worker)  # and no fault of the worker's
         elif event.answer is Answer.ACCEPTED and not self._is_refused(hand, worker):
+            board.tally.offers_accepted += 1
             self._assign(hand, worker, event.acceptance, board.now)
         elif event.answer is Answer.TERMINATED:
+            board.tally.offers_terminated += 1
             self._detach(hand, worker)
             board.move(hand, JobTrigger.OFFER_TERMINATED, "rejected", ended_at=board.now)
             board.let_go(hand)
         else:
             policy = board.policy
+            board.tally.offers_declined += event.answer is not Answer.ACCEPTED
             self._back_off(worker, hand, policy.decline_backoff_min, policy.decline_backoff_max)
             self.withdraw(hand, worker)
         self.refresh(worker)
@@ -343,6 +347,7 @@ class Offering:
     def withdraw(self, hand: JobInHand, worker: Worker) -> None:
         """End an offer without an assignment; the job goes to the next worker, or waits."""
         board = self._board
+        board.tally.offers_over += 1
         self._detach(hand, worker)
         board.pools.place(worker)
         if hand.is_reserved:
@@ -372,6 +377,7 @@ class Offering:
         board = self._board
         worker = hand.worker
         if worker is not None and hand.id in worker.offers:
+            board.tally.offers_over += 1
             self._detach(hand, worker)
         elif worker is not None:
             del worker.jobs[hand.id]
@@ -387,6 +393,7 @@ class Offering:
         worker = hand.worker
         assert worker is not None, "an offer that can lapse has a worker"
         policy = board.policy
+        board.tally.offers_lapsed += 1
         self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
         worker.lapsed[job_id] = True
         while len(worker.lapsed) > policy.offers_in_flight_max:

@@ -55,6 +55,7 @@ def check_jobs(board: Board) -> None:
             assert board.jobs.get(job_id) is hand
             assert job_id not in held, f"{job_id} is held by two"
             held[job_id] = worker.id
+    assert board.tally.offers_pending == len(offers)
     for job_id, hand in board.jobs.items():
         assert hand.id == job_id
         owner = hand.worker.id if hand.worker is not None else None
