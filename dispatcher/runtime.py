@@ -15,6 +15,7 @@ Left to others: what to do (`core`), frames and sockets (`server`), rows (`store
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol
@@ -89,8 +90,12 @@ class Witness(Protocol):
         """A move of a job is durable."""
         ...
 
-    def committed(self) -> None:
-        """All that one commit made durable has been told."""
+    def assigned(self, assignment: SendAssignment, now: Nanoseconds) -> None:
+        """An assignment was sent to its worker."""
+        ...
+
+    def committed(self, requests: int, seconds: float) -> None:
+        """A commit of so many requests took so long, and all that it made durable has been told."""
         ...
 
     def ignored(self, note: NoteIgnored) -> None:
@@ -162,6 +167,8 @@ class Runtime:
         self._commits = GroupCommit()
         # the batch that the store is at, and its answer to come
         self._underway: _Underway | None = None
+        # when it was handed over, by time.perf_counter
+        self._underway_since = 0.0
         # the end of its rest; None: it is not at rest
         self._rest: asyncio.TimerHandle | None = None
         # set when there is one, or the engine has failed
@@ -194,6 +201,16 @@ class Runtime:
     def failing(self) -> StoreError | None:
         """Why the store cannot write now; None while it can."""
         return self._failing
+
+    @property
+    def backlog(self) -> int:
+        """How many store requests are not durable."""
+        return len(self._commits)
+
+    @property
+    def callers_waiting(self) -> int:
+        """How many callers wait for their answer."""
+        return len(self._callers)
 
     def note_damage(self, error: StoreError) -> None:
         """Somebody who read found that the store is broken beyond trying again: end the run."""
@@ -293,6 +310,7 @@ class Runtime:
             and self._rest is None
             and (batch := self._commits.take())
         ):
+            self._underway_since = time.perf_counter()
             self._underway = batch, self.store.commit(batch, self.now())
             self._work.set()
 
@@ -336,6 +354,7 @@ class Runtime:
             if self._failing is not None and is_writing(batch):
                 self._recovered()
                 pause = self._limits.commit_retry_seconds
+            commit_seconds = time.perf_counter() - self._underway_since
             void = void_jobs(batch, results)
             for message in self._commits.committed(void):
                 self._send(message)
@@ -351,7 +370,7 @@ class Runtime:
                             self._witness.created(job, state)
                 elif type(request) is CreateJob:
                     self._witness.created(request.job, request.state)
-            self._witness.committed()
+            self._witness.committed(len(batch), commit_seconds)
             if self._committed is not None:
                 self._committed()
             effects: list[Effect] = []
@@ -484,9 +503,11 @@ class Runtime:
             self._witness.ignored(message)
         elif type(message) is SendAssignment:
             send = self._prepared.pop(message.job.id)
-            if message.expires_at < self.now():
+            now = self.now()
+            if message.expires_at < now:
                 self.submit(AssignmentExpired(message.job.id, message.state.epoch))
             else:
                 send()
+                self._witness.assigned(message, now)
         else:
             self._delivery.deliver(message)

@@ -12,8 +12,8 @@ from collections import Counter
 import structlog
 
 from dispatcher.core.commit import UNHURRIED
-from dispatcher.core.effects import Ignored, NoteIgnored, RecordMove
-from dispatcher.core.jobs import Job, JobState
+from dispatcher.core.effects import Ignored, NoteIgnored, RecordMove, SendAssignment
+from dispatcher.core.jobs import Job, JobState, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger
 from protocol.errors import StoreError
 
@@ -63,7 +63,10 @@ class LogWitness:
         elif _log.is_enabled_for(logging.DEBUG):  # three times a job, and mostly not wanted
             _log.debug("job_moved", **self._told(move))
 
-    def committed(self) -> None:
+    def assigned(self, assignment: SendAssignment, now: Nanoseconds) -> None:
+        """Nothing to say: the move has been told."""
+
+    def committed(self, _requests: int, _seconds: float) -> None:
         """All moves of a commit have been told."""
         for (trigger, worker_id), moves in self._together.items():
             if len(moves) == 1:

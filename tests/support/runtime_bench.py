@@ -124,6 +124,7 @@ class RuntimeBench:
         self.ignored_notes: list[NoteIgnored] = []
         self.failures: list[StoreError] = []
         self.engine_errors: list[Exception] = []
+        self.commit_sizes: list[int] = []
         self.recoveries = 0
         self.runtime = Runtime(
             Engine(policy or Policy(), Random(1)),
@@ -162,8 +163,11 @@ class RuntimeBench:
     def store_recovered(self) -> None:
         self.recoveries += 1
 
-    def committed(self) -> None:
+    def assigned(self, assignment: SendAssignment, now: Nanoseconds) -> None:
         pass
+
+    def committed(self, requests: int, seconds: float) -> None:
+        self.commit_sizes.append(requests)
 
     # --- what peers do ---
 

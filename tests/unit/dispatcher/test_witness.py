@@ -22,7 +22,7 @@ def told(*moves: RecordMove) -> list[tuple[object, object, object]]:
     with structlog.testing.capture_logs() as lines:
         for move in moves:
             witness.recorded(move)
-        witness.committed()
+        witness.committed(2, 0.001)
     return [
         (line["event"], line["worker_id"], line.get("job_id") or line["jobs"])
         for line in lines
@@ -38,9 +38,9 @@ def test_the_jobs_of_a_lost_worker_are_one_line() -> None:
 def test_what_was_told_is_not_told_again_with_the_next_commit() -> None:
     witness = LogWitness()
     witness.recorded(lost("AJ_1"))
-    witness.committed()
+    witness.committed(2, 0.001)
     with structlog.testing.capture_logs() as lines:
-        witness.committed()
+        witness.committed(2, 0.001)
     assert lines == []
 
 
