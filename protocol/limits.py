@@ -32,6 +32,7 @@ __all__ = [
     "check_metadata",
     "check_room_name",
     "check_text",
+    "escaped_text",
     "text_bytes",
     "truncate_error_text",
     "validate_deployment",
@@ -182,12 +183,24 @@ def validate_deployment(
 
 
 def truncate_error_text(text: str, limits: WireLimits = DEFAULT_LIMITS) -> str:
-    """`text`, cut at a character so that it is at most `error_bytes_max` bytes, with "..."."""
+    """`text`, cut at a character so that it is at most `error_bytes_max` bytes, with "...".
+
+    It can be sent: see `escaped_text`.
+    """
+    text = escaped_text(text)
     if text_bytes(text) <= limits.error_bytes_max:
         return text
     mark = "..."
     kept = max(0, limits.error_bytes_max - len(mark))
-    return text.encode("utf-8", "replace")[:kept].decode("utf-8", "ignore") + mark
+    return text.encode()[:kept].decode("utf-8", "ignore") + mark
+
+
+def escaped_text(text: str) -> str:
+    """`text` as it can be sent: what UTF-8 cannot hold (a lone surrogate) is escaped.
+
+    Python makes such text of what is no UTF-8 itself, as the name of a file may be.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def bounded_load(load: float) -> float:

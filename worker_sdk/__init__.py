@@ -27,10 +27,10 @@ from worker_sdk.job import (
     Job,
     JobContext,
     JobParticipant,
-    JobRequest,
     JobType,
     NoFencingToken,
 )
+from worker_sdk.job_request import JobRequest
 from worker_sdk.load import CpuLoad, GreatestLoad, JobsHeld, JobsLoad, LoadMeasure, MemoryLoad
 from worker_sdk.room import RoomLost, RoomUnreachable
 from worker_sdk.shutdown import ShutdownReason

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ import anyio
 
 from protocol import wire_pb2
 from worker_sdk.execution import Outcome, OutcomeKind
-from worker_sdk.job import Decision, Job, JobRequest, JobType
+from worker_sdk.job import Job, JobType
+from worker_sdk.job_request import Decision, JobRequest, RequestHandler, ask
 from worker_sdk.planner import Start
 from worker_sdk.signals import SignalCount
 
@@ -63,16 +64,19 @@ async def run_in_console(
     job: Job,
     program: WorkerProgram,
     executor: Executor,
-    request_handler: Callable[[JobRequest], Awaitable[None]] | None,
+    request_handler: RequestHandler | None,
     log: FilteringBoundLogger,
 ) -> int:
     """Run the job to its end and print how it ended. Returns the exit code."""
     if request_handler is not None:
         request = JobRequest(job, resuming=False, attempt=1, attempt_reason="")
-        await request_handler(request)
+        wrong = await ask(request_handler, request, log)
         if request.decision is not Decision.ACCEPT:
-            said = "nothing, which declines" if request.decision is None else request.decision.value
-            return _say(f"job {job.id} did not run: the request handler said {said}", 1)
+            if wrong or request.decision is None:
+                said = f"{wrong or 'said nothing'}, which declines"
+            else:
+                said = f"said {request.decision.value}"
+            return _say(f"job {job.id} did not run: the request handler {said}", 1)
     start = Start(
         job=job,
         attempt=1,

@@ -1,7 +1,7 @@
 """Runs one job function to its end, in a task of this event loop, and says how it ended.
 
 What every executor does in the end, in the worker's own process or in another: an exception of the
-function never leaves here; a cancellation from outside the job does. Before the end is told, the
+function, of whatever kind, never leaves here; a cancellation from outside the job does. Before the end is told, the
 job's shutdown callbacks are called; they change nothing of it.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import anyio
 
+from protocol.limits import escaped_text
 from worker_sdk.job import JobContext
 from worker_sdk.log_events import LogEvent
 from worker_sdk.shutdown import SHUTDOWN_SECONDS_MAX_DEFAULT, ShutdownReason
@@ -33,11 +34,16 @@ __all__ = [
     "context_for",
     "error_line",
     "execute",
+    "is_being_cancelled",
     "prewarm",
 ]
 
 JobFunction = Callable[[JobContext], Awaitable[None]]
 PrewarmFunction = Callable[[], object]
+
+
+# Of a group's exceptions so many are told.
+LINE_ERRORS_MAX = 5
 
 
 class OutcomeKind(Enum):
@@ -85,17 +91,31 @@ async def execute(
 async def _outcome_of(function: JobFunction, context: JobContext) -> Outcome:
     try:
         await function(context)
-    except anyio.get_cancelled_exc_class():
-        if anyio.current_effective_deadline() == -math.inf:
+    except (KeyboardInterrupt, GeneratorExit):  # Python's own: not for the job alone
+        raise
+    except BaseException as error:
+        # A task group of trio's adds its own cancellation to what was raised in it.
+        cancellation = anyio.get_cancelled_exc_class()
+        raised = [each for each in _leaves(error) if not isinstance(each, cancellation)]
+        if not raised and is_being_cancelled():
             raise
+        return _failure(raised, error, context)
+    return Outcome(OutcomeKind.SUCCESS)
+
+
+def _failure(raised: list[BaseException], error: BaseException, context: JobContext) -> Outcome:
+    if not raised:
         # Nobody cancelled this job: it awaited something of its own that was.
         return Outcome(OutcomeKind.FAILED, "something that the job awaited was cancelled")
-    except SystemExit as error:
-        return Outcome(OutcomeKind.FAILED, f"the job called exit({error.code!r})")
-    except Exception as error:
-        context.log.error(LogEvent.JOB_FAILED, exc_info=error)
-        return Outcome(OutcomeKind.FAILED, error_line(error))
-    return Outcome(OutcomeKind.SUCCESS)
+    if isinstance(raised[0], SystemExit):
+        return Outcome(OutcomeKind.FAILED, escaped_text(f"the job called exit({raised[0].code!r})"))
+    context.log.error(LogEvent.JOB_FAILED, exc_info=error)
+    return Outcome(OutcomeKind.FAILED, _line_of(raised))
+
+
+def is_being_cancelled() -> bool:
+    """Has a scope around this task been cancelled? Else who is cancelled awaited what was."""
+    return anyio.current_effective_deadline() == -math.inf
 
 
 async def prewarm(function: PrewarmFunction) -> None:
@@ -122,6 +142,31 @@ def context_for(start: Start, log: FilteringBoundLogger) -> JobContext:
 
 
 def error_line(error: BaseException) -> str:
-    """An exception in one line: `ValueError: text`."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """An exception in one line: `ValueError: text`; of a group, those that are in it.
+
+    It can be sent, whatever the text is; nothing is raised here.
+    """
+    return _line_of(_leaves(error))
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions that a group holds, at any depth; of any other exception itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in _leaves(each)]
+
+
+def _line_of(errors: Sequence[BaseException]) -> str:
+    parts = [_part_of(error) for error in errors[:LINE_ERRORS_MAX]]
+    if len(errors) > len(parts):
+        parts.append(f"and {len(errors) - len(parts)} more")
+    return escaped_text("; ".join(parts))
+
+
+def _part_of(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - the user's own class
+        text = "(its text raised)"
+    return f"{name}: {text}" if text else name

@@ -1,4 +1,4 @@
-"""What a job function and a request handler are given: the job, and how it came here.
+"""What a job function is given: the job, and how it came here.
 
 Values are read-only views of what the server sent. `Job.message` is the wire message itself, for
 what has no name here; treat it as read-only too.
@@ -7,7 +7,7 @@ what has no name here; treat it as read-only too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = [
-    "Decision",
     "Job",
     "JobContext",
     "JobParticipant",
-    "JobRequest",
     "JobType",
     "NoFencingToken",
-    "Participation",
 ]
-
-_NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 
 class JobType(IntEnum):
@@ -207,61 +202,3 @@ class JobContext:
         result. Raises ConfigError for a function that cannot be called like this.
         """
         self.shutdown_callbacks.add(callback)
-
-
-class Decision(Enum):
-    """How an offer is answered."""
-
-    ACCEPT = "accept"
-    DECLINE = "decline"  # not here, not now: the server asks another worker, or later
-    TERMINATE = "terminate"  # nowhere: the job ends without having run
-
-
-@dataclass(frozen=True, slots=True)
-class Participation:
-    """The participant that the agent is to be in the room."""
-
-    identity: str = ""
-    name: str = ""
-    metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES)
-
-
-class JobRequest:
-    """An offered job: the argument of a request handler, which makes exactly one decision.
-
-    The answer is sent when the handler returns. A handler that decides nothing, raises or takes
-    too long declines; the last decision counts.
-    """
-
-    def __init__(self, job: Job, *, resuming: bool, attempt: int, attempt_reason: str) -> None:
-        self.job = job
-        self.resuming = resuming
-        self.attempt = attempt
-        self.attempt_reason = attempt_reason
-        # What was decided so far; read by the worker.
-        self.decision: Decision | None = None
-        self.participation = Participation()
-
-    def __repr__(self) -> str:
-        return f"<JobRequest {self.job.id} {self.decision.value if self.decision else 'undecided'}>"
-
-    def accept(
-        self,
-        *,
-        identity: str = "",
-        name: str = "",
-        metadata: str = "",
-        attributes: Mapping[str, str] = _NO_ATTRIBUTES,
-    ) -> None:
-        """Take the job. `identity` empty: `agent-<job id>`, as LiveKit's SDK has it."""
-        self.decision = Decision.ACCEPT
-        self.participation = Participation(identity, name, metadata, dict(attributes))
-
-    def decline(self) -> None:
-        """Not here, not now."""
-        self.decision = Decision.DECLINE
-
-    def terminate(self) -> None:
-        """End the job without running it anywhere."""
-        self.decision = Decision.TERMINATE

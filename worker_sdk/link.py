@@ -8,15 +8,15 @@ room that they take outlive it (`planner`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import anyio
 
 from protocol.errors import CloseCode, FrameError
+from protocol.limits import bounded_load
 from worker_sdk.connection import Connect, ConnectionEnded, ServerConnection
 from worker_sdk.connection_failures import ConnectionFailures
-from worker_sdk.job import JobRequest
+from worker_sdk.job_request import JobRequest, RequestHandler, ask
 from worker_sdk.load import JobsHeld, LoadMeasure
 from worker_sdk.log_events import LogEvent
 from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop
@@ -35,12 +35,8 @@ if TYPE_CHECKING:
     from worker_sdk.job_tasks import JobTasks
     from worker_sdk.wakeup import Wakeup
 
-__all__ = ["RequestHandler", "ServerLink"]
+__all__ = ["ServerLink"]
 
-RequestHandler = Callable[[JobRequest], Awaitable[None]]
-
-# The server counts an offer as unanswered after 10 s.
-REQUEST_HANDLER_SECONDS_MAX = 9.0
 # How often the load is looked at for a change that is worth a message.
 LOAD_SAMPLE_INTERVAL_SECONDS = 0.5
 # A connection that ended sooner after registering does not count as a success.
@@ -200,21 +196,7 @@ class ServerLink:
     async def _decide(self, handler: RequestHandler, request: JobRequest) -> None:
         is_answered = False
         try:
-            with anyio.move_on_after(REQUEST_HANDLER_SECONDS_MAX) as scope:
-                try:
-                    await handler(request)
-                except Exception as error:  # noqa: BLE001 - a user's function: declines, no more
-                    self._log.error(
-                        LogEvent.REQUEST_HANDLER_FAILED, job_id=request.job.id, exc_info=error
-                    )
-                    request.decline()
-            if scope.cancelled_caught:
-                self._log.error(
-                    LogEvent.REQUEST_HANDLER_FAILED,
-                    job_id=request.job.id,
-                    cause=f"no decision within {REQUEST_HANDLER_SECONDS_MAX:g} s",
-                )
-                request.decline()
+            await ask(handler, request, self._log)
             self.carry_out([Send(self._planner.answer(request))])
             is_answered = True
         finally:
@@ -259,7 +241,7 @@ class ServerLink:
 
     def _sample_load(self, jobs: JobsHeld) -> float:
         try:
-            self.last_load = self._load.sample(jobs)
+            self.last_load = bounded_load(float(self._load.sample(jobs)))
         except Exception as error:  # noqa: BLE001 - a user's function: its last word stands
             self._log.error(LogEvent.LOAD_FUNCTION_FAILED, exc_info=error)
         return self.last_load

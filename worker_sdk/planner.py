@@ -15,7 +15,8 @@ from protocol import wire_pb2
 from protocol.limits import bounded_load, truncate_error_text
 from worker_sdk.counts import WorkerCounts
 from worker_sdk.execution import Outcome, OutcomeKind
-from worker_sdk.job import Decision, Job, JobRequest
+from worker_sdk.job import Job
+from worker_sdk.job_request import Decision, JobRequest
 from worker_sdk.ledger import Admission, JobLedger, Refusal, StopReason
 from worker_sdk.outbox import ReportedStatus, StatusOutbox, StatusReport
 

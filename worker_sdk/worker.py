@@ -40,7 +40,7 @@ from worker_sdk.executors.task_executor import TaskExecutor
 from worker_sdk.health import HealthServer, WorkerState
 from worker_sdk.job_tasks import JobTasks
 from worker_sdk.ledger import JobLedger
-from worker_sdk.link import RequestHandler, ServerLink
+from worker_sdk.link import ServerLink
 from worker_sdk.outbox import StatusOutbox
 from worker_sdk.planner import Planner
 from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from worker_sdk.execution import JobFunction, PrewarmFunction
     from worker_sdk.executors.executor import JobRunner, PoolCounts
     from worker_sdk.job import JobType
+    from worker_sdk.job_request import RequestHandler
     from worker_sdk.load import LoadSource
 
 __all__ = ["CAPACITY_DEFAULT", "Worker"]

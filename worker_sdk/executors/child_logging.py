@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from protocol import executor_pb2
+from protocol.limits import escaped_text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -132,4 +133,5 @@ class _Forwarder(logging.Handler):
 
 
 def _cut(text: str) -> str:
+    text = escaped_text(text)
     return text if len(text) <= TEXT_CHARACTERS_MAX else text[:TEXT_CHARACTERS_MAX] + "..."

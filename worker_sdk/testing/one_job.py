@@ -20,7 +20,8 @@ from protocol import wire_pb2
 from protocol.errors import ConfigError
 from protocol.tokens import mint_assignment_token
 from worker_sdk.execution import OutcomeKind, context_for, execute, prewarm
-from worker_sdk.job import Decision, Job, JobContext, JobRequest, JobType
+from worker_sdk.job import Job, JobContext, JobType
+from worker_sdk.job_request import Decision, JobRequest
 from worker_sdk.planner import Start
 from worker_sdk.room_opener import room_opener
 from worker_sdk.settings import Settings

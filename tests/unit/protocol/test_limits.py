@@ -141,3 +141,7 @@ def test_a_load_is_moved_into_its_range(load: float) -> None:
 
 def test_a_load_that_is_not_a_number_counts_as_full() -> None:
     assert limits.bounded_load(math.nan) == 1.0
+
+
+def test_an_error_text_that_cannot_be_sent_is_escaped() -> None:
+    assert limits.truncate_error_text("a \udcff b") == "a \\udcff b"

@@ -95,6 +95,17 @@ def test_a_request_handler_may_refuse(start: Start) -> None:
     assert process.returncode == 1
 
 
+def test_a_request_handler_that_raises_is_told_in_the_line(start: Start) -> None:
+    handler = "@worker.request\nasync def decide(request):\n    request.accept(name=7)\n"
+    process = start(more=handler)
+    out, log = process.communicate(timeout=DEADLINE_SECONDS)
+    told = "raised ConfigError: accept: name must be text, not 7, which declines"
+    assert out == f"job AJ_console did not run: the request handler {told}\n"
+    assert "my_worker.py" in log
+    assert "typer" not in log
+    assert process.returncode == 1
+
+
 def test_the_prewarm_function_runs_first(start: Start) -> None:
     prewarm = "@worker.prewarm\ndef warm():\n    print('warm', flush=True)\n"
     process = start(more=prewarm)

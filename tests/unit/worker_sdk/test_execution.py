@@ -50,6 +50,77 @@ async def test_a_function_that_raises_has_failed_with_its_error_in_one_line() ->
     assert await run(job) == Outcome(OutcomeKind.FAILED, "LookupError: no such model")
 
 
+async def test_a_failed_task_group_tells_what_its_tasks_raised() -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def job(_: JobContext) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail, ValueError("no such voice"))
+
+    assert await run(job) == Outcome(OutcomeKind.FAILED, "ValueError: no such voice")
+
+
+async def test_of_many_exceptions_in_a_group_some_are_told() -> None:
+    async def job(_: JobContext) -> None:
+        inner = ExceptionGroup("inner", [KeyError("a"), OSError("b")])
+        raise ExceptionGroup("outer", [inner, *(ValueError(n) for n in range(5))])
+
+    told = "KeyError: 'a'; OSError: b; ValueError: 0; ValueError: 1; ValueError: 2; and 2 more"
+    assert await run(job) == Outcome(OutcomeKind.FAILED, told)
+
+
+async def test_an_error_whose_text_cannot_be_sent_is_escaped() -> None:
+    async def job(_: JobContext) -> None:
+        raise FileNotFoundError("no \udcff.wav")
+
+    assert await run(job) == Outcome(OutcomeKind.FAILED, "FileNotFoundError: no \\udcff.wav")
+
+
+async def test_an_error_without_a_text_that_can_be_had_is_named() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    async def job(_: JobContext) -> None:
+        raise Mute
+
+    assert await run(job) == Outcome(OutcomeKind.FAILED, "Mute: (its text raised)")
+
+
+async def test_a_panic_that_is_no_exception_of_pythons_fails_the_job_alone() -> None:
+    class Panic(BaseException):  # as extensions written in Rust raise
+        pass
+
+    async def job(_: JobContext) -> None:
+        raise Panic("index out of range")
+
+    assert await run(job) == Outcome(OutcomeKind.FAILED, "Panic: index out of range")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_task_that_raises_while_its_job_is_stopped_fails_the_job_alone() -> None:
+    scope = anyio.CancelScope()
+
+    async def clean_up_badly() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise ValueError("half written")
+
+    async def job(_: JobContext) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(clean_up_badly)
+            tasks.start_soon(anyio.sleep_forever)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    with structlog.testing.capture_logs():
+        outcome = await execute(job, context(), scope)
+    assert outcome == Outcome(OutcomeKind.FAILED, "ValueError: half written")
+
+
 async def test_a_function_that_exits_has_failed_and_the_worker_goes_on() -> None:
     async def job(_: JobContext) -> None:
         raise SystemExit(3)

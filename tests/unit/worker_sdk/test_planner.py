@@ -7,7 +7,7 @@ import pytest
 from protocol import wire_pb2
 from protocol.limits import DEFAULT_LIMITS
 from worker_sdk.execution import Outcome, OutcomeKind
-from worker_sdk.job import JobRequest
+from worker_sdk.job_request import JobRequest
 from worker_sdk.ledger import JobLedger, Refusal, StopReason
 from worker_sdk.outbox import StatusOutbox
 from worker_sdk.planner import Consider, Order, Planner, Refuse, Send, Start, Stop

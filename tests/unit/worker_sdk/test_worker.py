@@ -29,7 +29,7 @@ from tests.support.served_worker import (
     until_cancelled,
     wait_until,
 )
-from worker_sdk import JobContext, JobRequest, JobType, Worker
+from worker_sdk import JobContext, JobRequest, JobsHeld, JobType, LoadMeasure, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,6 +206,38 @@ async def test_a_load_function_is_asked_and_a_change_is_told_before_the_next_int
         load[0] = 0.75
         with anyio.fail_after(2.0):  # less than the interval of 2.5 s
             await connection.expect_status(load=0.75)
+
+
+class NoLoad(LoadMeasure):
+    """A measure that gives what is none."""
+
+    def __init__(self, given: object) -> None:
+        self._given = given
+
+    def sample(self, jobs: JobsHeld) -> float:
+        return self._given  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("given", "told"), [("much", 0.0), (None, 0.0), (float("nan"), 1.0)])
+async def test_a_load_that_is_none_ends_no_worker(given: object, told: float) -> None:
+    with structlog.testing.capture_logs():
+        async with running(load=NoLoad(given)) as (server, _):
+            connection = await server.accept()
+            await connection.give("AJ_1")
+            await connection.expect_status(job_count=1, load=told)
+
+
+async def test_a_job_whose_error_cannot_be_sent_ends_no_worker() -> None:
+    async def job(_: JobContext) -> None:
+        raise OSError("no \udcff.wav")
+
+    with structlog.testing.capture_logs():
+        async with running(job) as (server, _):
+            connection = await server.accept()
+            await connection.offer("AJ_1")
+            await connection.expect("availability")
+            await connection.assign("AJ_1")
+            assert (await connection.expect_final("AJ_1")).error == "OSError: no \\udcff.wav"
 
 
 async def test_a_terminated_job_is_cancelled_and_reported() -> None:
