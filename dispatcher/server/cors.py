@@ -48,12 +48,22 @@ async def answer_preflight(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def with_cors(scope: Scope, send: Send) -> Send:
-    """Return a `send` that lets a page read the answer."""
+class Answer:
+    """What is known of an answer that went out: its status, 0 where none did."""
+
+    __slots__ = ("status",)
+
+    def __init__(self) -> None:
+        self.status = 0
+
+
+def with_cors(scope: Scope, send: Send, answer: Answer) -> Send:
+    """Return a `send` that lets a page read the answer, and notes its status."""
     origin = header(scope["headers"], b"origin")
 
     async def send_on(message: Message) -> None:
         if message["type"] == "http.response.start":
+            answer.status = message["status"]
             headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
             names = {name.lower() for name, _ in headers}
             if _ALLOW_ORIGIN not in names and b"vary" not in names:

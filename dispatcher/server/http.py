@@ -8,6 +8,7 @@ not here is 404 (/settings/regions too: LiveKit's clients ask for it).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dispatcher.server.cors import answer_preflight, is_preflight, with_cors
+from dispatcher.metrics.call_counts import OTHER, CallCounts
+from dispatcher.server.cors import Answer, answer_preflight, is_preflight, with_cors
+from dispatcher.server.event_stream import PATH as EVENTS
 from dispatcher.server.passthrough import Passthrough, is_of_media
 from dispatcher.server.twirp import PATH_START, Twirp
 from dispatcher.server.worker_socket import WorkerSocket
@@ -23,6 +26,9 @@ from dispatcher.server.worker_socket import WorkerSocket
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
+
+# what calls are counted as that the SFU answers
+SFU = "sfu"
 
 
 class HttpApp:
@@ -36,6 +42,7 @@ class HttpApp:
         routes: Sequence[BaseRoute] = (),
         passthrough: Passthrough | None = None,
         warnings: Callable[[], Sequence[str]] = lambda: (),
+        calls: CallCounts | None = None,
     ) -> None:
         self._worker_socket = worker_socket
         self._twirp = twirp
@@ -43,6 +50,7 @@ class HttpApp:
         self._passthrough = passthrough
         # what is not well, and yet no reason to take no work
         self._warnings = warnings
+        self._calls = calls or CallCounts()
         self._pages = Starlette(
             routes=[
                 Route("/", _say_ok),
@@ -51,6 +59,10 @@ class HttpApp:
                 *routes,
             ]
         )
+        # What calls of a path are counted as: a Twirp method, or where the path of a page begins.
+        self._names = {path: path.removeprefix(PATH_START) for path in twirp.paths}
+        pages = (_first_step(route.path) for route in self._pages.routes if isinstance(route, Route))
+        self._page_names = {page: page for page in pages}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request or connection to who serves it."""
@@ -68,13 +80,28 @@ class HttpApp:
         if is_preflight(scope) and (others is None or not others.has_sfu):
             await answer_preflight(scope, send)
             return
-        send = with_cors(scope, send)
-        if others is not None:
-            await others(scope, receive, send)
-        elif path.startswith(PATH_START):
-            await self._twirp(scope, receive, send)
+        began = time.perf_counter()
+        answer = Answer()
+        send = with_cors(scope, send, answer)
+        name = SFU
+        try:
+            if others is not None:
+                await others(scope, receive, send)
+            elif path.startswith(PATH_START):
+                name = self._names.get(path, OTHER)
+                await self._twirp(scope, receive, send)
+            else:
+                name = self._page_names.get(_first_step(path), OTHER)
+                await self._pages(scope, receive, send)
+        finally:
+            if answer.status:
+                self._note(name, answer.status, time.perf_counter() - began)
+
+    def _note(self, name: str, status: int, seconds: float) -> None:
+        if name == EVENTS:
+            self._calls.note_stream(name, status)
         else:
-            await self._pages(scope, receive, send)
+            self._calls.note(name, status, seconds)
 
     async def close(self) -> None:
         """Close what it holds open to others."""
@@ -87,6 +114,10 @@ class HttpApp:
             return PlainTextResponse(f"{reason}\n", status_code=503)
         lines = ["OK", *self._warnings()]
         return PlainTextResponse("".join(f"{line}\n" for line in lines))
+
+
+def _first_step(path: str) -> str:
+    return f"/{path[1:].partition('/')[0]}"
 
 
 async def _say_ok(_request: Request) -> Response:

@@ -11,7 +11,7 @@ text and bytes a message is (`protocol.codec`).
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -93,6 +93,11 @@ class Twirp:
         self._clock = clock
         # told of a store that is broken beyond trying again
         self._note_damage = note_damage
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The paths of all methods."""
+        return self._methods.keys()
 
     def serves(self, path: str) -> bool:
         """Is a path below /twirp/ that of a service in the table, whatever its method?"""

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from dispatcher.config import ApiKey
 from dispatcher.core.effects import SendTermination
 from dispatcher.core.events import Event
+from dispatcher.metrics.call_counts import CallCounts
 from dispatcher.runtime import Overloaded
 from dispatcher.server.access import Access
 from dispatcher.server.http import HttpApp
@@ -49,6 +50,7 @@ def _app(
     handler: Handler,
     why_not_ready: str | None = None,
     warnings: Callable[[], Sequence[str]] = lambda: (),
+    calls: CallCounts | None = None,
 ) -> HttpApp:
     limits = ServerLimits()
     access = Access({"key": ApiKey(SECRET)}, limits.wire)
@@ -60,7 +62,7 @@ def _app(
     rows = {"Method": Method(wire_pb2.ListAgentDispatchRequest, lambda *_: True, handler)}
     twirp = Twirp({"test.Service": rows}, access, limits, time.time_ns)
     socket_app = WorkerSocket(sessions, lambda: False)
-    return HttpApp(socket_app, twirp, lambda: why_not_ready, warnings=warnings)
+    return HttpApp(socket_app, twirp, lambda: why_not_ready, warnings=warnings, calls=calls)
 
 
 async def _call(app: HttpApp, path: str = PATH) -> httpx2.Response:
@@ -155,3 +157,27 @@ async def test_a_page_may_read_an_answer_also_when_it_is_refused() -> None:
 async def test_who_is_no_page_gets_no_headers_for_one() -> None:
     response = await _call(_app(_fine))
     assert "access-control-allow-origin" not in response.headers
+
+
+async def test_calls_are_counted_by_what_serves_them_and_their_status_not_by_what_callers_name() -> (
+    None
+):
+    async def answer(_call: Call, _request: wire_pb2.ListAgentDispatchRequest) -> Message:
+        return wire_pb2.ListAgentDispatchResponse()
+
+    calls = CallCounts()
+    app = _app(answer, calls=calls)
+    for path in (PATH, PATH, "/twirp/test.Service/Other", "/twirp/x.Y/Z", "/healthz", "/made/up"):
+        await _call(app, path)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url="http://test"
+    ) as client:
+        await client.get("/healthz/below")
+    assert calls.answers == {
+        ("test.Service/Method", 200): 2,
+        ("other", 404): 3,
+        ("/healthz", 200): 1,
+        ("/healthz", 404): 1,
+    }
+    assert calls.durations["test.Service/Method"].count == 2
+    assert set(calls.durations) == {"test.Service/Method", "other", "/healthz"}
