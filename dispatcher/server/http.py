@@ -63,6 +63,12 @@ class HttpApp:
         self._names = {path: path.removeprefix(PATH_START) for path in twirp.paths}
         pages = (_first_step(route.path) for route in self._pages.routes if isinstance(route, Route))
         self._page_names = {page: page for page in pages}
+        # What calls of a path are counted as: a Twirp method, or where the path of a page begins.
+        self._names = {path: path.removeprefix(PATH_START) for path in twirp.paths}
+        pages = (
+            _first_step(route.path) for route in self._pages.routes if isinstance(route, Route)
+        )
+        self._page_names = {page: page for page in pages}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request or connection to who serves it."""
