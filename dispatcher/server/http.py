@@ -61,10 +61,6 @@ class HttpApp:
         )
         # What calls of a path are counted as: a Twirp method, or where the path of a page begins.
         self._names = {path: path.removeprefix(PATH_START) for path in twirp.paths}
-        pages = (_first_step(route.path) for route in self._pages.routes if isinstance(route, Route))
-        self._page_names = {page: page for page in pages}
-        # What calls of a path are counted as: a Twirp method, or where the path of a page begins.
-        self._names = {path: path.removeprefix(PATH_START) for path in twirp.paths}
         pages = (
             _first_step(route.path) for route in self._pages.routes if isinstance(route, Route)
         )
