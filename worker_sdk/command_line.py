@@ -5,7 +5,7 @@
               and the keys of `callboard serve --dev` where nothing else is said
     console   run one job here, without any server
 
-Every option of the table in `settings` is a flag. A wrong one is one line on standard error and exit
+Every option of the table in `options` is a flag. A wrong one is one line on standard error and exit
 code 2. What is heavy to import is imported by the command that needs it; `start` without flags
 needs none of it, so that an idle worker stays small.
 """
@@ -23,8 +23,9 @@ from protocol.errors import ConfigError
 from worker_sdk.console import ConsoleJob
 from worker_sdk.executor_choice import EXECUTOR_OPTIONS
 from worker_sdk.job import JobType
-from worker_sdk.logs import configure_logs
-from worker_sdk.settings import OPTIONS, LogFormat, LogLevel, Settings
+from worker_sdk.logs import LogFormat, LogLevel, configure_logs
+from worker_sdk.options import OPTIONS
+from worker_sdk.settings import Settings
 
 if TYPE_CHECKING:
     import typer

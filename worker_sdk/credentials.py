@@ -65,6 +65,7 @@ class Credentials:
         try:
             parts = urlsplit(self.url)
             is_usable = parts.scheme in _HTTP_SCHEMES and bool(parts.hostname)
+            is_usable = is_usable and not any(mark.isspace() for mark in self.url)
             _ = parts.port  # raises for a port that is no number
         except ValueError:
             is_usable = False

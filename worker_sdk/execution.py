@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from protocol.errors import ConfigError
 from protocol.limits import escaped_text
 from worker_sdk.job import JobContext
 from worker_sdk.log_events import LogEvent
@@ -90,7 +91,10 @@ async def execute(
 
 async def _outcome_of(function: JobFunction, context: JobContext) -> Outcome:
     try:
-        await function(context)
+        running: object = function(context)
+        if not inspect.isawaitable(running):
+            raise ConfigError("the job function must be defined with `async def`")
+        await running
     except (KeyboardInterrupt, GeneratorExit):  # Python's own: not for the job alone
         raise
     except BaseException as error:

@@ -16,7 +16,7 @@ from worker_sdk.executors import Executor, ProcessExecutor, TaskExecutor
 if TYPE_CHECKING:
     from worker_sdk.settings import Settings
 
-__all__ = ["EXECUTOR_OPTIONS", "ExecutorKind", "chosen_executor"]
+__all__ = ["EXECUTOR_OPTIONS", "ExecutorKind", "check_executor", "chosen_executor"]
 
 
 class ExecutorKind(Enum):
@@ -39,7 +39,17 @@ EXECUTOR_OPTIONS = (
     "job_seconds_max",
     "ping_seconds_max",
     "stop_seconds_max",
+    "prewarm_seconds_max",
+    "process_wait_seconds_max",
 )
+
+
+def check_executor(given: object) -> None:
+    """Refuse what a program gives as its executor and is none: ConfigError."""
+    if given is not None and not isinstance(given, Executor):
+        raise ConfigError(
+            f"Worker(executor=...): must be an executor such as ProcessExecutor(), not {given!r}"
+        )
 
 
 def chosen_executor(given: Executor | None, settings: Settings) -> Executor:

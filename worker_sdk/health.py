@@ -91,7 +91,7 @@ class HealthServer:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"health_port: cannot listen on {self._host}:{self._port}: {reason}"
+                f"health_host, health_port: cannot listen on {self._host}:{self._port}: {reason}"
             ) from None
         async with listener:
             port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610

@@ -6,6 +6,7 @@ raises, exits or takes too long has declined; an acceptance can be sent as it is
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,7 +38,8 @@ REQUEST_HANDLER_SECONDS_MAX = 9.0
 
 _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
-RequestHandler = Callable[["JobRequest"], Awaitable[None]]
+# Synchronous or not.
+RequestHandler = Callable[["JobRequest"], Awaitable[None] | None]
 
 
 class Decision(Enum):
@@ -134,7 +136,9 @@ async def ask(handler: RequestHandler, request: JobRequest, log: FilteringBoundL
     failure: BaseException | None = None
     with anyio.move_on_after(REQUEST_HANDLER_SECONDS_MAX) as scope:
         try:
-            await handler(request)
+            deciding = handler(request)
+            if inspect.isawaitable(deciding):
+                await deciding
         except anyio.get_cancelled_exc_class() as error:
             if is_being_cancelled():
                 raise

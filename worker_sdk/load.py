@@ -197,6 +197,8 @@ _BY_NAME: Mapping[str, Callable[[], LoadMeasure]] = {
 
 def load_by_names(names: Sequence[str]) -> LoadMeasure:
     """The greatest of the loads of these names: jobs, cpu, memory. Raises ValueError."""
+    if not names:
+        raise ValueError(f"must be some of {', '.join(_BY_NAME)}, with commas between")
     for name in names:
         if name not in _BY_NAME:
             raise ValueError(f"must be some of {', '.join(_BY_NAME)}, not {name!r}")

@@ -10,18 +10,34 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import structlog
-
-from worker_sdk.settings import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from structlog.typing import Processor
 
-__all__ = ["configure_logs"]
+__all__ = ["LogFormat", "LogLevel", "configure_logs"]
+
+
+class LogLevel(Enum):
+    """The least important event that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(Enum):
+    """How a log line looks."""
+
+    AUTO = "auto"  # for people on a terminal, else JSON
+    HUMAN = "human"
+    JSON = "json"
 
 
 class _Unfailing:

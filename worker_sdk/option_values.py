@@ -28,6 +28,7 @@ __all__ = [
     "some_job_types",
     "text_that",
     "url",
+    "whole_between",
     "whole_number",
 ]
 
@@ -99,20 +100,41 @@ def between(least: float, most: float) -> Check:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"must be a number, not {value!r}")
         if not least <= value <= most:
-            raise ValueError(f"must be {least:g} to {most:g}, not {value:g}")
+            raise ValueError(f"must be {_digits(least)} to {_digits(most)}, not {_digits(value)}")
         return value
 
     return check
 
 
+def whole_between(least: int, most: int) -> Check:
+    """A whole number within these bounds, which count too."""
+    is_between = between(least, most)
+
+    def check(value: Any) -> int:  # noqa: ANN401
+        is_between(value)
+        if not isinstance(value, int):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        return value
+
+    return check
+
+
+def _digits(value: float) -> str:
+    """A number as people write it: 10000000, 0.5."""
+    return f"{value:.16g}"
+
+
 def port(value: Any) -> int | None:  # noqa: ANN401
     """A TCP port; 0 is a free one, None none."""
-    return None if value is None else int(between(0, 65_535)(value))
+    return None if value is None else whole_between(0, 65_535)(value)
 
 
 def some_job_types(value: Any) -> tuple[JobType, ...]:  # noqa: ANN401
     """At least one job type, each once."""
-    types = tuple(dict.fromkeys(JobType(job_type) for job_type in value))
+    try:
+        types = tuple(dict.fromkeys(JobType(job_type) for job_type in value))
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a list such as [JobType.ROOM], not {value!r}") from None
     if not types:
         raise ValueError("must name at least one JobType")
     return types
@@ -133,11 +155,13 @@ def member(choices: type[Enum]) -> Check:
 
 def url(value: Any) -> str:  # noqa: ANN401
     """A server's address."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {value!r}")
     try:
         _ = Credentials(value, "", "").worker_url
     except ConfigError as error:
         raise ValueError(str(error).removeprefix("url (LIVEKIT_URL) ")) from None
-    return str(value)
+    return value
 
 
 def text_that(check: Callable[[str], None]) -> Check:
@@ -156,4 +180,6 @@ def secret(value: Any) -> str:  # noqa: ANN401
     """A text that is never told."""
     if not isinstance(value, str):
         raise ValueError("must be text")
+    if value != value.strip():
+        raise ValueError("begins or ends with white space, as the end of a file's line would be")
     return value

@@ -1,6 +1,6 @@
 """docs/worker.md: how a worker is started, set, ended and watched, with the tables that say so.
 
-`python -m worker_sdk.page > docs/worker.md` writes it from the tables of `settings` and `health`; a
+`python -m worker_sdk.page > docs/worker.md` writes it from the tables of `options` and `health`; a
 test holds the page against them, and runs its examples. Not imported by the SDK itself.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from worker_sdk.counts import WorkerCounts
 from worker_sdk.executors import PoolCounts
 from worker_sdk.health import WorkerState, metric_rows
-from worker_sdk.settings import OPTIONS
+from worker_sdk.options import OPTIONS
 
 __all__ = ["worker_page"]
 
@@ -91,8 +91,8 @@ if __name__ == "__main__":
 
 ## Which jobs are taken
 
-Without a request handler all that there is room for. A handler makes one decision within 9 s; one that
-decides nothing or raises declines.
+Without a request handler all that there is room for. A handler, synchronous or not, makes one decision
+within 9 s; one that decides nothing or raises declines.
 
 ```python
 from worker_sdk import JobContext, JobRequest, Worker

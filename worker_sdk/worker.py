@@ -33,7 +33,7 @@ from worker_sdk import command_line
 from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.console import ConsoleJob, run_in_console
 from worker_sdk.departure import Departure
-from worker_sdk.executor_choice import chosen_executor
+from worker_sdk.executor_choice import check_executor, chosen_executor
 from worker_sdk.executors.executor import Executor, WorkerProgram
 from worker_sdk.executors.role import refuse_in_job_process
 from worker_sdk.executors.task_executor import TaskExecutor
@@ -41,10 +41,11 @@ from worker_sdk.health import HealthServer, WorkerState
 from worker_sdk.job_tasks import JobTasks
 from worker_sdk.ledger import JobLedger
 from worker_sdk.link import ServerLink
+from worker_sdk.options import CAPACITY_DEFAULT
 from worker_sdk.outbox import StatusOutbox
 from worker_sdk.planner import Planner
 from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords
-from worker_sdk.settings import CAPACITY_DEFAULT, Settings, check_code, resolve
+from worker_sdk.settings import Settings, check_code, resolve
 from worker_sdk.signals import SignalCount
 from worker_sdk.wakeup import Wakeup
 
@@ -69,7 +70,7 @@ class Worker:
     """Takes jobs of one agent name and runs a function for each.
 
     Every option can also be set by an environment variable or a flag, which override what the code
-    says (`settings` has the table): LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, else
+    says (`options` has the table): LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, else
     CALLBOARD_WORKER_CAPACITY and so on. None is the default.
 
     `capacity`: most jobs at once, never exceeded. `grace_seconds`: "back within this after a lost
@@ -128,6 +129,7 @@ class Worker:
             "record_path": record_path,
         }
         check_code(self._code)
+        check_executor(executor)
         self._given_executor = executor
         self._executor: Executor = executor or TaskExecutor()
         self._rng = rng or random.SystemRandom()
@@ -171,7 +173,10 @@ class Worker:
         return function
 
     def request(self, handler: RequestHandler) -> RequestHandler:
-        """Decorator: the async function that accepts or refuses offers. Without it all are taken."""
+        """Decorator: the function that accepts or refuses offers, synchronous or not.
+
+        Without it all are taken.
+        """
         if self._request_handler is not None:
             raise ConfigError("a worker has one request handler; this is the second")
         self._request_handler = handler

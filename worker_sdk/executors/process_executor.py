@@ -80,9 +80,12 @@ class ProcessExecutor(Executor):
 
     def __post_init__(self) -> None:
         for name, least in (("warm", 0), ("jobs_per_process", 1), ("memory_bytes_max", 1)):
-            number = getattr(self, name)
-            if number is not None and not (isinstance(number, int) and number >= least):
-                raise ConfigError(f"ProcessExecutor: {name} must be {least} or more, not {number}")
+            count = getattr(self, name)
+            is_count = isinstance(count, int) and not isinstance(count, bool) and count >= least
+            if not is_count and not self._has_no_limit(name):
+                raise ConfigError(
+                    f"ProcessExecutor: {name} must be a whole number, {least} or more, not {count!r}"
+                )
         for name in (
             "job_seconds_max",
             "ping_seconds_max",
@@ -91,8 +94,14 @@ class ProcessExecutor(Executor):
             "process_wait_seconds_max",
         ):
             seconds = getattr(self, name)
-            if seconds is not None and not 0 < seconds < math.inf:
-                raise ConfigError(f"ProcessExecutor: {name} must be above 0, not {seconds}")
+            is_time = isinstance(seconds, int | float) and 0 < seconds < math.inf
+            if not is_time and not self._has_no_limit(name):
+                raise ConfigError(
+                    f"ProcessExecutor: {name} must be seconds above 0, not {seconds!r}"
+                )
+
+    def _has_no_limit(self, name: str) -> bool:
+        return name in ("memory_bytes_max", "job_seconds_max") and getattr(self, name) is None
 
     def check(self, program: WorkerProgram) -> None:
         """Refuse a system without POSIX, and functions that a job process could not find."""

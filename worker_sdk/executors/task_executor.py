@@ -6,6 +6,7 @@ and one that crashes the interpreter takes all other jobs with it. `ProcessExecu
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,8 +43,9 @@ class TaskExecutor(Executor):
 
     def __post_init__(self) -> None:
         for name in ("stop_seconds_max", "prewarm_seconds_max"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"TaskExecutor: {name} must be above 0")
+            seconds = getattr(self, name)
+            if not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+                raise ConfigError(f"TaskExecutor: {name} must be seconds above 0, not {seconds!r}")
 
     def check(self, program: WorkerProgram) -> None:
         """Any function can be a task."""

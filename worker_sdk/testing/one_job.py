@@ -7,6 +7,7 @@ Left to others: what becomes of a job over its whole life (`in_process`), `pytho
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -121,7 +122,9 @@ async def run_job(
     identity = f"agent-{job.id}"
     if handler is not None:
         request = JobRequest(job, resuming=resuming, attempt=attempt, attempt_reason=attempt_reason)
-        await handler(request)
+        deciding = handler(request)
+        if inspect.isawaitable(deciding):
+            await deciding
         if request.decision is not Decision.ACCEPT:
             is_over = request.decision is Decision.TERMINATE
             outcome = RunOutcome.TERMINATED if is_over else RunOutcome.DECLINED

@@ -11,7 +11,9 @@ from worker_sdk import command_line
 from worker_sdk.command_line import Commands
 from worker_sdk.console import ConsoleJob
 from worker_sdk.job import JobType
-from worker_sdk.settings import OPTIONS, LogFormat, LogLevel, Settings, resolve
+from worker_sdk.logs import LogFormat, LogLevel
+from worker_sdk.options import OPTIONS
+from worker_sdk.settings import Settings, resolve
 
 
 class Asked:

@@ -50,6 +50,15 @@ async def test_a_function_that_raises_has_failed_with_its_error_in_one_line() ->
     assert await run(job) == Outcome(OutcomeKind.FAILED, "LookupError: no such model")
 
 
+async def test_a_function_that_is_not_async_has_failed_with_what_to_do() -> None:
+    def job(_: JobContext) -> None:
+        pass
+
+    outcome = await run(job)  # type: ignore[arg-type]
+    told = "ConfigError: the job function must be defined with `async def`"
+    assert outcome == Outcome(OutcomeKind.FAILED, told)
+
+
 async def test_a_failed_task_group_tells_what_its_tasks_raised() -> None:
     async def fail(error: Exception) -> None:
         raise error

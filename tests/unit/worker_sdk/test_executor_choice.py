@@ -10,7 +10,8 @@ from structlog.typing import FilteringBoundLogger
 from protocol.errors import ConfigError
 from worker_sdk.executor_choice import EXECUTOR_OPTIONS, chosen_executor
 from worker_sdk.executors import Executor, JobRunner, ProcessExecutor, TaskExecutor, WorkerProgram
-from worker_sdk.settings import OPTIONS, resolve
+from worker_sdk.options import OPTIONS
+from worker_sdk.settings import resolve
 
 
 def chosen(given: Executor | None, **flags: str) -> Executor:

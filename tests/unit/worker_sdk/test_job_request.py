@@ -53,6 +53,14 @@ async def test_an_acceptance_that_no_server_would_take_is_refused_where_it_is_sa
     assert request.decision is None
 
 
+async def test_a_handler_may_be_synchronous() -> None:
+    def handler(request: JobRequest) -> None:
+        request.terminate()
+
+    request, wrong = await asked(handler)
+    assert (request.decision, wrong) == (Decision.TERMINATE, "")
+
+
 async def test_a_handler_that_exits_declines() -> None:
     async def handler(_: JobRequest) -> None:
         raise SystemExit(2)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from worker_sdk.logs import configure_logs
-from worker_sdk.settings import LogFormat, LogLevel
+from worker_sdk.logs import LogFormat, LogLevel, configure_logs
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +72,7 @@ def test_a_program_that_has_set_its_logs_up_keeps_them(capsys: pytest.CaptureFix
 
 PROGRAM = """
 import structlog
-from worker_sdk.logs import configure_logs
-from worker_sdk.settings import LogFormat, LogLevel
+from worker_sdk.logs import LogFormat, LogLevel, configure_logs
 
 configure_logs(LogLevel.INFO, LogFormat.JSON)
 structlog.get_logger().info("one")

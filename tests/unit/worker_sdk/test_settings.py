@@ -11,9 +11,12 @@ from protocol.errors import ConfigError
 from worker_sdk import Worker
 from worker_sdk.drain import DrainPolicy
 from worker_sdk.executor_choice import ExecutorKind
+from worker_sdk.executors import ProcessExecutor
 from worker_sdk.job import JobType
 from worker_sdk.load import JobsHeld, JobsLoad
-from worker_sdk.settings import OPTIONS, LogFormat, LogLevel, Option, Settings, resolve
+from worker_sdk.logs import LogFormat, LogLevel
+from worker_sdk.options import OPTIONS, Option
+from worker_sdk.settings import Settings, resolve
 
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -35,6 +38,8 @@ TEXTS: dict[str, tuple[str, object]] = {
     "job_seconds_max": ("60", 60.0),
     "ping_seconds_max": ("2.5", 2.5),
     "stop_seconds_max": ("3", 3.0),
+    "prewarm_seconds_max": ("90", 90.0),
+    "process_wait_seconds_max": ("45", 45.0),
     "drain_policy": ("hand-over", DrainPolicy.HAND_OVER),
     "drain_seconds_max": ("60", 60.0),
     "health_port": ("8081", 8081),
@@ -53,7 +58,11 @@ WRONG_TEXTS = [
     ("types", "room,chat", "must be some of room, publisher or participant"),
     ("deployment", "with_underscore", "must not hold '_'"),
     ("grace_seconds", "-1", "must be 0 to"),
+    ("url", "ws://two words", "must look like ws://"),
+    ("api_secret", "of-a-file\n", "begins or ends with white space"),
     ("load", "disk", "must be some of jobs, cpu, memory"),
+    ("load", ",", "must be some of jobs, cpu, memory, with commas between"),
+    ("memory_bytes_max", "0", "must be 1 to 1000000000000000, not 0"),
     ("executor", "thread", "must be task or process, not 'thread'"),
     ("warm", "-1", "must be 0 to 10000, not -1"),
     ("drain_policy", "never", "must be wait or hand_over, not 'never'"),
@@ -150,6 +159,25 @@ def test_a_wrong_value_in_the_code_is_refused_where_it_stands() -> None:
         Worker("greeter", capacity=0)
     with pytest.raises(ConfigError, match=r"Worker\(health_port=\.\.\.\): must be a number"):
         Worker("greeter", health_port="8081")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("url", 7880, "must be text, not 7880"),
+        ("capacity", 1.5, "must be a whole number, not 1.5"),
+        ("health_port", 80.0, "must be a whole number, not 80.0"),
+        ("types", "room", r"must be a list such as \[JobType.ROOM\], not 'room'"),
+        ("types", JobType.ROOM, r"must be a list such as \[JobType.ROOM\]"),
+        ("executor", "process", r"must be an executor such as ProcessExecutor\(\), not 'process'"),
+        ("executor", ProcessExecutor, "must be an executor"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_words(
+    name: str, value: object, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^Worker\({name}=\.\.\.\): {words}"):
+        Worker("greeter", **{name: value})  # type: ignore[arg-type]
 
 
 def test_a_secret_is_in_no_text_of_the_settings() -> None:
