@@ -37,6 +37,8 @@ class Notifier:
         self._limits = limits
         self._clock = clock
         self._random = random or Random()
+        # one for each target, from the start of `run` on
+        self.notifiers: list[UrlNotifier] = []
         self._running = anyio.CancelScope()
         self._ended = anyio.Event()
 
@@ -69,7 +71,7 @@ class Notifier:
             # One connection for each URL: none waits for another's.
             limits=httpx2.Limits(max_connections=None),
         ) as client:
-            notifiers = [
+            self.notifiers = [
                 UrlNotifier(
                     target,
                     self._keys[target.key].secret,
@@ -83,10 +85,10 @@ class Notifier:
                 )
                 for target in self._targets
             ]
-            for notifier in notifiers:
+            for notifier in self.notifiers:
                 await notifier.begin()
             task_status.started()
             with self._running:
                 async with anyio.create_task_group() as tasks:
-                    for notifier in notifiers:
+                    for notifier in self.notifiers:
                         tasks.start_soon(notifier.run)

@@ -94,6 +94,20 @@ class UrlNotifier:
         # deliveries that failed since one passed, and notices skipped since then
         self._failures = 0
         self._dropped = 0
+        # since the start: deliveries that were taken, that failed, and notices that were skipped
+        self.deliveries = 0
+        self.failed_deliveries = 0
+        self.skipped = 0
+
+    @property
+    def shown_url(self) -> str:
+        """The receiver's address without what may be secret."""
+        return self._shown_url
+
+    @property
+    def position(self) -> int:
+        """The number of the last event that is done with."""
+        return self._position
 
     async def begin(self) -> None:
         """Find the place to go on from; a URL that was never told anything begins now."""
@@ -247,9 +261,11 @@ class UrlNotifier:
 
     def _skip(self, kind: NoticeKind, job_id: str, tries: int, problem: str) -> None:
         self._dropped += 1
+        self.skipped += 1
         log.error("notice_skipped", **self._told(kind, job_id), tries=tries, problem=problem)
 
     def _note_delivery(self, notice: Notice) -> None:
+        self.deliveries += 1
         if self._failures:
             log.info("notices_flow_again", url=self._shown_url, failures=self._failures)
         self._failures = self._dropped = 0
@@ -257,6 +273,7 @@ class UrlNotifier:
 
     def _note_failure(self, notice: Notice, problem: str) -> None:
         self._failures += 1
+        self.failed_deliveries += 1
         if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th ...
             told = self._told(notice.kind, notice.job_id)
             log.warning("notice_failed", **told, failures=self._failures, problem=problem)

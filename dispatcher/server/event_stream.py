@@ -96,6 +96,11 @@ class EventStreams:
         # same, and it is written once.
         self._written: dict[str, tuple[tuple[int, int, int], bytes]] = {}
 
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open, of all projects."""
+        return self._open.total()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream to its end."""
         try:

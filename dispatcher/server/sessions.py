@@ -26,6 +26,7 @@ from dispatcher.core.effects import (
     SendStatusReceipt,
     SendTermination,
     SendVerdicts,
+    Verdict,
 )
 from dispatcher.core.events import Event
 from dispatcher.core.jobs import Nanoseconds
@@ -74,6 +75,12 @@ class Sessions:
         self.queue_time = queue_time
         # messages that were of no consequence, by reason, of all workers since the start
         self.ignored: Counter[str] = Counter()
+        # since the start: workers that registered and that were gone, first messages that were bad,
+        # and the verdicts that claims had
+        self.registrations = 0
+        self.disconnects = 0
+        self.bad_starts = 0
+        self.verdicts: Counter[Verdict] = Counter()
         self._access = access
         self._server_info = server_info
         self._room = room
@@ -88,7 +95,7 @@ class Sessions:
             SendTermination: lambda session, message: session.send(
                 worker_messages.termination_message(message.job_id)
             ),
-            SendVerdicts: lambda session, message: session.send_verdicts(message.verdicts),
+            SendVerdicts: self._send_verdicts,
             SendStatusReceipt: lambda session, message: session.send(
                 worker_messages.receipt_message(message.sequence)
             ),
@@ -140,11 +147,15 @@ class Sessions:
 
     def remember(self, session: WorkerSession) -> None:
         """Take in a session that registered."""
+        self.registrations += 1
         self._by_worker[session.worker_id] = session
 
     def forget(self, session: WorkerSession) -> bool:
         """Let go of a session; return False if that was done before."""
-        return self._by_worker.pop(session.worker_id, None) is not None
+        if self._by_worker.pop(session.worker_id, None) is None:
+            return False
+        self.disconnects += 1
+        return True
 
     def room_access(self, api_key: str) -> RoomAccess:
         """Return the SFU's address, and the key that signs tokens for a worker of this API key."""
@@ -166,6 +177,10 @@ class Sessions:
 
     def _send_registered(self, session: WorkerSession, message: SendRegistered) -> None:
         session.send(worker_messages.registered_message(message.worker_id, self._server_info))
+
+    def _send_verdicts(self, session: WorkerSession, message: SendVerdicts) -> None:
+        self.verdicts.update(message.verdicts.values())
+        session.send_verdicts(message.verdicts)
 
     def _drop(self, session: WorkerSession, message: DropWorker) -> None:
         if message.reason is DropReason.INSTANCE_SHARED:

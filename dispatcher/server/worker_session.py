@@ -273,6 +273,7 @@ class WorkerSession:
 
     def _fail_start(self, reason: str, code: CloseCode, agent_name: str = "") -> None:
         admission = self._sessions.admission
+        self._sessions.bad_starts += 1
         start = admission.note_bad_start(self.admitted, reason, self._sessions.now())
         if is_milestone(start.count):
             log.warning(

@@ -64,6 +64,11 @@ class Reconciler:
         # when the last list failed, why; None: it did not
         self._failing: SfuError | None = None
 
+    @property
+    def is_failing(self) -> bool:
+        """Did the SFU give no whole list when it was asked last?"""
+        return self._failing is not None
+
     def request(self) -> None:
         """Ask for a list now. Requests that come while one is made share the next one."""
         self._wanted.set()
