@@ -54,7 +54,7 @@ GONE: WorkerPhase
 OUT_OF_SERVICE: WorkerPhase
 
 class JobEvent(_message.Message):
-    __slots__ = ("seq", "at", "kind", "phase", "epoch", "attempt", "worker_id", "reason", "error", "detail")
+    __slots__ = ("seq", "at", "kind", "phase", "epoch", "attempt", "worker_id", "reason", "error", "detail", "told")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class JobEvent(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    TOLD_FIELD_NUMBER: _ClassVar[int]
     seq: int
     at: int
     kind: str
@@ -75,7 +76,8 @@ class JobEvent(_message.Message):
     reason: str
     error: str
     detail: str
-    def __init__(self, seq: _Optional[int] = ..., at: _Optional[int] = ..., kind: _Optional[str] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    told: str
+    def __init__(self, seq: _Optional[int] = ..., at: _Optional[int] = ..., kind: _Optional[str] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., epoch: _Optional[int] = ..., attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., told: _Optional[str] = ...) -> None: ...
 
 class JobRecord(_message.Message):
     __slots__ = ("job", "phase", "epoch", "attempt", "attempt_reason", "priority", "created_at", "queue_deadline_at", "until_at", "updated_at", "worker_id", "namespace", "deployment", "restart_policy", "timeline", "made_by", "rule", "sfu_dispatch_id", "unique_key", "participant_identity", "queue_deadline_seconds", "detail")
@@ -178,23 +180,45 @@ class TerminateJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ...) -> None: ...
 
 class ExplainJobRequest(_message.Message):
-    __slots__ = ("job_id",)
+    __slots__ = ("job_id", "workers_max")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_MAX_FIELD_NUMBER: _ClassVar[int]
     job_id: str
-    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+    workers_max: int
+    def __init__(self, job_id: _Optional[str] = ..., workers_max: _Optional[int] = ...) -> None: ...
 
 class WorkerReason(_message.Message):
-    __slots__ = ("worker_id", "reason", "text")
+    __slots__ = ("worker_id", "reason", "text", "declined", "unanswered")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    DECLINED_FIELD_NUMBER: _ClassVar[int]
+    UNANSWERED_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     reason: str
     text: str
-    def __init__(self, worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    declined: int
+    unanswered: int
+    def __init__(self, worker_id: _Optional[str] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., declined: _Optional[int] = ..., unanswered: _Optional[int] = ...) -> None: ...
+
+class ReasonCount(_message.Message):
+    __slots__ = ("reason", "workers")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    workers: int
+    def __init__(self, reason: _Optional[str] = ..., workers: _Optional[int] = ...) -> None: ...
+
+class AgentWorkers(_message.Message):
+    __slots__ = ("agent_name", "workers")
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    agent_name: str
+    workers: int
+    def __init__(self, agent_name: _Optional[str] = ..., workers: _Optional[int] = ...) -> None: ...
 
 class ExplainJobResponse(_message.Message):
-    __slots__ = ("job", "summary", "since", "until", "position", "waiting", "workers", "workers_left_out", "told")
+    __slots__ = ("job", "summary", "since", "until", "position", "waiting", "workers", "workers_left_out", "counts", "of_higher_priority", "none_since", "none_since_start", "other_agents", "advice")
     JOB_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
@@ -203,7 +227,12 @@ class ExplainJobResponse(_message.Message):
     WAITING_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
-    TOLD_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    OF_HIGHER_PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    NONE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    NONE_SINCE_START_FIELD_NUMBER: _ClassVar[int]
+    OTHER_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     job: JobRecord
     summary: str
     since: int
@@ -212,11 +241,16 @@ class ExplainJobResponse(_message.Message):
     waiting: int
     workers: _containers.RepeatedCompositeFieldContainer[WorkerReason]
     workers_left_out: int
-    told: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ..., summary: _Optional[str] = ..., since: _Optional[int] = ..., until: _Optional[int] = ..., position: _Optional[int] = ..., waiting: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerReason, _Mapping]]] = ..., workers_left_out: _Optional[int] = ..., told: _Optional[_Iterable[str]] = ...) -> None: ...
+    counts: _containers.RepeatedCompositeFieldContainer[ReasonCount]
+    of_higher_priority: int
+    none_since: int
+    none_since_start: bool
+    other_agents: _containers.RepeatedCompositeFieldContainer[AgentWorkers]
+    advice: str
+    def __init__(self, job: _Optional[_Union[JobRecord, _Mapping]] = ..., summary: _Optional[str] = ..., since: _Optional[int] = ..., until: _Optional[int] = ..., position: _Optional[int] = ..., waiting: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerReason, _Mapping]]] = ..., workers_left_out: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ReasonCount, _Mapping]]] = ..., of_higher_priority: _Optional[int] = ..., none_since: _Optional[int] = ..., none_since_start: _Optional[bool] = ..., other_agents: _Optional[_Iterable[_Union[AgentWorkers, _Mapping]]] = ..., advice: _Optional[str] = ...) -> None: ...
 
 class WorkerRecord(_message.Message):
-    __slots__ = ("id", "agent_name", "namespace", "deployment", "types", "phase", "load_reported", "load_estimated", "job_count_reported", "jobs_held", "jobs_reserved", "capacity", "version", "instance_id", "address", "connected_at", "last_status_at", "backed_off_until", "declines", "job_ids", "hand_over_at")
+    __slots__ = ("id", "agent_name", "namespace", "deployment", "types", "phase", "load_reported", "load_estimated", "job_count_reported", "jobs_held", "jobs_reserved", "capacity", "version", "instance_id", "address", "connected_at", "last_status_at", "backed_off_until", "declines", "job_ids", "hand_over_at", "note")
     ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -238,6 +272,7 @@ class WorkerRecord(_message.Message):
     DECLINES_FIELD_NUMBER: _ClassVar[int]
     JOB_IDS_FIELD_NUMBER: _ClassVar[int]
     HAND_OVER_AT_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     id: str
     agent_name: str
     namespace: str
@@ -259,7 +294,8 @@ class WorkerRecord(_message.Message):
     declines: int
     job_ids: _containers.RepeatedScalarFieldContainer[str]
     hand_over_at: int
-    def __init__(self, id: _Optional[str] = ..., agent_name: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_wire_pb2.JobType, str]]] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., load_reported: _Optional[float] = ..., load_estimated: _Optional[float] = ..., job_count_reported: _Optional[int] = ..., jobs_held: _Optional[int] = ..., jobs_reserved: _Optional[int] = ..., capacity: _Optional[int] = ..., version: _Optional[str] = ..., instance_id: _Optional[str] = ..., address: _Optional[str] = ..., connected_at: _Optional[int] = ..., last_status_at: _Optional[int] = ..., backed_off_until: _Optional[int] = ..., declines: _Optional[int] = ..., job_ids: _Optional[_Iterable[str]] = ..., hand_over_at: _Optional[int] = ...) -> None: ...
+    note: str
+    def __init__(self, id: _Optional[str] = ..., agent_name: _Optional[str] = ..., namespace: _Optional[str] = ..., deployment: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_wire_pb2.JobType, str]]] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., load_reported: _Optional[float] = ..., load_estimated: _Optional[float] = ..., job_count_reported: _Optional[int] = ..., jobs_held: _Optional[int] = ..., jobs_reserved: _Optional[int] = ..., capacity: _Optional[int] = ..., version: _Optional[str] = ..., instance_id: _Optional[str] = ..., address: _Optional[str] = ..., connected_at: _Optional[int] = ..., last_status_at: _Optional[int] = ..., backed_off_until: _Optional[int] = ..., declines: _Optional[int] = ..., job_ids: _Optional[_Iterable[str]] = ..., hand_over_at: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "phases", "agent_name", "room", "worker_id", "dispatch_id")

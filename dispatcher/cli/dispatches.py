@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.blocks import print_fields, print_table
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -17,7 +18,7 @@ from dispatcher.cli.connection import (
     ask,
 )
 from dispatcher.cli.failures import missing_is
-from dispatcher.cli.output import ago, as_json, print_fields, print_json, print_table
+from dispatcher.cli.output import ago, as_json, print_json
 from dispatcher.cli.token import parse_pairs
 from protocol.errors import ConfigError
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.blocks import print_table
 from dispatcher.cli.connection import (
     RETRY_SECONDS_MAX,
     DevOption,
@@ -28,7 +29,7 @@ from dispatcher.cli.connection import (
     credentials,
 )
 from dispatcher.cli.failures import FAILED, sentence
-from dispatcher.cli.output import NS_PER_SECOND, print_json, print_table
+from dispatcher.cli.output import NS_PER_SECOND, print_json
 from protocol.errors import CallboardError, ConfigError
 
 if TYPE_CHECKING:

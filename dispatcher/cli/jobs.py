@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.blocks import print_fields, print_table
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -25,9 +27,7 @@ from dispatcher.cli.output import (
     clock,
     hint_at_more,
     job_type_name,
-    print_fields,
     print_json,
-    print_table,
     span,
 )
 
@@ -92,7 +92,7 @@ def list_(
 
     jobs, is_cut = ask(call, url, api_key, api_secret, dev)
     if is_cut:
-        hint_at_more(len(jobs))
+        sys.stderr.write(hint_at_more(len(jobs), True)[0] + "\n")
     if json:
         print_json({"jobs": [as_json(job) for job in jobs]})
         return
@@ -229,7 +229,7 @@ def why(
         if len(record.timeline) == 1:
             return
         typer.echo()
-    told = zip(record.timeline, answer.told, strict=False)
+    told = ((event, event.told) for event in record.timeline)
     rows = [[clock(event.at), words, _texts(event, words)] for event, words in told]
     print_table(["at", "what happened", "note"], rows, "no events")
 

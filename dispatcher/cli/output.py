@@ -1,7 +1,9 @@
-"""How results look: tables on a terminal, plain columns in a pipe, JSON where it was asked for.
+"""How single things are written: times for people ("3 s ago"), text of peers, JSON.
 
-Times are for people in tables ("3 s ago") and exact in JSON. Text that came from a peer is shown
-without control characters, so that a room's name cannot steer the terminal.
+Times are exact in JSON. Text that came from a peer is shown without control characters, so that a
+room's name cannot steer the terminal.
+
+Left to others: how they stand together, on a terminal and in a pipe (`blocks`).
 """
 
 from __future__ import annotations
@@ -9,14 +11,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-from dispatcher.cli.tables import GAP_WIDTH, column_widths, parted
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from rich.console import Console
 
     from protocol import wire_pb2
 
@@ -38,13 +37,21 @@ PHASE_STYLES: Mapping[str, str] = {
     "full": "yellow",
     "backed_off": "yellow",
     "draining": "magenta",
+    "stale": "bold red",
     "gone": "bold red",
+    "out_of_service": "magenta",
 }
 
 
 def print_json(value: object) -> None:
     """Write one JSON document to stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_json_line(value: object) -> None:
+    """Write one JSON document to stdout, as one line of several."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def as_json(message: Message) -> dict[str, Any]:
@@ -56,74 +63,9 @@ def as_json(message: Message) -> dict[str, Any]:
     )
 
 
-def print_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    empty: str,
-    phase: str = "",
-    spare: Sequence[str] = (),
-) -> None:
-    """Write rows under their columns; the cells of column `phase` are coloured on a terminal.
-
-    A terminal that is too narrow for all of them lacks columns of `spare`, the least important
-    first, and stderr names them. In a pipe the cells are separated by tabs, without colour and
-    without cutting. `empty` is said on stderr where there are no rows.
-    """
-    if not sys.stdout.isatty():
-        for row in [columns, *rows]:
-            sys.stdout.write("\t".join(printable(cell) for cell in row) + "\n")
-    elif rows:
-        from rich.console import Console
-
-        console = Console()
-        left_out = print_table_on(console, columns, rows, phase, spare)
-        if left_out:
-            sys.stderr.write(
-                f"too narrow for {', '.join(left_out)}: widen the terminal, or use --json\n"
-            )
-    if not rows:
-        sys.stderr.write(empty + "\n")
-
-
-def print_table_on(
-    console: Console,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    phase: str,
-    spare: Sequence[str],
-) -> Sequence[str]:
-    """Write a table on a terminal; return the names of the columns that it has no room for."""
-    from rich.table import Table
-    from rich.text import Text
-
-    cells = [[parted(printable(cell)) for cell in row] for row in rows]
-    widths = column_widths(columns, cells, console.width, spare)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, width in widths.items():
-        table.add_column(name.upper(), width=width, overflow="fold")
-    for row in cells:
-        texts = {
-            name: Text(cell, style=PHASE_STYLES.get(cell, "") if name == phase else "")
-            for name, cell in zip(columns, row, strict=True)
-        }
-        table.add_row(*(texts[name] for name in widths))
-    # Over the terminal's width it is the terminal that wraps, and copies an id in one piece.
-    total = sum(widths.values()) + GAP_WIDTH * (len(widths) - 1)
-    console.width = max(console.width, total)
-    console.print(table)
-    return [name for name in columns if name not in widths]
-
-
-def hint_at_more(shown: int) -> None:
-    """Say on stderr that a list stopped at its limit, for `--limit`."""
-    sys.stderr.write(f"only the newest {shown} are shown, there are more: --limit\n")
-
-
-def print_fields(fields: Mapping[str, str]) -> None:
-    """Write one thing's fields, a line each."""
-    width = max(len(name) for name in fields) + 2
-    for name, value in fields.items():
-        sys.stdout.write(f"{name + ':':<{width}}{printable(value)}\n")
+def hint_at_more(shown: int, is_cut: bool) -> tuple[str, ...]:
+    """Return what is said beside a list that stopped at its limit."""
+    return (f"only the newest {shown} are shown, there are more: --limit, --all",) if is_cut else ()
 
 
 def printable(text: str) -> str:
@@ -162,6 +104,23 @@ def span(seconds: float) -> str:
         if seconds < limit:
             return f"{int(seconds // unit)} {name}"
     return f"{int(seconds // _DAY)} d"
+
+
+def lasted(nanoseconds: int) -> str:
+    """Return a length of time to some three digits: "7 ms", "5.2 s", "12 min 4 s", "3 h 20 min"."""
+    if nanoseconds < NS_PER_SECOND:
+        return f"{max(nanoseconds, 0) // 1_000_000} ms"
+    seconds = nanoseconds / NS_PER_SECOND
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for limit, unit, name, part, part_name in (
+        (_HOUR, _MINUTE, "min", 1, "s"),
+        (2 * _DAY, _HOUR, "h", _MINUTE, "min"),
+    ):
+        if whole < limit:
+            return f"{whole // unit} {name} {whole % unit // part} {part_name}"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def clock(at_ns: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dispatcher.cli.applying import FilesOption, apply_all, read_files
+from dispatcher.cli.blocks import print_table
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -16,7 +17,7 @@ from dispatcher.cli.connection import (
     ask,
 )
 from dispatcher.cli.failures import CommandFailed
-from dispatcher.cli.output import as_json, print_json, print_table
+from dispatcher.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
     from protocol import wire_pb2

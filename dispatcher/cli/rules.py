@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from dispatcher.cli.applying import FilesOption, apply_all, read_files
+from dispatcher.cli.blocks import print_table
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -18,7 +19,7 @@ from dispatcher.cli.connection import (
     number_named,
 )
 from dispatcher.cli.failures import CommandFailed, missing_is
-from dispatcher.cli.output import ago, as_json, job_type_name, print_json, print_table
+from dispatcher.cli.output import ago, as_json, job_type_name, print_json
 from dispatcher.cli.token import parse_pairs
 from dispatcher.core.room_events import RoomEventKind
 from protocol.errors import ConfigError, TwirpCode, TwirpError

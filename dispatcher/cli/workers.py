@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.blocks import print_fields, print_table
 from dispatcher.cli.connection import (
     DevOption,
     JsonOption,
@@ -17,15 +19,7 @@ from dispatcher.cli.connection import (
     some_pages,
 )
 from dispatcher.cli.failures import missing_is
-from dispatcher.cli.output import (
-    ago,
-    as_json,
-    hint_at_more,
-    job_type_name,
-    print_fields,
-    print_json,
-    print_table,
-)
+from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +73,7 @@ def list_(
 
     workers, is_cut = ask(call, url, api_key, api_secret, dev)
     if is_cut:
-        hint_at_more(len(workers))
+        sys.stderr.write(hint_at_more(len(workers), True)[0] + "\n")
     if json:
         print_json({"workers": [as_json(worker) for worker in workers]})
         return

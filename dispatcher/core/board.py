@@ -44,7 +44,7 @@ from dispatcher.core.tally import Tally
 from dispatcher.core.values import changed
 from dispatcher.core.workers import JobInHand, Worker
 
-# Lanes of which it is remembered when a worker came last: those where one came latest.
+# Lanes of which it is remembered when a worker came last, and when one was lost: the latest.
 ARRIVALS_MAX = 10_000
 
 
@@ -153,6 +153,8 @@ class Board:
         self.stopping: Counter[str] = Counter()
         # when a worker of the lane came last
         self.arrivals: Recent[Lane, Nanoseconds] = Recent(ARRIVALS_MAX)
+        # when one of the lane was lost last, for who asks why a job waits
+        self.departures: Recent[Lane, Nanoseconds] = Recent(ARRIVALS_MAX)
         # those that were taken out of service, and when their jobs are to be handed over (0: never)
         self.out_of_service: Recent[ProcessKey, Nanoseconds] = Recent(policy.out_of_service_max)
         self.pools = Pools(policy)

@@ -311,6 +311,11 @@ class Engine:
         """The serialised room configurations, by project and name."""
         return self._configurations.kept
 
+    def none_since(self, lane: Lane) -> tuple[Nanoseconds, bool]:
+        """Since when no worker of the lane is here, if none is; True: it is not known of before then."""
+        left_at = self._board.departures.get(lane)
+        return (self._board.opened_at, True) if left_at is None else (left_at, False)
+
     @property
     def has_offers(self) -> bool:
         """Is an offer waiting for its answer?"""

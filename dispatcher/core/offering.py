@@ -233,6 +233,7 @@ class Offering:
             policy = board.policy
             board.tally.offers_declined += event.answer is not Answer.ACCEPTED
             self._back_off(worker, hand, policy.decline_backoff_min, policy.decline_backoff_max)
+            worker.note_refusal(hand.id, is_answer=True)
             self.withdraw(hand, worker)
         self.refresh(worker)
 
@@ -395,6 +396,7 @@ class Offering:
         policy = board.policy
         board.tally.offers_lapsed += 1
         self._back_off(worker, hand, policy.silence_backoff_min, policy.silence_backoff_max)
+        worker.note_refusal(job_id, is_answer=False)
         worker.lapsed[job_id] = True
         while len(worker.lapsed) > policy.offers_in_flight_max:
             del worker.lapsed[next(iter(worker.lapsed))]

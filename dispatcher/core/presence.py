@@ -188,6 +188,8 @@ class Presence:
         board = self._board
         self._part_with(worker)
         del board.workers[worker.id]
+        for lane in worker.lanes:
+            board.departures.note(lane, board.now)
         if board.processes.get(worker.process) is worker:
             del board.processes[worker.process]
         for job_id in list(worker.stopping):

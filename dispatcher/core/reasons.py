@@ -4,22 +4,24 @@ Functions over what the engine knows; nothing here changes anything. The order o
 that of what an operator would look at: does the worker serve such jobs at all, does it take any now,
 has it room for one more.
 
-Left to others: which worker is chosen (`placement`), what stands in the store (`server.job_reasons`).
+Left to others: which worker is chosen (`placement`), what became of a job (`courses`), what stands in
+the store (`server.job_reasons`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from heapq import nsmallest
 
 from dispatcher.core.jobs import SECOND, AttemptReason, JobState, JobType, Lane, Nanoseconds
-from dispatcher.core.lifecycle import JobPhase, JobTrigger, WorkerPhase
+from dispatcher.core.lifecycle import JobPhase, WorkerPhase
 from dispatcher.core.offering import no_worker_of
 from dispatcher.core.policy import Policy
-from dispatcher.core.workers import JobInHand, Worker
+from dispatcher.core.workers import Worker
 
 
 class Obstacle(StrEnum):
@@ -38,6 +40,7 @@ class Obstacle(StrEnum):
     AT_CAPACITY = "at_capacity"
     BUSY_WITH_OFFERS = "busy_with_offers"
     STOPPING = "stopping"  # it may still be running this very job
+    ON_OFFER = "on_offer"  # it is being asked
     NONE = "has_room"
 
 
@@ -52,11 +55,17 @@ class WorkerReason:
     worker_id: str
     obstacle: Obstacle
     text: str
+    # offers of this job that it declined, and that it did not answer, as far as it is remembered
+    declined: int = 0
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The workers of an agent, those of the lane first; `left_out` are as many more."""
+    """The workers of an agent, those of the lane first; `left_out` are as many more.
+
+    Where some are left out, the others are as many of each obstacle as can be.
+    """
 
     reasons: tuple[WorkerReason, ...]
     left_out: int
@@ -84,22 +93,66 @@ def candidates(
         if worker.registration.project == lane.project
         and worker.registration.agent_name == lane.agent_name
     ]
-    shown = nsmallest(
-        reasons_max, found, key=lambda each: (each.obstacle in OTHERS, each.worker_id)
-    )
-    return Candidates(
-        tuple(shown), len(found) - len(shown), Counter(each.obstacle for each in found)
-    )
+    found.sort(key=lambda each: (each.obstacle in OTHERS, each.worker_id))
+    seen: Counter[Obstacle] = Counter()
+    turns: list[tuple[bool, int, int]] = []
+    for place, each in enumerate(found):
+        turns.append((each.obstacle in OTHERS, seen[each.obstacle], place))
+        seen[each.obstacle] += 1
+    shown = sorted(place for _, _, place in nsmallest(reasons_max, turns))
+    return Candidates(tuple(found[place] for place in shown), len(found) - len(shown), seen)
 
 
 def worker_reason(
     worker: Worker, lane: Lane, job_id: str, policy: Policy, now: Nanoseconds
 ) -> WorkerReason:
     """Return why this worker, which is of the lane's agent, does not get the job; or NONE."""
-    obstacle, text = (
-        _of_lane(worker, lane) or _of_phase(worker, now) or _of_room(worker, policy, job_id)
-    )
-    return WorkerReason(worker.id, obstacle, text)
+    found = _of_lane(worker, lane)
+    if found is not None:
+        return WorkerReason(worker.id, *found)
+    hand = worker.offers.get(job_id)
+    if hand is not None:
+        told = f"is asked, and has not answered for {(now - hand.offered_at) / SECOND:.1f} s"
+        found = Obstacle.ON_OFFER, told
+    obstacle, text = found or _of_phase(worker, now) or _of_room(worker, policy, job_id)
+    job = worker.refused.get(job_id) if worker.refused is not None else None
+    if job is None:
+        if obstacle is Obstacle.NONE and worker.refusals:
+            text += f"; {refusals_told(worker)}"
+        return WorkerReason(worker.id, obstacle, text)
+    times = [f"declined this job {_times(job.declined)}"] if job.declined else []
+    times += [f"left it unanswered {_times(job.unanswered)}"] if job.unanswered else []
+    text = f"{text}; {', '.join(times)}"
+    return WorkerReason(worker.id, obstacle, text, job.declined, job.unanswered)
+
+
+def refusals_told(worker: Worker) -> str:
+    """Say how often a worker refused in a row."""
+    return f"declined, or did not answer, {_times(worker.refusals)} in a row"
+
+
+def worker_note(worker: Worker, now: Nanoseconds) -> str:
+    """Say of a worker why it gets no jobs or what its jobs wait for, if that is not plain to see."""
+    if worker.phase is WorkerPhase.OUT_OF_SERVICE:
+        if worker.jobs:
+            return f"out of service: {hand_over_told(worker.hand_over_at, now)}"
+        return "out of service, and without jobs: it can be stopped"
+    if worker.yielding:
+        return "drains: its jobs are to go to others, and no other has room"
+    if worker.phase is WorkerPhase.AVAILABLE:
+        return refusals_told(worker) if worker.refusals else ""
+    found = None if worker.phase is WorkerPhase.FULL else _of_phase(worker, now)
+    return found[1] if found is not None else ""
+
+
+def hand_over_told(hand_over_at: Nanoseconds, now: Nanoseconds) -> str:
+    """Say what becomes of the jobs of a worker that is out of service."""
+    left = (hand_over_at - now) / SECOND
+    if not hand_over_at:
+        return "what it has runs there until it ends"
+    if left > 0:
+        return f"what it has goes to others in {left:.0f} s, if they have room"
+    return f"what it has was to go to others {-left:.0f} s ago, and no other has room"
 
 
 def _of_lane(worker: Worker, lane: Lane) -> tuple[Obstacle, str] | None:
@@ -135,8 +188,8 @@ def _of_phase(worker: Worker, now: Nanoseconds) -> tuple[Obstacle, str] | None:
             )
         case WorkerPhase.BACKED_OFF:
             left = max(worker.backed_off_until - now, 0) / SECOND
-            told = f"declined, or did not answer, {worker.refusals} times in a row"
-            return Obstacle.BACKED_OFF, f"{told}: is left alone for {left:.1f} s more"
+            told = f"{refusals_told(worker)}: is left alone for {left:.1f} s more"
+            return Obstacle.BACKED_OFF, told
         case WorkerPhase.DRAINING:
             return Obstacle.DRAINING, "says that it takes no more jobs: it drains"
         case WorkerPhase.STALE:
@@ -199,6 +252,63 @@ def waiting_summary(
     return f"no worker of its lane can take a job now: {busy}"
 
 
+def advice(
+    lane: Lane, found: Candidates, known_agents: Collection[str], deployments: Collection[str]
+) -> str:
+    """Say what can be done for a job that waits; empty where it is but a matter of time.
+
+    `known_agents` are those of the project that have workers or had some, `deployments` those of
+    the connected workers of the job's agent.
+    """
+    counts = found.counts
+    if not counts:
+        near = (
+            get_close_matches(lane.agent_name, sorted(known_agents), 1) if lane.agent_name else []
+        )
+        told = "start its workers, with this server's address as LIVEKIT_URL"
+        if near and near[0] != lane.agent_name:
+            return f"is {near[0]!r} meant? If not, {told}"
+        return told
+    if not found.of_lane:
+        if counts[Obstacle.OTHER_DEPLOYMENT] and not counts[Obstacle.OTHER_TYPE]:
+            there = ", ".join(repr(each) if each else "none" for each in sorted(deployments))
+            told = (
+                f"start workers of deployment {lane.deployment!r}"
+                if lane.deployment
+                else ("start workers without a deployment")
+            )
+            return f"{told}, or dispatch to one that is here: {there}"
+        return "start workers that serve such jobs, or change those that are here"
+    of_lane = {obstacle for obstacle, count in counts.items() if count} - OTHERS
+    for obstacles, told in _ADVICE:
+        if of_lane <= obstacles:
+            return told
+    return ""
+
+
+# What can be done where no worker of the lane has another obstacle than these.
+_ADVICE: tuple[tuple[frozenset[Obstacle], str], ...] = (
+    (
+        frozenset({Obstacle.OUT_OF_SERVICE, Obstacle.DRAINING, Obstacle.GONE}),
+        "all its workers are on their way out: start others",
+    ),
+    (
+        frozenset({Obstacle.STALE}),
+        "its workers are connected and silent: look at their machines and logs",
+    ),
+    (
+        frozenset({Obstacle.BACKED_OFF}),
+        "its workers refuse what they are offered: their logs say why",
+    ),
+    (
+        frozenset(
+            {Obstacle.FULL, Obstacle.AT_CAPACITY, Obstacle.OUT_OF_SERVICE, Obstacle.DRAINING}
+        ),
+        "start more workers, or wait until one of its jobs ends",
+    ),
+)
+
+
 def _counted(counts: Counter[Obstacle], of: frozenset[Obstacle]) -> list[str]:
     return [
         f"{counts[obstacle]} {obstacle.value.replace('_', ' ')}"
@@ -207,104 +317,12 @@ def _counted(counts: Counter[Obstacle], of: frozenset[Obstacle]) -> list[str]:
     ]
 
 
-# What each trigger is called for people.
-TOLD: dict[JobTrigger, str] = {
-    JobTrigger.CREATED: "made",
-    JobTrigger.BECAME_DUE: "its time came: queued",
-    JobTrigger.OFFERED: "offered",
-    JobTrigger.OFFER_WITHDRAWN: "not taken by who was offered it: queued",
-    JobTrigger.OFFER_ACCEPTED: "accepted and assigned",
-    JobTrigger.OFFER_TERMINATED: "its worker said that it shall not run at all",
-    JobTrigger.ASSIGNMENT_EXPIRED: "the assignment was too late for its worker: queued again",
-    JobTrigger.STARTED: "its worker started it",
-    JobTrigger.REDELIVERED: "told to its worker once more",
-    JobTrigger.WORKER_LOST: "its worker was lost",
-    JobTrigger.CLAIMED: "its worker is back and runs it",
-    JobTrigger.GRACE_EXPIRED: "its worker did not come back: queued for another",
-    JobTrigger.GAVE_UP_LOST: "its worker did not come back, and it is not tried again",
-    JobTrigger.SUCCEEDED: "succeeded",
-    JobTrigger.LEFT: "succeeded: its agent left the room as one that is done",
-    JobTrigger.RETRIED: "waits to be tried again",
-    JobTrigger.FAILED: "failed",
-    JobTrigger.HANDED_OVER: "its worker handed it over: queued for another",
-    JobTrigger.QUEUE_DEADLINE_PASSED: "no worker took it in time: failed",
-    JobTrigger.CANCELLED: "cancelled",
-}
-
-
-# What follows when a worker is lost for good, and why it is: nobody came back, or as the evidence says.
-_AFTER_LOSS: dict[JobTrigger, str] = {
-    JobTrigger.GRACE_EXPIRED: ": queued for another",
-    JobTrigger.RETRIED: ": waits to be tried again",
-    JobTrigger.GAVE_UP_LOST: ", and it is not tried again",
-}
-
-
-def event_told(
-    trigger: JobTrigger,
-    phase: JobPhase,
-    worker_id: str,
-    made_by: str,
-    *,
-    before: JobPhase | None = None,
-    detail: str = "",
-) -> str:
-    """Say in short words what happened to a job; `made_by` is what made it, for its first event.
-
-    `before` is the phase that it had, where that is known, `detail` the one of the event.
-    """
-    if trigger is JobTrigger.WORKER_LOST and detail:
-        return detail
-    if before is JobPhase.ORPHANED and trigger in _AFTER_LOSS:
-        # "was on W; evidence", but of a job that is given up the evidence alone
-        evidence = detail if trigger is JobTrigger.GAVE_UP_LOST else detail.partition("; ")[2]
-        return (evidence or "its worker did not come back") + _AFTER_LOSS[trigger]
-    if trigger is JobTrigger.RETRIED and before is not None:
-        return f"failed, and {TOLD[trigger]}"
-    if trigger is JobTrigger.CREATED:
-        first = f"made by {made_by}"
-        return (
-            f"{first}, offered to {worker_id}" if phase is JobPhase.OFFERED else f"{first}: {phase}"
-        )
-    told = TOLD.get(trigger, trigger.value)
-    named = trigger in (JobTrigger.OFFER_ACCEPTED, JobTrigger.STARTED, JobTrigger.CLAIMED)
-    return f"{told} ({worker_id})" if named and worker_id else told
-
-
-def ended_summary(phase: JobPhase, last_told: str, why: str) -> str:
-    """Say in one sentence what became of a job that has ended."""
-    return f"it has ended, {phase.value}: {why or last_told}"
-
-
-def held_notes(hand: JobInHand, now: Nanoseconds) -> Iterator[str]:
-    """Say what an operator should know of a job that a worker holds."""
-    worker, absence = hand.worker, hand.absence
-    if worker is None:
-        return
-    if absence is not None and hand.phase is JobPhase.RUNNING:
-        away = (now - absence.since) / SECOND
-        reason = absence.reason.name.lower()
-        yield (
-            f"its agent left the room ({reason}) and has been away for {away:.0f} s, but its worker"
-            " says that it still runs jobs: it is believed (callboard job terminate ends it)"
-        )
-    if worker.phase is WorkerPhase.OUT_OF_SERVICE:
-        left = (worker.hand_over_at - now) / SECOND
-        if not worker.hand_over_at:
-            then = "it runs there until it ends"
-        elif left > 0:
-            then = f"in {left:.0f} s it goes to another, if one has room"
-        else:
-            then = (
-                f"it has been due to go to another for {-left:.0f} s, and no other has room for it"
-            )
-        yield f"its worker is out of service: {then}"
-    elif hand.id in worker.yielding:
-        yield "its worker drains and would hand it over, and no other has room for it"
-
-
 def _named(what: str, name: str) -> str:
     return f"{what} {name!r}" if name else f"no {what}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _jobs(count: int) -> str:

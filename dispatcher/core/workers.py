@@ -17,7 +17,11 @@ from dispatcher.core.events import HeldJob, JobReported, Registration
 from dispatcher.core.jobs import Job, JobState, Lane, Nanoseconds, ProcessKey
 from dispatcher.core.lifecycle import JobPhase, WorkerPhase, WorkerTrigger, advance_worker
 from dispatcher.core.policy import Policy
+from dispatcher.core.recent import Recent
 from dispatcher.core.room_events import DisconnectReason
+
+# Jobs of which it is remembered how often a worker refused them, for each worker that does.
+REFUSED_JOBS_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ class JobInHand:
         return self.state.phase is JobPhase.OFFERED
 
 
+@dataclass(slots=True)
+class RefusedJob:
+    """How often a worker declined one job, and how often it did not answer its offer."""
+
+    declined: int = 0
+    unanswered: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Worker:
     """One registered connection."""
@@ -100,6 +112,8 @@ class Worker:
     refusals: int = 0
     backed_off_at: Nanoseconds = 0
     backed_off_until: Nanoseconds = 0
+    # the jobs that it refused last, for who asks why they wait; None: it never refused one
+    refused: Recent[str, RefusedJob] | None = None
     # by job id: offers that it has not answered, jobs that it holds
     offers: dict[str, JobInHand] = field(default_factory=dict)
     jobs: dict[str, JobInHand] = field(default_factory=dict)
@@ -121,6 +135,15 @@ class Worker:
     def process(self) -> ProcessKey:
         """The process that this connection is of."""
         return self.lanes[0].process(self.registration.instance_id)
+
+    def note_refusal(self, job_id: str, *, is_answer: bool) -> None:
+        """Note that it declined an offer of this job (`is_answer`), or did not answer it."""
+        if self.refused is None:
+            self.refused = Recent(REFUSED_JOBS_MAX)
+        job = self.refused.get(job_id) or RefusedJob()
+        job.declined += is_answer
+        job.unanswered += not is_answer
+        self.refused.note(job_id, job)
 
     def advance(self, trigger: WorkerTrigger) -> None:
         """Move along the worker lifecycle."""

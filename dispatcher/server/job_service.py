@@ -19,7 +19,7 @@ from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.origins import Maker, origin_of
 from dispatcher.runtime import Runtime
 from dispatcher.server.access import Bearer
-from dispatcher.server.job_reasons import fill_course, fill_waiting, position_in_lane
+from dispatcher.server.job_reasons import fill_course, fill_told, fill_waiting, place_in_lane
 from dispatcher.server.limits import ServerLimits
 from dispatcher.server.pages import number_after, page_size
 from dispatcher.server.twirp import Call, Method, MethodTable
@@ -100,18 +100,19 @@ class JobService:
         in_hand = runtime.engine.jobs.get(stored.job.id)
         fill_course(response, stored, rows, in_hand, runtime.now())
         if stored.state.phase.is_waiting:
-            position = 0
+            place = None
             if stored.state.phase is not JobPhase.DELAYED:
-                position = await position_in_lane(runtime.store, stored)
+                place = await place_in_lane(runtime.store, stored)
             phase, _ = self._now(stored)
+            workers_max = self._explained_workers_max
             fill_waiting(
                 response,
                 stored,
                 phase,
                 runtime.engine,
-                position,
+                place,
                 runtime.now(),
-                self._explained_workers_max,
+                min(request.workers_max or workers_max, workers_max),
             )
         return response
 
@@ -148,6 +149,7 @@ class JobService:
         rows = await self._runtime.store.job_events(call.project, stored.job.id)
         for row in rows:
             _fill_event(record.timeline.add(), row)
+        fill_told(record.timeline, stored, rows)
         return rows
 
     def _now(self, stored: StoredJob) -> tuple[JobPhase, str]:

@@ -14,6 +14,7 @@ from dispatcher.core.effects import Outcome
 from dispatcher.core.events import WorkerDrainRequested
 from dispatcher.core.jobs import seconds
 from dispatcher.core.lifecycle import WorkerPhase
+from dispatcher.core.reasons import worker_note
 from dispatcher.core.workers import JobInHand, Worker
 from dispatcher.runtime import Runtime
 from dispatcher.server.job_service import may_read
@@ -153,6 +154,7 @@ class WorkerService:
         record.backed_off_until = worker.backed_off_until
         record.declines = worker.refusals
         record.hand_over_at = worker.hand_over_at
+        record.note = worker_note(worker, self._runtime.now())
         session = self._sessions.get(worker.id)
         if session is not None:
             record.address = session.address

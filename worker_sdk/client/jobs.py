@@ -86,13 +86,14 @@ class JobCalls(Calls):
         )
         return answer.job
 
-    async def explain_job(self, job_id: str) -> api_pb2.ExplainJobResponse:
+    async def explain_job(self, job_id: str, *, workers_max: int = 0) -> api_pb2.ExplainJobResponse:
         """Why a job waits, and for each worker of its agent why that does not get it.
 
-        Of one that is held or has ended, what happened to it. `summary` is one sentence for people.
+        Of thousands of workers `workers_max` are told of (0: as many as the server has as its limit),
+        and all are counted. Of one that is held or has ended, what happened to it. `summary` is one sentence for people.
         TwirpError `not_found`.
         """
-        request = api_pb2.ExplainJobRequest(job_id=job_id)
+        request = api_pb2.ExplainJobRequest(job_id=job_id, workers_max=workers_max)
         return await self._transport.call(
             Call(_SERVICE, "ExplainJob", request, api_pb2.ExplainJobResponse)
         )

@@ -38,8 +38,13 @@ async def job_of_rule(api: Caller, **fields: object) -> dict[str, Any]:
     return found
 
 
-async def explained(api: Caller, job_id: str) -> dict[str, Any]:
-    return await api.ask(EXPLAIN, {"job_id": job_id}, admin_token())
+async def explained(api: Caller, job_id: str, workers_max: int = 0) -> dict[str, Any]:
+    return await api.ask(EXPLAIN, {"job_id": job_id, "workers_max": workers_max}, admin_token())
+
+
+def told(answer: dict[str, Any]) -> list[str]:
+    """Return the words for each event of the job's timeline."""
+    return [event["told"] for event in answer["job"]["timeline"]]
 
 
 # ---- what made it ----
@@ -136,7 +141,23 @@ async def test_a_job_without_any_worker_says_so_and_its_place(api: Caller) -> No
     assert last["workers"] == []
     assert int(last["until"]) - int(last["since"]) == 300 * 10**9
     assert [event["kind"] for event in last["job"]["timeline"]] == ["created"]
-    assert last["told"] == [f"made by dispatch {last['job']['job']['dispatch_id']}: queued"]
+    assert told(last) == [f"made by dispatch {last['job']['job']['dispatch_id']}: queued"]
+    assert "start its workers" in last["advice"]
+    assert (last["none_since_start"], last["of_higher_priority"]) == (True, 0)
+
+
+async def test_a_job_whose_agent_is_not_here_says_who_is_and_since_when_it_is_not(
+    server: RunningServer, api: Caller
+) -> None:
+    agent_name, other = fresh("agent"), fresh("other")
+    async with registered(server, other), registered(server, agent_name):
+        pass
+    async with registered(server, other):
+        job_id = (await api.dispatch(agent_name))["state"]["jobs"][0]["id"]
+        answer = await explained(api, job_id)
+    assert {"agent_name": other, "workers": 1} in answer["other_agents"]
+    assert not answer["none_since_start"]
+    assert int(answer["none_since"]) <= int(answer["since"])
 
 
 async def test_each_worker_of_the_agent_has_its_reason(server: RunningServer, api: Caller) -> None:
@@ -148,8 +169,11 @@ async def test_each_worker_of_the_agent_has_its_reason(server: RunningServer, ap
         await busy.is_answered()
         job_id = (await api.dispatch(agent_name))["state"]["jobs"][0]["id"]
         answer = await explained(api, job_id)
+        one = await explained(api, job_id, workers_max=1)
     assert answer["summary"] == "no worker of its lane can take a job now: 2 full"
     assert {each["reason"] for each in answer["workers"]} == {"full"}
+    assert (len(one["workers"]), one["workers_left_out"]) == (1, 1)
+    assert one["counts"] == [{"reason": "full", "workers": 2}]
     assert any("load 0.97" in each["text"] for each in answer["workers"])
 
 
@@ -176,12 +200,11 @@ async def test_a_job_that_ran_tells_its_course(server: RunningServer, api: Calle
     ended = await explained(api, job_id)
     assert running["summary"] == f"it runs on worker {worker_id}"
     assert ended["summary"] == "it has ended, succeeded: reported by its worker"
-    assert ended["told"][1:] == [
+    assert told(ended)[1:] == [
         f"accepted and assigned ({worker_id})",
         f"its worker started it ({worker_id})",
         "succeeded",
     ]
-    assert len(ended["told"]) == len(ended["job"]["timeline"])
 
 
 async def test_a_job_whose_worker_is_lost_says_how_and_for_whom_it_is_held(
@@ -196,4 +219,4 @@ async def test_a_job_whose_worker_is_lost_says_how_and_for_whom_it_is_held(
     lost = "its worker is gone: closed by the worker, code 1000"
     answer = await explained(api, job_id)
     assert answer["summary"] == f"{lost}; it is held for {worker.worker_id} to come back"
-    assert answer["told"][-1] == lost
+    assert told(answer)[-1] == lost

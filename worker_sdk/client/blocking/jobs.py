@@ -85,13 +85,14 @@ class JobCalls(Calls):
         answer = self._transport.call(Call(_SERVICE, "GetJob", request, api_pb2.GetJobResponse))
         return answer.job
 
-    def explain_job(self, job_id: str) -> api_pb2.ExplainJobResponse:
+    def explain_job(self, job_id: str, *, workers_max: int = 0) -> api_pb2.ExplainJobResponse:
         """Why a job waits, and for each worker of its agent why that does not get it.
 
-        Of one that is held or has ended, what happened to it. `summary` is one sentence for people.
+        Of thousands of workers `workers_max` are told of (0: as many as the server has as its limit),
+        and all are counted. Of one that is held or has ended, what happened to it. `summary` is one sentence for people.
         TwirpError `not_found`.
         """
-        request = api_pb2.ExplainJobRequest(job_id=job_id)
+        request = api_pb2.ExplainJobRequest(job_id=job_id, workers_max=workers_max)
         return self._transport.call(
             Call(_SERVICE, "ExplainJob", request, api_pb2.ExplainJobResponse)
         )

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from dispatcher.cli.output import print_table_on
-from dispatcher.cli.tables import column_widths, parted
+from dispatcher.cli.blocks import Table
+from dispatcher.cli.tables import column_widths, parted, shortened
 
 JOB = "AJ_01ARZ3NDEKTSV4RRFFQ69G5F"
 WORKER = "AW_01ARZ3NDEKTSV4RRFFQ69G5F"
@@ -17,10 +17,16 @@ ROW = [JOB, "call-with-a-rather-long-name", "greeter", "orphaned", WORKER, "3 s 
 SPARE = ["worker", "created", "agent"]
 
 
-def shown(width: int, columns: list[str], *rows: list[str], spare: tuple[str, ...] = ()) -> str:
+def shown(
+    width: int,
+    columns: list[str],
+    *rows: list[str],
+    spare: tuple[str, ...] = (),
+    folds: tuple[str, ...] = (),
+) -> str:
     """Return what a terminal of this width shows."""
     out = io.StringIO()
-    print_table_on(Console(file=out, width=width), columns, rows, "phase", spare)
+    Table(columns, rows, "none", "phase", spare, folds).draw(Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -32,7 +38,8 @@ def test_an_id_is_whole_whatever_the_width(width: int) -> None:
 
 def test_an_id_in_a_sentence_or_in_a_list_is_whole() -> None:
     note = f"RETRYING; was on {WORKER}; its agent was lost (signal_close)"
-    text = shown(60, ["at", "note", "jobs"], ["2026-11-21 19:31:55.123", note, f"{JOB},{JOB}"])
+    row = ["2026-11-21 19:31:55.123", note, f"{JOB},{JOB}"]
+    text = shown(60, ["at", "note", "jobs"], row, folds=("at", "note", "jobs"))
     assert WORKER in text
     assert text.count(JOB) == 2
 
@@ -52,10 +59,43 @@ def test_a_table_of_eighty_columns_keeps_to_them_by_leaving_out_what_matters_lea
 
 
 def test_who_asks_is_told_what_is_left_out() -> None:
-    console = Console(file=io.StringIO(), width=80)
-    assert print_table_on(console, COLUMNS, [ROW], "phase", SPARE) == ["worker"]
-    console = Console(file=io.StringIO(), width=200)
-    assert print_table_on(console, COLUMNS, [ROW], "phase", SPARE) == []
+    table = Table(COLUMNS, [ROW], "none", "phase", SPARE)
+    narrow, wide = (Console(file=io.StringIO(), width=width) for width in (80, 200))
+    assert table.draw(narrow) == ("too narrow for worker",)
+    assert table.draw(wide) == ()
+
+
+def test_each_row_of_a_list_is_one_line_and_what_is_cut_says_so() -> None:
+    row = [
+        JOB,
+        "call-with-a-rather-long-name" * 3,
+        "greeter",
+        "running",
+        WORKER,
+        "3 s ago",
+        "x" * 99,
+    ]
+    text = shown(80, COLUMNS, row, row, spare=tuple(SPARE))
+    lines = text.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= 80
+    assert lines[1].count("…") == 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "width", "wanted"),
+    [
+        ("short", 9, "short"),
+        ("rather-long", 6, "rathe…"),
+        ("你好你好", 5, "你好…"),
+        (f"{JOB}, {JOB}", 40, f"{JOB}…"),
+        (f"was on {WORKER}; it", 20, "was on…"),
+    ],
+)
+def test_a_cut_goes_through_no_id_and_keeps_to_its_places(
+    cell: str, width: int, wanted: str
+) -> None:
+    assert shortened(cell, width) == wanted
 
 
 def test_a_wide_terminal_folds_nothing() -> None:

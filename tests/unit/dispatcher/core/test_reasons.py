@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from dispatcher.core.jobs import JobType, Lane
-from dispatcher.core.lifecycle import JobPhase, JobTrigger
+from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.reasons import (
-    TOLD,
     Candidates,
     Obstacle,
+    advice,
     candidates,
-    event_told,
-    held_notes,
     waiting_summary,
+    worker_note,
     worker_reason,
 )
-from dispatcher.core.room_events import DisconnectReason
-from dispatcher.core.workers import Absence
 from tests.support.engine_bench import AGENT, PROJECT, EngineBench
 
 LANE = Lane(PROJECT, AGENT)
@@ -180,121 +178,97 @@ def test_the_summary_counts_the_obstacles(bench: EngineBench) -> None:
     assert summary(bench) == "no worker of its lane can take a job now: 1 full, 1 draining"
 
 
-def test_every_trigger_has_its_words() -> None:
-    assert set(TOLD) == set(JobTrigger)
+def test_the_summary_of_a_job_that_was_lost_says_why_it_pauses(bench: EngineBench) -> None:
+    bench.worker("w")
+    job = bench.running()
+    bench.lose("w")
+    bench.pass_time(20.5)  # the grace time is over, the pause after it is not
+    state = replace(bench.state(job), phase=JobPhase.DELAYED)
+    told = waiting_summary(state, JobPhase.DELAYED, LANE, all_of(bench), 0, is_draining=False)
+    assert told == "its worker was lost: it is tried again after a pause, as attempt 2"
 
 
-def course(bench: EngineBench, job: str) -> list[str]:
-    """Return the words for each event of a job."""
-    before: JobPhase | None = None
-    told = []
-    for row in bench.events(job):
-        words = event_told(
-            row.trigger, row.phase, row.worker_id, "x", before=before, detail=row.detail
-        )
-        told.append(words)
-        before = row.phase
-    return told
+def test_a_worker_that_is_asked_is_told_from_one_that_has_room(bench: EngineBench) -> None:
+    bench.worker("w")
+    job = bench.dispatch()
+    bench.pass_time(2)
+    found = why(bench, job=job)
+    assert found == (Obstacle.ON_OFFER, "is asked, and has not answered for 2.0 s")
+    assert why(bench, job="AJ_other")[0] is Obstacle.NONE
 
 
-def test_the_words_tell_a_job_that_failed_from_one_whose_worker_was_lost(
+def test_how_often_a_worker_refused_this_very_job_is_told_and_no_other_job_pays(
     bench: EngineBench,
 ) -> None:
-    bench.worker("a")
-    job = bench.running()
-    bench.fail(job)
-    assert course(bench, job)[-1] == "failed, and waits to be tried again"
-    bench.pass_time(30)
-    bench.accept(job)
-    bench.start(job)
-    bench.lose("a")
-    assert course(bench, job)[-1] == "its worker is gone: its connection was lost"
-    bench.pass_time(20.5)  # the grace time is over, the pause after it is not
-    assert course(bench, job)[-1] == "its worker did not come back: waits to be tried again"
-    waits = waiting_summary(
-        bench.state(job), JobPhase.DELAYED, LANE, all_of(bench), 0, is_draining=False
-    )
-    assert waits == "its worker was lost: it is tried again after a pause, as attempt 3"
+    bench.worker("w")
+    job = bench.dispatch()
+    bench.decline(job)
+    bench.pass_time(5)
+    bench.decline(job)
+    bench.pass_time(8 + bench.policy.offer_timeout / 1e9)  # the third offer it leaves unanswered
+    engine = bench.engine
+    found = worker_reason(engine.workers["w"], LANE, job, engine.policy, bench.now)
+    assert (found.declined, found.unanswered) == (2, 1)
+    assert "declined this job 2 times, left it unanswered once" in found.text
+    other = worker_reason(engine.workers["w"], LANE, "AJ_other", engine.policy, bench.now)
+    assert (other.declined, "this job" in other.text) == (0, False)
+
+
+def test_of_many_workers_each_obstacle_is_shown_and_all_are_counted(bench: EngineBench) -> None:
+    for number in range(6):
+        bench.worker(f"a{number}")
+        bench.report(f"a{number}", 1.0, 1, full=True)
+    bench.worker("z")
+    bench.report("z", draining=True)
+    found = all_of(bench, reasons_max=3)
+    assert [each.worker_id for each in found.reasons] == ["a0", "a1", "z"]
+    assert found.counts == {Obstacle.FULL: 6, Obstacle.DRAINING: 1}
 
 
 @pytest.mark.parametrize(
-    ("trigger", "detail", "told"),
+    ("bring", "lane", "told"),
     [
+        (idle, Lane(PROJECT, "greter"), "is 'greeter' meant? If not, start its workers"),
+        (idle, Lane(PROJECT, "nothing-alike"), "start its workers, with this server's address"),
         (
-            JobTrigger.GRACE_EXPIRED,
-            "was on AW_1",
-            "its worker did not come back: queued for another",
+            idle,
+            Lane(PROJECT, AGENT, deployment="blue"),
+            "start workers of deployment 'blue', or dispatch to one that is here: none",
         ),
-        (
-            JobTrigger.GRACE_EXPIRED,
-            "was on AW_1; its agent left",
-            "its agent left: queued for another",
-        ),
-        (JobTrigger.RETRIED, "was lost with AW_1; no word", "no word: waits to be tried again"),
-        (JobTrigger.GAVE_UP_LOST, "its agent left", "its agent left, and it is not tried again"),
-        (JobTrigger.GAVE_UP_LOST, "", "its worker did not come back, and it is not tried again"),
+        (out_of_service, LANE, "all its workers are on their way out: start others"),
+        (full, LANE, "start more workers, or wait until one of its jobs ends"),
+        (stale, LANE, "connected and silent"),
+        (backed_off, LANE, "refuse what they are offered"),
+        (idle, LANE, ""),
     ],
 )
-def test_the_words_for_a_loss_are_those_of_the_evidence(
-    trigger: JobTrigger, detail: str, told: str
+def test_what_can_be_done_is_said_where_something_can(
+    bench: EngineBench, bring: Callable[[EngineBench], None], lane: Lane, told: str
 ) -> None:
-    before, after = JobPhase.ORPHANED, JobPhase.QUEUED
-    assert event_told(trigger, after, "", "x", before=before, detail=detail) == told
+    bring(bench)
+    deployments = {worker.registration.deployment for worker in bench.engine.workers.values()}
+    found = advice(lane, all_of(bench, lane), {AGENT, "scribe"}, deployments)
+    assert told in found
+    assert bool(told) == bool(found)
 
 
-def test_the_words_for_a_retry_whose_cause_is_pruned_accuse_nobody() -> None:
-    told = event_told(JobTrigger.RETRIED, JobPhase.DELAYED, "", "x", detail="was lost with AW_1")
-    assert told == "waits to be tried again"
-
-
-def test_the_first_words_say_what_made_the_job() -> None:
-    told = event_told(JobTrigger.CREATED, JobPhase.OFFERED, "AW_1", "rule 'greeter'")
-    assert told == "made by rule 'greeter', offered to AW_1"
-    told = event_told(JobTrigger.CREATED, JobPhase.QUEUED, "", "dispatch AD_1")
-    assert told == "made by dispatch AD_1: queued"
-
-
-def notes(bench: EngineBench, job: str) -> list[str]:
-    """Return what is said of a held job beside who holds it."""
-    return list(held_notes(bench.engine.jobs[job], bench.now))
-
-
-def test_of_a_job_that_runs_as_it_should_nothing_more_is_said(bench: EngineBench) -> None:
+def test_since_when_no_worker_of_the_lane_is_here_is_known(bench: EngineBench) -> None:
+    assert bench.engine.none_since(LANE)[1]
     bench.worker("w")
-    assert notes(bench, bench.running()) == []
+    bench.lose("w")
+    assert bench.engine.none_since(LANE) == (bench.now, False)
 
 
-def test_an_agent_that_is_away_is_told_with_how_and_how_long_and_what_to_do(
-    bench: EngineBench,
-) -> None:
+def test_a_workers_note_says_why_it_gets_no_jobs_or_what_they_wait_for(bench: EngineBench) -> None:
+    def note() -> str:
+        return worker_note(bench.engine.workers["w"], bench.now)
+
     bench.worker("w")
-    job = bench.running()
-    bench.engine.jobs[job].absence = Absence(bench.now, DisconnectReason.SIGNAL_CLOSE)
-    bench.pass_time(60)
-    [told] = notes(bench, job)
-    assert told.startswith("its agent left the room (signal_close) and has been away for 60 s")
-    assert told.endswith("(callboard job terminate ends it)")
-
-
-def test_a_drain_is_told_with_when_the_job_goes_and_what_it_waits_for(bench: EngineBench) -> None:
-    bench.worker("w")
-    job = bench.running()
-    bench.drain_worker("w")
-    assert notes(bench, job) == ["its worker is out of service: it runs there until it ends"]
+    bench.running()
+    assert note() == ""
     bench.drain_worker("w", hand_over_seconds=10)
-    told = "its worker is out of service: in 10 s it goes to another, if one has room"
-    assert notes(bench, job) == [told]
+    assert note() == "out of service: what it has goes to others in 10 s, if they have room"
     bench.pass_time(12)
-    told = (
-        "its worker is out of service: it has been due to go to another for 2 s, and no other has"
-        " room for it"
+    assert (
+        note() == "out of service: what it has was to go to others 2 s ago, and no other has room"
     )
-    assert notes(bench, job) == [told]
-
-
-def test_a_worker_that_would_hand_its_job_over_and_cannot_is_told(bench: EngineBench) -> None:
-    bench.worker("w")
-    job = bench.running()
-    bench.hand_over("w", job, when_room=True)
-    told = "its worker drains and would hand it over, and no other has room for it"
-    assert notes(bench, job) == [told]
