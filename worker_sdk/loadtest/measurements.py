@@ -1,0 +1,90 @@
+"""All that a run has measured, second by second; put together from the reports of its processes.
+
+Seconds are counted from the begin of the measuring: those of the warm-up are negative, and those of the
+drain above the duration. Latencies go by the second in which the call was due, so a second is complete
+only when its jobs are assigned. Nothing is decided here but one thing: whether the harness itself was
+too slow (`is_saturated`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker_sdk.loadtest.histogram import Histogram
+from worker_sdk.loadtest.tally import Count, Metric
+
+__all__ = ["Look", "Measurements"]
+
+# A process of the harness that is busier, or later, than this tells of itself and not of the server.
+BUSY_CPU_MAX = 0.9
+LAG_MS_MAX = 50.0
+LATE_P99_US_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at everything, once a second."""
+
+    second: int
+    waiting: int
+    workers: int
+    under_way: int
+    backlog: int
+    held: int
+    # of the busiest process of ours, in cores; and of the latest, in milliseconds
+    harness_cpu: float
+    lag_ms: float
+    server_cpu: float | None = None
+    server_rss_mib: float | None = None
+
+
+class Measurements:
+    """Histograms and counts by second, and looks."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[Metric, dict[int, Histogram]] = {metric: {} for metric in Metric}
+        self.counts: dict[Count, defaultdict[int, int]] = {
+            count: defaultdict(int) for count in Count
+        }
+        self.failures: Counter[str] = Counter()
+        self.sums: Counter[str] = Counter()
+        self.looks: dict[int, Look] = {}
+        # What was done to the server, and when.
+        self.events: list[tuple[float, str]] = []
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Add what a process has measured since its last report."""
+        for name, by_second in report["metrics"].items():
+            histograms = self.metrics[Metric(name)]
+            for second, numbers in by_second.items():
+                histogram = histograms.setdefault(int(second), Histogram())
+                histogram.merge(Histogram.from_list(numbers))
+        for name, by_second in report["counts"].items():
+            counts = self.counts[Count(name)]
+            for second, times in by_second.items():
+                counts[int(second)] += times
+        self.failures.update(report["failures"])
+        self.sums.update(report["sums"])
+
+    def histogram(self, metric: Metric, seconds: Iterable[int]) -> Histogram:
+        """All samples of calls that were due in these seconds."""
+        by_second = self.metrics[metric]
+        return Histogram.merged(by_second[each] for each in seconds if each in by_second)
+
+    def count(self, what: Count, seconds: Iterable[int] | None = None) -> int:
+        """How often something happened, in these seconds or ever."""
+        counts = self.counts[what]
+        if seconds is None:
+            return sum(counts.values())
+        return sum(counts.get(each, 0) for each in seconds)
+
+    def is_saturated(self, second: int) -> bool:
+        """Was the harness the bottleneck in this second?"""
+        look = self.looks.get(second)
+        if look is not None and (look.harness_cpu >= BUSY_CPU_MAX or look.lag_ms >= LAG_MS_MAX):
+            return True
+        late = self.metrics[Metric.LATE].get(second)
+        return late is not None and late.at(0.99) >= LATE_P99_US_MAX

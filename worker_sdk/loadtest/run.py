@@ -1,0 +1,456 @@
+"""One load test: a look at the server, processes, calls, what goes wrong, a drain, results.
+
+Composes all the others and decides little: when a phase is over, and why a step of a ramp is broken.
+Whatever happens, its processes end with it. An interrupt ends the calls and then, the second time, the
+drain; there are results either way.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from worker_sdk.loadtest.calling import Calling, Step, share
+from worker_sdk.loadtest.channel import pack_numbers, unpack_numbers
+from worker_sdk.loadtest.inflicting import Inflicting
+from worker_sdk.loadtest.job_book import JobBook
+from worker_sdk.loadtest.limits import parse_limit
+from worker_sdk.loadtest.measurements import Look, Measurements
+from worker_sdk.loadtest.processes import CrowdProcess, HarnessFailed
+from worker_sdk.loadtest.profile import Profile, Shape
+from worker_sdk.loadtest.results import (
+    SATURATED_SHARE_MAX,
+    Results,
+    limits_of,
+    measured_figures,
+    rows_of,
+    seconds_of,
+)
+from worker_sdk.loadtest.server_watch import ServerWatch
+from worker_sdk.loadtest.simulated_worker import Temper
+from worker_sdk.loadtest.tally import Count, Happening, Metric
+from worker_sdk.loadtest.target import ServerFound, Target, look
+
+if TYPE_CHECKING:
+    from worker_sdk.credentials import Credentials
+
+__all__ = ["LoadTest", "Phase"]
+
+# From the first process to the last worker that is connected.
+CONNECT_SECONDS_MAX = 300.0
+LOOK_SECONDS = 1.0
+SHOW_SECONDS = 0.25
+DRAIN_LOOK_SECONDS = 0.1
+READY_POLL_SECONDS = 0.02
+# The last reports are there so soon after the last job.
+REPORT_SECONDS_MAX = 1.0
+# Worker processes in one run, with those that take the place of killed ones.
+WORKER_PROCESSES_MAX = 4096
+# A step of a ramp is broken where more than this share of its calls is not assigned when it is judged,
+# or more than this share failed.
+UNASSIGNED_SHARE_MAX = 0.02
+ERROR_SHARE_MAX = 0.01
+# Files that a process needs beside its sockets.
+FILES_SPARE = 256
+
+
+class Phase(Enum):
+    """How far the run is."""
+
+    LOOKING = "looking at the server"
+    CONNECTING = "connecting workers"
+    WARMING_UP = "warming up"
+    MEASURING = "measuring"
+    DRAINING = "waiting for the last jobs"
+    OVER = "over"
+
+
+class LoadTest:
+    """One run. `show` is called some times a second, with nothing."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        credentials: Credentials,
+        *,
+        server_pid: int | None = None,
+        show: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.profile = profile
+        self.credentials = credentials
+        self.measured = Measurements()
+        self.book = JobBook()
+        self.phase = Phase.LOOKING
+        self.server = ServerFound(is_stock=False, version="")
+        self.watch: ServerWatch | None = None
+        self.workers: list[CrowdProcess] = []
+        self.callers: list[CrowdProcess] = []
+        self.calling = Calling(profile, self.callers, self._why_broken)
+        self._server_pid = server_pid
+        self._show = show
+        self._run = secrets.token_hex(4)
+        self._instances = 0
+        self._folder = Path()
+        # What an interrupt cancels, in turn.
+        self._scopes: list[anyio.CancelScope] = []
+        self._is_interrupted = False
+        self._begun_at = ""
+        self._cpu_seconds: float | None = None
+
+    # ---- what a screen asks ----
+
+    @property
+    def second(self) -> float:
+        """Seconds from the begin of the measuring; before it, below 0."""
+        if not self.calling.begin_ns:
+            return 0.0
+        return (time.monotonic_ns() - self.calling.begin_ns) / 1e9
+
+    @property
+    def connected(self) -> int:
+        """Workers that are connected, as of their processes' last reports."""
+        return self._sum("connected", self.workers)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Has the harness been the bottleneck in too many of its seconds so far?"""
+        seconds = range(int(min(self.second, self.calling.seconds)))
+        saturated = sum(self.measured.is_saturated(each) for each in seconds)
+        return saturated > SATURATED_SHARE_MAX * max(len(seconds), 1)
+
+    def interrupt(self) -> None:
+        """End the phase; the second time, end at once."""
+        self._is_interrupted = True
+        if self._scopes:
+            self._scopes.pop(0).cancel()
+
+    # ---- the run ----
+
+    async def run(self) -> Results:
+        """Run it. Raises TargetUnusable and HarnessFailed."""
+        calls, drain = anyio.CancelScope(), anyio.CancelScope()
+        self._scopes = [calls, drain]
+        self.server = await look(self.credentials, self.profile.agent_name)
+        target = Target(self.credentials)
+        _allow_files(max(self.profile.workers_per_process_max, self.profile.connections_max))
+        with tempfile.TemporaryDirectory(prefix="callboard-loadtest-") as folder:
+            self._folder = Path(folder)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    tasks.start_soon(self._show_on)
+                    with calls:
+                        await self._start()
+                        self.watch = ServerWatch(target.host, target.port, self._server_pid)
+                        tasks.start_soon(self._look_on)
+                        await self._measure()
+                    self.calling.stop()
+                    self.phase = Phase.DRAINING
+                    with drain:
+                        await self._drain()
+                    with anyio.CancelScope(shield=True):
+                        await self._end_processes()
+                    tasks.cancel_scope.cancel()
+            finally:
+                for process in [*self.workers, *self.callers]:
+                    process.close()
+        self.phase = Phase.OVER
+        self._show()
+        return self._results()
+
+    async def _start(self) -> None:
+        self.phase = Phase.CONNECTING
+        profile = self.profile
+        for index in range(profile.process_count):
+            self.workers.append(self._spawn_workers(index))
+        for index in range(profile.caller_processes):
+            self.callers.append(self._spawn_callers(index))
+        processes = [*self.workers, *self.callers]
+        with anyio.move_on_after(CONNECT_SECONDS_MAX):
+            while not all(each.is_ready for each in processes):  # noqa: ASYNC110
+                await anyio.sleep(READY_POLL_SECONDS)
+            return
+        raise HarnessFailed(
+            f"{self.connected} of {profile.all_workers} workers were connected after"
+            f" {CONNECT_SECONDS_MAX:g} s"
+        )
+
+    async def _measure(self) -> None:
+        begin_ns = self.calling.choose_begin()
+        self._begun_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        for process in [*self.workers, *self.callers]:
+            process.tell({"do": "begin", "begin_ns": begin_ns})
+        self.phase = Phase.WARMING_UP
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._inflict)
+            await self.calling.run()
+            tasks.cancel_scope.cancel()
+
+    async def _inflict(self) -> None:
+        await anyio.sleep(max(0.0, -self.second))
+        self.phase = Phase.MEASURING
+        inflicting = Inflicting(
+            self.profile,
+            lambda: self.workers,
+            self._kill,
+            lambda what: self.measured.events.append((self.second, what)),
+        )
+        await inflicting.run()
+
+    async def _drain(self) -> None:
+        """Wait until no call and no job is left, or the time for that is over."""
+        with anyio.move_on_after(self.profile.drain_seconds):
+            while self.book.open or self._sum("under_way", self.callers):  # noqa: ASYNC110
+                await anyio.sleep(DRAIN_LOOK_SECONDS)
+            # What happened last is reported within this.
+            await anyio.sleep(REPORT_SECONDS_MAX)
+
+    async def _end_processes(self) -> None:
+        # Callers first: what they still have to tell must not be missing from the book.
+        for processes in (self.callers, self.workers):
+            async with anyio.create_task_group() as tasks:
+                for process in processes:
+                    tasks.start_soon(process.end)
+
+    # ---- processes ----
+
+    def _spawn_workers(self, index: int) -> CrowdProcess:
+        profile = self.profile
+        kinds = {
+            Temper.WILLING: profile.workers,
+            Temper.SLOW: profile.slow_workers,
+            Temper.SILENT: profile.silent_workers,
+            Temper.DECLINING: profile.declining_workers,
+        }
+        self._instances += 1
+        if self._instances > WORKER_PROCESSES_MAX:
+            raise HarnessFailed(f"more than {WORKER_PROCESSES_MAX} processes of workers")
+        setup = {
+            **self._setup(index),
+            "workers": {
+                kind.value: share(count, index, profile.process_count)
+                for kind, count in kinds.items()
+            },
+            "unnamed": self.server.is_stock and profile.stock_decliner and index == 0,
+            "first_number": self._instances,
+            "number_step": WORKER_PROCESSES_MAX,
+            "tells_over": profile.shape is Shape.CLOSED,
+        }
+        return self._spawn("workers", setup)
+
+    def _spawn_callers(self, index: int) -> CrowdProcess:
+        return self._spawn("callers", self._setup(index))
+
+    def _setup(self, index: int) -> dict[str, Any]:
+        return {
+            "profile": self.profile.as_json(),
+            "run": self._run,
+            "index": index,
+            "caller_processes": self.profile.caller_processes,
+            "url": self.credentials.url,
+            "api_key": self.credentials.api_key,
+            "api_secret": self.credentials.api_secret,
+            "is_stock": self.server.is_stock,
+            "folder": str(self._folder),
+            "begin_ns": self.calling.begin_ns,
+        }
+
+    def _spawn(self, role: str, setup: dict[str, Any]) -> CrowdProcess:
+        log = self._folder / f"{role}-{setup['index']}-{self._instances}.log"
+        process = CrowdProcess(role, setup, log)
+        self._tasks.start_soon(process.read, self._on_report)
+        return process
+
+    async def _kill(self, victim: CrowdProcess) -> None:
+        at = self.workers.index(victim)
+        await victim.end("die")
+        self.workers[at] = self._spawn_workers(victim.setup["index"])
+
+    def _on_report(self, process: CrowdProcess, report: dict[str, Any]) -> None:
+        self.measured.add(report)
+        for name, packed in report["jobs"].items():
+            what, numbers = Happening(name), unpack_numbers(packed)
+            self.book.take(what, numbers)
+            if what is Happening.END_TOLD and self.profile.shape is Shape.CLOSED:
+                # Nobody else will tell their callers.
+                for caller in self.callers:
+                    caller.tell({"do": "over", "numbers": pack_numbers(numbers)})
+
+    # ---- looking ----
+
+    async def _look_on(self) -> None:
+        assert self.watch is not None
+        next_at = time.monotonic()
+        while True:
+            next_at += LOOK_SECONDS
+            await anyio.sleep(max(0.0, next_at - time.monotonic()))
+            sample = self.watch.look()
+            states = [each.state for each in [*self.workers, *self.callers] if each.state]
+            second = int(self.second // 1)
+            self.measured.looks[second] = Look(
+                second=second,
+                waiting=max(0, self.book.waiting),
+                workers=self.connected,
+                under_way=self._sum("under_way", self.callers),
+                backlog=self._sum("backlog", self.callers),
+                held=self._sum("held", self.workers),
+                harness_cpu=max((state["cpu"] for state in states), default=0.0),
+                lag_ms=max((state["lag_ms"] for state in states), default=0.0),
+                server_cpu=sample.cpu_cores if sample else None,
+                server_rss_mib=sample.rss_mib if sample else None,
+            )
+            if sample is not None and 0 <= second < self.calling.seconds:
+                self._cpu_seconds = (self._cpu_seconds or 0.0) + sample.cpu_cores * LOOK_SECONDS
+
+    async def _show_on(self) -> None:
+        while True:
+            self._show()
+            await anyio.sleep(SHOW_SECONDS)
+
+    def _sum(self, name: str, processes: list[CrowdProcess]) -> int:
+        return sum(int(each.state.get(name, 0)) for each in processes)
+
+    # ---- judging ----
+
+    def _why_broken(self, step: Step) -> str:
+        """Why a step of a ramp did not hold; empty: it held."""
+        seconds = seconds_of(step)
+        wanted = self.measured.count(Count.DUE, seconds)
+        assigned = self.measured.histogram(Metric.ASSIGN, seconds)
+        errors = self.measured.count(Count.ERRORS, seconds)
+        if sum(self.measured.is_saturated(each) for each in seconds) * 2 > len(seconds):
+            return "the harness itself was the bottleneck"
+        if errors > ERROR_SHARE_MAX * wanted:
+            return f"{errors} calls failed"
+        if assigned.count < (1.0 - UNASSIGNED_SHARE_MAX) * wanted:
+            return f"{assigned.count} of {wanted} jobs were assigned in time"
+        p99_ms = assigned.at(0.99) / 1000.0
+        if p99_ms > self.profile.ramp_p99_ms_max:
+            return f"p99 was {p99_ms:.4g} ms, above {self.profile.ramp_p99_ms_max:g}"
+        figures, _ = measured_figures(
+            self.profile,
+            self.measured,
+            self.book,
+            [step],
+            step.until_second,
+            is_stock=self.server.is_stock,
+            cpu_seconds=None,
+        )
+        for text in self.profile.fail_if:
+            limit = parse_limit(text)
+            value = figures.values.get(limit.name)
+            # What is counted is judged at the end, and what a ramp is for cannot break it.
+            if limit.is_on_count or limit.name == "rate_held" or value is None:
+                continue
+            if limit.is_broken_by(value):
+                return f"{limit.name} was {value:.4g}: {limit}"
+        return ""
+
+    def _results(self) -> Results:
+        seconds = max(self.calling.seconds, 0.0)
+        steps = [step for step in self.calling.steps if step.broken is not None]
+        figures, curves = measured_figures(
+            self.profile,
+            self.measured,
+            self.book,
+            steps,
+            seconds,
+            is_stock=self.server.is_stock,
+            cpu_seconds=self._cpu_seconds,
+        )
+        share_saturated = figures.values["harness_saturated_share"] or 0.0
+        is_saturated = share_saturated > SATURATED_SHARE_MAX or any(
+            step.broken is not None and step.broken.startswith("the harness") for step in steps
+        )
+        first = -round(self.profile.warm_up_seconds)
+        last = max(self.measured.looks, default=0)
+        return Results(
+            profile=self.profile,
+            url=self.credentials.api_url,
+            server=str(self.server),
+            is_stock=self.server.is_stock,
+            server_process=self.watch.name if self.watch else "",
+            begun_at=self._begun_at,
+            seconds=seconds,
+            is_interrupted=self._is_interrupted,
+            figures=figures,
+            judgements=limits_of(self.profile, figures),
+            notes=self._notes(figures.values, is_saturated=is_saturated),
+            is_saturated=is_saturated,
+            rows=rows_of(self.measured, range(first, last + 1)),
+            curves=curves,
+            steps=steps,
+            events=self.measured.events,
+            failures=dict(self.measured.failures),
+            machine=_machine(),
+        )
+
+    def _notes(self, values: dict[str, float | None], *, is_saturated: bool) -> list[str]:
+        """What to know before one believes the figures."""
+        sums, notes = self.measured.sums, []
+        if is_saturated:
+            notes.append(
+                "the harness itself was the bottleneck: its own processes were busy or late, and"
+                " the figures are its own as much as the server's. More --caller-processes or"
+                " --worker-processes on more cores, or another machine, or less load"
+            )
+        cores = os.cpu_count() or 1
+        used = (values["server_cpu_cores"] or 0.0) + (values["harness_cpu_cores"] or 0.0) * (
+            len(self.workers) + len(self.callers)
+        )
+        if self.watch is not None and self.watch.name and used > 0.9 * cores:
+            notes.append(
+                f"server and harness together used up the {cores} cores of this machine: on a"
+                " machine of its own the server does more"
+            )
+        if sums["waits_for_connection"]:
+            notes.append(
+                f"{sums['waits_for_connection']} calls waited for one of the connections"
+                f" (connections_max {self.profile.connections_max}); the wait is in their latency"
+            )
+        if sums["foreign_jobs"]:
+            notes.append(
+                f"{sums['foreign_jobs']} jobs were not of this run (of an earlier one?): taken,"
+                " ended, and not counted"
+            )
+        if self.measured.count(Count.NOT_MADE):
+            notes.append("calls that were due were not made: the figures leave them out")
+        if self.server.is_stock:
+            notes.append(
+                "livekit-server: durability, receipts, verdicts over claims and jobs that go on"
+                " elsewhere are not on stock, and not judged"
+            )
+        return notes
+
+
+def _allow_files(wanted: int) -> None:
+    """Let the processes have a file for each socket; as many as one may."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = (
+        wanted + FILES_SPARE if hard == resource.RLIM_INFINITY else min(wanted + FILES_SPARE, hard)
+    )
+    if most > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "host": socket.gethostname(),
+    }
