@@ -1,9 +1,8 @@
-"""The bare transport: the server's frames and HTTP answers on the server's stack, and nothing else.
+"""The bare transport: the server's frames and HTTP answers on the packages' own stack, nothing else.
 
-The same uvicorn, event loop, HTTP parser, websocket class and settings as the real server, the same
-messages parsed and built with the same library. No token is read or made, nothing is stored, and
-nothing is decided: a job goes to the next worker in turn, whatever that said. This is the
-denominator of the benchmark; nobody should run it.
+uvicorn, uvloop, httptools and websockets as they come, with the same messages parsed and built by the
+same library. No token is read or made, nothing is stored, and nothing is decided: a job goes to the
+next worker in turn, whatever that said. This is the denominator of the benchmark; nobody should run it.
 
     python -m bench.transport PORT
 """
@@ -17,14 +16,9 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 import uvloop
 
-from dispatcher.server.connection import EXTENSION, WorkerConnection
-from dispatcher.server.limits import ServerLimits
-from dispatcher.server.network import network_settings, open_listener
 from protocol import wire_pb2
 
 if TYPE_CHECKING:
-    import socket
-
     from starlette.types import Receive, Scope, Send
 
 # As long as the token of an assignment is.
@@ -37,7 +31,8 @@ class BareTransport:
     """The ASGI application."""
 
     def __init__(self) -> None:
-        self._workers: list[WorkerConnection] = []
+        # How each worker is sent to.
+        self._workers: list[Send] = []
         # Whose turn it is to be offered a job.
         self._turn = 0
         self._jobs_count = 0
@@ -47,26 +42,21 @@ class BareTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection or one call."""
         if scope["type"] == "websocket":
-            await self._serve_worker(scope, receive, send)
+            await self._serve_worker(receive, send)
         else:
             await self._answer_call(receive, send)
 
-    async def _serve_worker(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_worker(self, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        connection = cast("WorkerConnection", scope["extensions"][EXTENSION])
-        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-
-        def on_frame(frame: bytes | str) -> None:
-            self._read(connection, cast("bytes", frame))
-
-        connection.on_frame = on_frame
-        self._workers.append(connection)
+        await send({"type": "websocket.accept"})
+        self._workers.append(send)
         try:
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
+            while (message := await receive())["type"] != "websocket.disconnect":
+                answer = self._answer_frame(cast("bytes", message["bytes"]))
+                if answer is not None:
+                    await _send_frame(send, answer)
         finally:
-            connection.on_frame = None
-            self._workers.remove(connection)
+            self._workers.remove(send)
 
     async def _answer_call(self, receive: Receive, send: Send) -> None:
         body = (await receive())["body"]
@@ -80,7 +70,7 @@ class BareTransport:
             metadata=request.metadata,
             dispatch_id=dispatch_id,
         )
-        self._offer(job)
+        await self._offer(job)
         answer = wire_pb2.AgentDispatch(
             id=dispatch_id,
             agent_name=request.agent_name,
@@ -97,48 +87,61 @@ class BareTransport:
         )
         await send({"type": "http.response.body", "body": answer})
 
-    def _offer(self, job: wire_pb2.Job) -> None:
+    async def _offer(self, job: wire_pb2.Job) -> None:
         self._turn = (self._turn + 1) % len(self._workers)
         self._offered[job.id] = job
         message = wire_pb2.ServerMessage(
             availability=wire_pb2.AvailabilityRequest(job=job, epoch=1, attempt=1)
         )
-        self._workers[self._turn].write_frame(message.SerializeToString())
+        await _send_frame(self._workers[self._turn], message)
 
-    def _read(self, connection: WorkerConnection, frame: bytes) -> None:
+    def _answer_frame(self, frame: bytes) -> wire_pb2.ServerMessage | None:
         message = wire_pb2.WorkerMessage.FromString(frame)
         match message.WhichOneof("message"):
             case "availability":
                 job = self._offered.pop(message.availability.job_id)
-                answer = wire_pb2.ServerMessage(
+                return wire_pb2.ServerMessage(
                     assignment=wire_pb2.JobAssignment(job=job, token=TOKEN, epoch=1, attempt=1)
                 )
-            case "update_job":
-                if not message.update_job.sequence:
-                    return
-                answer = wire_pb2.ServerMessage(
+            case "update_job" if message.update_job.sequence:
+                return wire_pb2.ServerMessage(
                     status_receipt=wire_pb2.StatusReceipt(sequence=message.update_job.sequence)
                 )
             case "register":
-                answer = wire_pb2.ServerMessage(
+                return wire_pb2.ServerMessage(
                     register=wire_pb2.RegisterWorkerResponse(worker_id="AW_1")
                 )
             case _:
-                return
-        connection.write_frame(answer.SerializeToString())
+                return None
+
+
+async def _send_frame(send: Send, message: wire_pb2.ServerMessage) -> None:
+    await send({"type": "websocket.send", "bytes": message.SerializeToString()})
 
 
 def main() -> None:
     """Serve on the loopback port that the command line names, until a signal."""
-    limits = ServerLimits()
-    listener = open_listener("127.0.0.1", int(sys.argv[1]), limits.backlog_connections)
-    server = uvicorn.Server(network_settings(limits, BareTransport()))
-    uvloop.run(_serve(server, listener))
+    settings = uvicorn.Config(
+        BareTransport(),
+        port=int(sys.argv[1]),
+        http="httptools",
+        ws="websockets-sansio",
+        # It costs more than all the rest; the real server has it off, too.
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=60,
+    )
+    uvloop.run(_serve(uvicorn.Server(settings)))
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+async def _serve(server: uvicorn.Server) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-    await server.serve(sockets=[listener])
+    await server.serve()
 
 
 if __name__ == "__main__":

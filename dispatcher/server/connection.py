@@ -1,9 +1,11 @@
 """One websocket as the shells see it: uvicorn's sans-I/O protocol, and what a worker needs more.
 
 `WorkerConnection` is handed to uvicorn as its `ws=`; the ASGI scope carries it as the extension
-"callboard". It adds six things and changes nothing of ASGI:
+"callboard". It adds seven things and changes nothing of ASGI:
 
 - frames go to `on_frame` as they are parsed, without a queue and a task switch for each;
+- a whole message in one binary frame, as workers send them, is read here; every other frame is
+  websockets' to read, and comes to it whole;
 - frames are written at once, and what the peer does not read is bounded: over the bound, it is
   cut off (`outbound_bytes_max`, `outbound_frames_max`), and nobody else waits for it;
 - a peer that sends without end has its turn like every other, and no more (`read_turn_bytes_max`);
@@ -25,13 +27,21 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
+from dispatcher.server.framing import FrameCutter
 from dispatcher.server.limits import ServerLimits
 from protocol.errors import CloseCode
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a machine that websockets has no wheel for
+    from websockets.utils import apply_mask
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
     from websockets.http11 import Request
+
+    from dispatcher.server.framing import Piece
 
 EXTENSION = "callboard"
 
@@ -78,6 +88,10 @@ class WorkerConnection(WebSocketsSansIOProtocol):
     _abort_timer: asyncio.TimerHandle | None = None
     # What came in and waits for its turn; reading is paused meanwhile.
     _unread = b""
+    # There once the upgrade is answered, unless something came before the answer: that, and all
+    # behind it, is websockets' to cut.
+    _cutter: FrameCutter | None = None
+    _is_early = False
 
     # --- what the shells call ---
 
@@ -142,11 +156,15 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         if self.conn.eof_sent:  # the peer is gone; a refusal of it would fail in the middle
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.accept" and not self._is_early:
+            self._cutter = FrameCutter(self.config.ws_max_size)
         if message["type"] == "websocket.http.response.body":
             # Else uvicorn logs each refusal as an application that forgot to answer.
             self.handshake_complete = True
 
     def data_received(self, data: bytes) -> None:
+        if self._cutter is None and self.handshake_initiated:
+            self._is_early = True
         if self._unread:
             self._unread += data
             # An application that has not set `on_frame` yet may have resumed reading.
@@ -173,6 +191,9 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         self._take_in(data)
 
     def _take_in(self, data: bytes) -> None:
+        if self._cutter is not None:
+            self._take_in_frames(self._cutter.feed(data))
+            return
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             # The request was too large for websockets' parser, and uvicorn would say nothing.
@@ -180,6 +201,17 @@ class WorkerConnection(WebSocketsSansIOProtocol):
             self.transport.write(_REQUEST_TOO_LARGE)
             self.transport.close()
             self._abort_later()
+
+    def _take_in_frames(self, frames: Sequence[Piece]) -> None:
+        for frame, payload_at in frames:
+            on_frame = self.on_frame
+            # Within a message of several frames it is an error, which websockets tells.
+            if payload_at and on_frame is not None and self.conn.current_size is None:
+                on_frame(apply_mask(frame[payload_at:], frame[payload_at - 4 : payload_at]))
+                continue
+            super().data_received(frame)
+            if self.conn.parser_exc is not None:
+                break
 
     def send_receive_event_to_app(self) -> None:
         on_frame = self.on_frame

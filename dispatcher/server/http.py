@@ -66,6 +66,11 @@ class HttpApp:
         )
         self._page_names = {page: page for page in pages}
 
+    @property
+    def calls(self) -> Twirp:
+        """Who answers calls of our own API that came whole, without this application between."""
+        return self._twirp
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request or connection to who serves it."""
         path = scope["path"]

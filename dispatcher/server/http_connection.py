@@ -4,7 +4,7 @@ uvicorn bounds neither how large a head is nor how long it takes; a few sockets 
 would be held for ever. Nor does it bound how long a client may leave its answer unread: one whose
 answer does not flow is cut off, and so holds no more than its buffers. Upgrades have a budget in each
 turn of the loop (`pacing`), so that hundreds of workers that come at once leave turns for callers, and
-for each other's claims. `bounded_http` makes the class, because uvicorn makes the instances. The
+for each other's claims. `http_bounds` makes the attributes of a class, because uvicorn makes the instances. The
 bounds of bodies are with those who read them (`twirp`).
 """
 
@@ -63,6 +63,8 @@ class BoundedHttpConnection(HttpToolsProtocol):
         self._is_much = self._head_bytes + len(data) > self.head_bytes_max
         super().data_received(data)
         if self._in_head:
+            if self._head_timer is None:
+                self._start_head_timer()
             self._head_bytes += len(data)
             if self._head_bytes > self.head_bytes_max:
                 self._refuse_head()
@@ -91,16 +93,18 @@ class BoundedHttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        if self._head_timer is None:
-            self._start_head_timer()
 
     def on_headers_complete(self) -> None:
+        self.end_head()
+        super().on_headers_complete()
+
+    def end_head(self) -> None:
+        """The head is here. Raises HeadTooLarge, which the parser reports."""
         if self._is_much and self._head_size() > self.head_bytes_max:
             raise HeadTooLarge
         self._in_head = False
         self._head_bytes = 0
         self._stop_head_timer()
-        super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
         # Nothing is to come before it is answered.
@@ -139,15 +143,11 @@ class BoundedHttpConnection(HttpToolsProtocol):
             self._head_timer = None
 
 
-def bounded_http(limits: ServerLimits) -> type[BoundedHttpConnection]:
-    """The connection class of a server with these limits."""
-    return type(
-        "LimitedHttpConnection",
-        (BoundedHttpConnection,),
-        {
-            "head_bytes_max": limits.head_bytes_max,
-            "head_timeout_seconds": limits.head_timeout_seconds,
-            "unread_timeout_seconds": limits.unread_timeout_seconds,
-            "upgrades": Line(limits.heavy_turn_seconds),
-        },
-    )
+def http_bounds(limits: ServerLimits) -> dict[str, object]:
+    """The class attributes of a connection with these limits."""
+    return {
+        "head_bytes_max": limits.head_bytes_max,
+        "head_timeout_seconds": limits.head_timeout_seconds,
+        "unread_timeout_seconds": limits.unread_timeout_seconds,
+        "upgrades": Line(limits.heavy_turn_seconds),
+    }

@@ -13,14 +13,14 @@ import anyio
 import anyio.abc
 import uvicorn
 
+from dispatcher.server.call_connection import call_connection
 from dispatcher.server.connection import bounded_connection
-from dispatcher.server.http_connection import bounded_http
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
     from uvicorn._types import ASGI3Application
 
+    from dispatcher.server.http import HttpApp
     from dispatcher.server.limits import ServerLimits
 
 
@@ -31,7 +31,7 @@ class Network:
     no socket stays open behind it.
     """
 
-    def __init__(self, bind: str, port: int, limits: ServerLimits, app: ASGIApp) -> None:
+    def __init__(self, bind: str, port: int, limits: ServerLimits, app: HttpApp) -> None:
         self.port = port
         self._bind = bind
         self._limits = limits
@@ -90,12 +90,11 @@ def open_listener(bind: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
-def network_settings(limits: ServerLimits, app: ASGIApp) -> uvicorn.Config:
-    """Return how the network is served; the benchmark's bare transport is served the same way."""
+def _network_settings(limits: ServerLimits, app: HttpApp) -> uvicorn.Config:
     return uvicorn.Config(
         # Starlette's type of an application and uvicorn's differ in how they write the same.
         cast("ASGI3Application", app),
-        http=bounded_http(limits),
+        http=call_connection(limits, app.calls),
         ws=bounded_connection(limits),
         ws_max_size=limits.wire.frame_bytes_max,
         ws_ping_interval=limits.wire.ping_interval_seconds,
@@ -115,8 +114,8 @@ def network_settings(limits: ServerLimits, app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _network_server(limits: ServerLimits, app: ASGIApp) -> uvicorn.Server:
-    settings = network_settings(limits, app)
+def _network_server(limits: ServerLimits, app: HttpApp) -> uvicorn.Server:
+    settings = _network_settings(limits, app)
     # uvicorn tells of each connection at info, with the query: tokens may be in it.
     network_log = logging.getLogger("uvicorn.error")
     network_log.setLevel(logging.ERROR)

@@ -30,7 +30,7 @@ from dispatcher.server.access import Access, ApiKey, find_token, header
 from dispatcher.server.bodies import read_body
 from dispatcher.server.create_room import RoomMaking, without_agents
 from dispatcher.server.limits import ServerLimits
-from dispatcher.server.twirp import send_answer, send_error
+from dispatcher.server.twirp import Answer, error_answer, send_answer
 from dispatcher.sfu.access import SfuAccess, claimed_key
 from dispatcher.sfu.client import SfuError, http_pool, one_line
 from dispatcher.sfu.limits import SfuLimits
@@ -135,19 +135,22 @@ class Passthrough:
         try:
             answer = await self._answer(scope, receive)
         except TokenError as error:
-            await send_answer(send, 401, "text/plain; charset=utf-8", f"{error}\n".encode())
+            await send_answer(
+                send, Answer(401, b"text/plain; charset=utf-8", f"{error}\n".encode())
+            )
         except WireError as error:
-            await send_error(send, error.as_twirp())
+            await send_answer(send, error_answer(error.as_twirp()))
         except CallboardError as error:
             code = TwirpCode.UNAVAILABLE if error.retryable else TwirpCode.INTERNAL
             if isinstance(error, SfuError) and not error.retryable:  # its answer, no bug of ours
                 log.warning("sfu_call_failed", path=scope["path"], reason=str(error))
             elif not error.retryable:
                 log.exception("api_call_failed", path=scope["path"])
-            await send_error(send, TwirpError(code, error.for_caller))
+            await send_answer(send, error_answer(TwirpError(code, error.for_caller)))
         except Exception:  # the edge: a bug of ours must not reach the caller
             log.exception("api_call_failed", path=scope["path"])
-            await send_error(send, TwirpError(TwirpCode.INTERNAL, "internal error"))
+            internal = TwirpError(TwirpCode.INTERNAL, "internal error")
+            await send_answer(send, error_answer(internal))
         else:
             start = {"status": answer.status, "headers": answer.headers}
             await send({"type": "http.response.start", **start})

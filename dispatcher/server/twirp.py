@@ -1,4 +1,6 @@
-"""Twirp: POST /twirp/<package>.<Service>/<Method>, in protobuf or JSON, as an ASGI application.
+"""Twirp: POST /twirp/<package>.<Service>/<Method>, in protobuf or JSON.
+
+An ASGI application, and `Calls` for calls that come whole (`call_connection`).
 
 A table says for each method what it is asked, who may ask, and who answers. The order of checks is
 LiveKit's: a bad token is 401 in plain text before all else; then the route; then the body; then the
@@ -13,7 +15,8 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import structlog
 from google.protobuf.message import Message
@@ -35,7 +38,17 @@ PATH_START = "/twirp/"
 
 _INTERNAL = TwirpError(TwirpCode.INTERNAL, "internal error")
 
+Headers = list[tuple[bytes, bytes]]
+
 Q = TypeVar("Q", bound=Message)
+
+
+class Answer(NamedTuple):
+    """An answer with a whole body."""
+
+    status: int
+    content_type: bytes
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class Twirp:
             for service, rows in methods.items()
             for name, method in rows.items()
         }
+        self._targets = frozenset(path.encode() for path in self._methods)
         self._access = access
         self._limits = limits
         self._clock = clock
@@ -103,47 +117,70 @@ class Twirp:
         """Is a path below /twirp/ that of a service in the table, whatever its method?"""
         return path[len(PATH_START) :].partition("/")[0] in self._services
 
+    @property
+    def body_bytes_max(self) -> int:
+        """The largest body that is read."""
+        return self._limits.wire.body_bytes_max
+
+    def takes(self, target: bytes) -> bool:
+        """Is this request target, as it was sent, that of a method in the table?"""
+        return target in self._targets
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["method"] == "POST":
+            read = partial(
+                read_body, receive, self.body_bytes_max, self._limits.body_timeout_seconds
+            )
+            answer = await self.answer(scope["path"], scope["headers"], scope["query_string"], read)
+        else:
+            answer = await self._refuse_method(scope)
+        await send_answer(send, answer)
+
+    async def answer(
+        self, path: str, headers: Headers, query: bytes, body: Callable[[], Awaitable[bytes]]
+    ) -> Answer:
+        """Answer a POST; `body` reads its body, and raises TwirpError. Raises nothing itself."""
+        return await self._answered(path, self._call(path, headers, query, body))
+
+    async def _refuse_method(self, scope: Scope) -> Answer:
+        async def refuse() -> Answer:
+            self._access.bearer(scope["headers"], scope["query_string"], self._clock())
+            _bad_route(f"unsupported method {scope['method']!r} (only POST is allowed)")
+
+        return await self._answered(scope["path"], refuse())
+
+    async def _answered(self, path: str, call: Awaitable[Answer]) -> Answer:
         try:
-            content_type, body = await self._answer(scope, receive)
+            return await call
         except TokenError as error:
-            await send_answer(send, 401, "text/plain; charset=utf-8", f"{error}\n".encode())
+            return Answer(401, b"text/plain; charset=utf-8", f"{error}\n".encode())
         except WireError as error:
-            await send_error(send, error.as_twirp())
+            return error_answer(error.as_twirp())
         except CallboardError as error:
             if error.retryable:
-                await send_error(send, TwirpError(TwirpCode.UNAVAILABLE, error.for_caller))
-                return
+                return error_answer(TwirpError(TwirpCode.UNAVAILABLE, error.for_caller))
             if isinstance(error, StoreError):
                 self._note_damage(error)
-                await send_error(send, TwirpError(TwirpCode.UNAVAILABLE, "the store is damaged"))
-                return
-            log.exception("api_call_failed", path=scope["path"])
-            await send_error(send, _INTERNAL)
+                return error_answer(TwirpError(TwirpCode.UNAVAILABLE, "the store is damaged"))
+            log.exception("api_call_failed", path=path)
+            return error_answer(_INTERNAL)
         except Exception:  # the edge: a bug of ours must not reach the caller
-            log.exception("api_call_failed", path=scope["path"])
-            await send_error(send, _INTERNAL)
-        else:
-            await send_answer(send, 200, content_type, body)
+            log.exception("api_call_failed", path=path)
+            return error_answer(_INTERNAL)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, bytes]:
-        headers = scope["headers"]
-        bearer = self._access.bearer(headers, scope["query_string"], self._clock())
-        path = scope["path"]
-        if scope["method"] != "POST":
-            _bad_route(f"unsupported method {scope['method']!r} (only POST is allowed)")
+    async def _call(
+        self, path: str, headers: Headers, query: bytes, read: Callable[[], Awaitable[bytes]]
+    ) -> Answer:
+        bearer = self._access.bearer(headers, query, self._clock())
         method = self._methods.get(path)
         if method is None:
             _bad_route(f"no handler for path {path[:200]!r}")
         form = body_format(header(headers, b"content-type"))
         if bearer is None:
             _deny()
-        body = await read_body(
-            receive, self._limits.wire.body_bytes_max, self._limits.body_timeout_seconds
-        )
         request = parse_body(
-            body,
+            await read(),
             form,
             method.request,
             self._limits.wire,
@@ -154,9 +191,9 @@ class Twirp:
             _deny()
         call = Call(bearer, self._request_id(headers))
         answer = await method.handle(call, request)
-        return form.content_type, print_body(answer, form)
+        return Answer(200, form.content_type.encode(), print_body(answer, form))
 
-    def _request_id(self, headers: list[tuple[bytes, bytes]]) -> str:
+    def _request_id(self, headers: Headers) -> str:
         request_id = header(headers, b"x-livekit-request-id") or header(headers, b"idempotency-key")
         check_text("request id", request_id, self._limits.wire.label_bytes_max)
         return request_id
@@ -170,18 +207,18 @@ def _deny() -> NoReturn:
     raise TwirpError(TwirpCode.UNAUTHENTICATED, "permissions denied")
 
 
-async def send_error(send: Send, error: TwirpError) -> None:
-    """Answer with a Twirp error."""
+def error_answer(error: TwirpError) -> Answer:
+    """Return how an error is told."""
     body = json.dumps(error.to_json()).encode()
     # Exactly this type: LiveKit's Node client parses errors of no other.
-    await send_answer(send, error.http_status, BodyFormat.JSON.content_type, body)
+    return Answer(error.http_status, BodyFormat.JSON.content_type.encode(), body)
 
 
-async def send_answer(send: Send, status: int, content_type: str, body: bytes) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
     """Answer with a whole body."""
     headers = [
-        (b"content-type", content_type.encode()),
-        (b"content-length", b"%d" % len(body)),
+        (b"content-type", answer.content_type),
+        (b"content-length", b"%d" % len(answer.body)),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
