@@ -11,6 +11,7 @@ from dispatcher.cli import dispatches, jobs, room_configs, rooms, rules, token, 
 from dispatcher.cli.demo.command import demo
 from dispatcher.cli.events import events
 from dispatcher.cli.history import check_history
+from dispatcher.cli.loadtest import loadtest
 from dispatcher.cli.serve import serve
 
 app = typer.Typer(
@@ -50,3 +51,4 @@ app.add_typer(rules.app, name="rule")
 app.add_typer(token.app, name="token")
 app.command("events")(events)
 app.command("check-history")(check_history)
+app.command("loadtest")(loadtest)

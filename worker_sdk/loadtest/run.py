@@ -13,13 +13,13 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from protocol.errors import CallboardError
 from worker_sdk.loadtest.calling import Calling, Step, share
 from worker_sdk.loadtest.channel import pack_numbers, unpack_numbers
 from worker_sdk.loadtest.inflicting import Inflicting
@@ -49,7 +49,6 @@ __all__ = ["LoadTest", "Phase"]
 # From the first process to the last worker that is connected.
 CONNECT_SECONDS_MAX = 300.0
 LOOK_SECONDS = 1.0
-SHOW_SECONDS = 0.25
 DRAIN_LOOK_SECONDS = 0.1
 READY_POLL_SECONDS = 0.02
 # The last reports are there so soon after the last job.
@@ -76,7 +75,7 @@ class Phase(Enum):
 
 
 class LoadTest:
-    """One run. `show` is called some times a second, with nothing."""
+    """One run. What a screen shows is read from it while it runs."""
 
     def __init__(
         self,
@@ -84,7 +83,6 @@ class LoadTest:
         credentials: Credentials,
         *,
         server_pid: int | None = None,
-        show: Callable[[], None] = lambda: None,
     ) -> None:
         self.profile = profile
         self.credentials = credentials
@@ -97,7 +95,6 @@ class LoadTest:
         self.callers: list[CrowdProcess] = []
         self.calling = Calling(profile, self.callers, self._why_broken)
         self._server_pid = server_pid
-        self._show = show
         self._run = secrets.token_hex(4)
         self._instances = 0
         self._folder = Path()
@@ -148,7 +145,6 @@ class LoadTest:
             try:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
-                    tasks.start_soon(self._show_on)
                     with calls:
                         await self._start()
                         self.watch = ServerWatch(target.host, target.port, self._server_pid)
@@ -161,11 +157,12 @@ class LoadTest:
                     with anyio.CancelScope(shield=True):
                         await self._end_processes()
                     tasks.cancel_scope.cancel()
+            except BaseExceptionGroup as group:
+                raise _first_of_ours(group) from None
             finally:
                 for process in [*self.workers, *self.callers]:
                     process.close()
         self.phase = Phase.OVER
-        self._show()
         return self._results()
 
     async def _start(self) -> None:
@@ -312,11 +309,6 @@ class LoadTest:
             if sample is not None and 0 <= second < self.calling.seconds:
                 self._cpu_seconds = (self._cpu_seconds or 0.0) + sample.cpu_cores * LOOK_SECONDS
 
-    async def _show_on(self) -> None:
-        while True:
-            self._show()
-            await anyio.sleep(SHOW_SECONDS)
-
     def _sum(self, name: str, processes: list[CrowdProcess]) -> int:
         return sum(int(each.state.get(name, 0)) for each in processes)
 
@@ -445,6 +437,15 @@ def _allow_files(wanted: int) -> None:
     )
     if most > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that a person can do something about; the group itself where there is none."""
+    for error in group.exceptions:
+        found = _first_of_ours(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, CallboardError):
+            return found
+    return group
 
 
 def _machine() -> dict[str, str]:
