@@ -27,6 +27,12 @@ from dispatcher.clock import steady_clock
 from dispatcher.config import ApiKey, Config
 from dispatcher.core.engine import Engine
 from dispatcher.event_feed import EventFeed
+from dispatcher.metrics.call_counts import CallCounts
+from dispatcher.metrics.census import CensusTaker
+from dispatcher.metrics.collector import Collector, Sources
+from dispatcher.metrics.counting_witness import CountingWitness
+from dispatcher.metrics.door import MetricsDoor
+from dispatcher.metrics.pages import MetricsPages
 from dispatcher.notifier.notifier import Notifier
 from dispatcher.room_configurations import Presets
 from dispatcher.runtime import Clock, Runtime
@@ -111,17 +117,20 @@ def compose(config: Config, store: Store | None = None, clock: Clock | None = No
 
     store = store or SqliteStore(config.data_dir)
     feed = EventFeed(store, limits.event_page_rows, limits.event_pause_seconds)
-    runtime = Runtime(
+    engine = Engine(
         # With the bridge, LiveKit calls the unnamed workers itself.
-        engine=Engine(
-            replace(config.policy, automatic_dispatch=False) if config.bridge else config.policy,
-            Random(),
-            config.rooms,
-        ),
+        replace(config.policy, automatic_dispatch=False) if config.bridge else config.policy,
+        Random(),
+        config.rooms,
+    )
+    log_witness = LossWitness(list_rooms)
+    witness = CountingWitness(engine.jobs, log_witness)
+    runtime = Runtime(
+        engine=engine,
         store=store,
         delivery=sessions,
         clock=clock or steady_clock(),
-        witness=LossWitness(list_rooms),
+        witness=witness,
         retention=config.retention,
         limits=config.runtime,
         committed=feed.committed,
@@ -136,6 +145,7 @@ def compose(config: Config, store: Store | None = None, clock: Clock | None = No
         of_sfu = SfuDispatches(
             client, config.room_project, runtime.engine, runtime.store, runtime.submit
         )
+    calls = CallCounts()
     twirp = Twirp(
         {
             **DispatchService(runtime, limits, of_sfu).methods(),
@@ -154,10 +164,12 @@ def compose(config: Config, store: Store | None = None, clock: Clock | None = No
         limits,
         time.time_ns,
         runtime.note_damage,
+        calls,
     )
     socket_app = WorkerSocket(sessions, lambda: runtime.engine.is_draining)
     webhooks = Webhooks(_webhook_signers(config, access), reports, limits, time.time_ns)
-    routes = [events_route(EventStreams(feed, access, limits)), *webhooks.routes()]
+    streams = EventStreams(feed, access, limits)
+    routes = [events_route(streams), *webhooks.routes()]
     rooms = None
     if client is not None and not config.bridge:
         rooms = RoomCreation(
@@ -187,6 +199,20 @@ def compose(config: Config, store: Store | None = None, clock: Clock | None = No
                 config.bridging,
                 others=other_nodes,
             )
+    sources = Sources(
+        version=_version(),
+        runtime=runtime,
+        witness=witness,
+        log_witness=log_witness,
+        sessions=sessions,
+        calls=calls,
+        streams=streams,
+        notifier=notifier,
+        feed=feed,
+        reconciler=reconciler,
+        bridge=bridge,
+    )
+    routes += _metrics_pages(config, sources, access).routes()
     http = HttpApp(
         socket_app,
         twirp,
@@ -194,8 +220,23 @@ def compose(config: Config, store: Store | None = None, clock: Clock | None = No
         routes,
         passthrough,
         bridge.health.warnings if bridge is not None else lambda: (),
+        calls,
     )
     return Parts(runtime, sessions, http, feed, reconciler, bridge, notifier, other_nodes)
+
+
+def _metrics_pages(config: Config, sources: Sources, access: Access) -> MetricsPages:
+    runtime, settings = sources.runtime, config.metrics
+    taker = CensusTaker(runtime.engine, runtime.store, runtime.now, settings.store_timeout_seconds)
+    return MetricsPages(
+        Collector(sources, taker, settings),
+        taker,
+        MetricsDoor(settings, access, time.time_ns),
+        dict.fromkeys(key.project for key in config.keys.values()),
+        settings.agents_max,
+        runtime.now,
+        config.limits.wire,
+    )
 
 
 def _webhook_signers(config: Config, access: Access) -> tuple[Access, ...]:

@@ -14,6 +14,7 @@ from enum import Enum
 from dispatcher.config.tree import Config, LogFormat, LogLevel
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
+from dispatcher.metrics.settings import MetricsAccess
 from dispatcher.server.limits import ServerLimits
 
 _CONFIG = Config(keys={})
@@ -137,6 +138,14 @@ def _notifier(name: str, help: str) -> Option:  # noqa: A002
         return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, _SECONDS_MAX)
     unit = "bytes" if "_bytes_" in name else ""
     return Option(key, Kind.INTEGER, help, default, unit, "", name, 1, _BYTES_MAX)
+
+
+def _metrics(name: str, help: str, most: float = _SECONDS_MAX) -> Option:  # noqa: A002
+    default = getattr(_CONFIG.metrics, name)
+    key = f"metrics.{name}"
+    if isinstance(default, float):
+        return Option(key, Kind.SECONDS, help, default, "s", "", name, 0.001, most)
+    return Option(key, Kind.INTEGER, help, default, "", "", name, 1, most)
 
 
 def _rules(name: str, help: str, most: float = _COUNT_MAX) -> Option:  # noqa: A002
@@ -489,6 +498,25 @@ OPTIONS: tuple[Option, ...] = (
     _notifier("answer_bytes_max", "What is read of a receiver's answer."),
     _notifier("position_seconds", "How often each place in the log is stored, at most."),
     _notifier("stop_seconds", "How long a stop waits for webhooks that are still to be sent."),
+    # ---- metrics ----
+    Option(
+        "metrics.access",
+        Kind.CHOICE,
+        "Who may read /metrics and /scaling without a token: local (programs on this machine), token"
+        " (nobody), open (whoever reaches the port).",
+        _CONFIG.metrics.access.value,
+        field="access",
+        choices=tuple(MetricsAccess),
+    ),
+    Option(
+        "metrics.token",
+        Kind.SECRET,
+        "What opens both, as a bearer token or as the password of basic auth.",
+        field="token",
+    ),
+    _metrics("agents_max", "Agents with series of their own; the others share one.", 10_000),
+    _metrics("agent_memory_seconds", "How long an agent that is gone is shown, with zeros."),
+    _metrics("store_timeout_seconds", "How long a scrape waits for the store.", 60),
     # ---- what is kept ----
     _retention("ended_jobs_age", "How long a job is kept after its end."),
     _retention("ended_jobs_max", "How many ended jobs are kept."),

@@ -20,6 +20,7 @@ _SECTION_TITLES = {
     "sfu": "The LiveKit server at room_url",
     "bridging": "The bridge",
     "notifier": "Outgoing webhooks",
+    "metrics": "Metrics, and signals for who scales workers",
     "retention": "What is kept",
 }
 

@@ -37,6 +37,7 @@ from dispatcher.config.tree import (
 from dispatcher.config.values import Value
 from dispatcher.core.jobs import SECOND, seconds
 from dispatcher.core.policy import AgentPolicy, Policy
+from dispatcher.metrics.settings import MetricsAccess, MetricsSettings
 from dispatcher.server.limits import ServerLimits
 from protocol.errors import ConfigError
 
@@ -343,6 +344,7 @@ def _build(found: Mapping[str, Any]) -> Config:
         rooms=replace(default.rooms, **_fields("rooms", found)),
         room_configurations=configurations,
         room_configuration_limits=configuration_limits,
+        metrics=_metrics(found),
         sfu=replace(default.sfu, **_fields("sfu", found)),
         bridging=replace(default.bridging, **_fields("bridging", found)),
         retention=replace(default.retention, **_fields("retention", found)),
@@ -355,6 +357,13 @@ def _fields(section: str, found: Mapping[str, Any]) -> dict[str, Any]:
         for option in OPTIONS
         if option.section == section and option.key in found
     }
+
+
+def _metrics(found: Mapping[str, Any]) -> MetricsSettings:
+    fields = _fields("metrics", found)
+    if "access" in fields:
+        fields["access"] = MetricsAccess(fields["access"])
+    return MetricsSettings(**fields)
 
 
 def _limits(default: ServerLimits, found: Mapping[str, Any], policy: Policy) -> ServerLimits:

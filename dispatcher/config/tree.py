@@ -14,6 +14,7 @@ from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.core.jobs import SECOND
 from dispatcher.core.policy import Policy
 from dispatcher.core.room_states import RoomLimits
+from dispatcher.metrics.settings import MetricsSettings
 from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.rule_checks import RuleLimits
@@ -98,6 +99,7 @@ class Config:
     room_configuration_limits: RoomConfigurationLimits = (
         RoomConfigurationLimits()  # noqa: RUF009 - frozen
     )
+    metrics: MetricsSettings = MetricsSettings()  # noqa: RUF009 - frozen
     sfu: SfuLimits = SfuLimits()  # noqa: RUF009 - frozen
     bridging: BridgeLimits = BridgeLimits()  # noqa: RUF009 - frozen
     retention: Retention = Retention(  # noqa: RUF009 - frozen

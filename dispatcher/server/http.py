@@ -59,8 +59,7 @@ class HttpApp:
                 *routes,
             ]
         )
-        # What calls of a path are counted as: a Twirp method, or where the path of a page begins.
-        self._names = {path: path.removeprefix(PATH_START) for path in twirp.paths}
+        # What calls of a page are counted as: where its path begins.
         pages = (
             _first_step(route.path) for route in self._pages.routes if isinstance(route, Route)
         )
@@ -90,25 +89,21 @@ class HttpApp:
         began = time.perf_counter()
         answer = Answer()
         send = with_cors(scope, send, answer)
-        name = SFU
+        if others is None and path.startswith(PATH_START):
+            await self._twirp(scope, receive, send)  # which counts its calls
+            return
         try:
-            if others is not None:
-                await others(scope, receive, send)
-            elif path.startswith(PATH_START):
-                name = self._names.get(path, OTHER)
-                await self._twirp(scope, receive, send)
-            else:
-                name = self._page_names.get(_first_step(path), OTHER)
-                await self._pages(scope, receive, send)
+            await (others or self._pages)(scope, receive, send)
         finally:
             if answer.status:
-                self._note(name, answer.status, time.perf_counter() - began)
+                self._note(path, others is not None, answer.status, began)
 
-    def _note(self, name: str, status: int, seconds: float) -> None:
+    def _note(self, path: str, is_of_sfu: bool, status: int, began: float) -> None:
+        name = SFU if is_of_sfu else self._page_names.get(_first_step(path), OTHER)
         if name == EVENTS:
             self._calls.note_stream(name, status)
         else:
-            self._calls.note(name, status, seconds)
+            self._calls.note(name, status, time.perf_counter() - began)
 
     async def close(self) -> None:
         """Close what it holds open to others."""

@@ -13,7 +13,8 @@ text and bytes a message is (`protocol.codec`).
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
@@ -22,6 +23,7 @@ import structlog
 from google.protobuf.message import Message
 
 from dispatcher.core.jobs import Nanoseconds
+from dispatcher.metrics.call_counts import OTHER, CallCounts
 from dispatcher.server.access import Access, Bearer, header
 from dispatcher.server.bodies import read_body
 from dispatcher.server.limits import ServerLimits
@@ -94,6 +96,7 @@ class Twirp:
         limits: ServerLimits,
         clock: Callable[[], Nanoseconds],
         note_damage: Callable[[StoreError], None] = lambda _: None,
+        calls: CallCounts | None = None,
     ) -> None:
         self._services = frozenset(methods)
         self._methods = {
@@ -107,11 +110,9 @@ class Twirp:
         self._clock = clock
         # told of a store that is broken beyond trying again
         self._note_damage = note_damage
-
-    @property
-    def paths(self) -> Collection[str]:
-        """The paths of all methods."""
-        return self._methods.keys()
+        self._calls = calls or CallCounts()
+        # what calls of a path are counted as
+        self._names = {path: path.removeprefix(PATH_START) for path in self._methods}
 
     def serves(self, path: str) -> bool:
         """Is a path below /twirp/ that of a service in the table, whatever its method?"""
@@ -141,14 +142,24 @@ class Twirp:
         self, path: str, headers: Headers, query: bytes, body: Callable[[], Awaitable[bytes]]
     ) -> Answer:
         """Answer a POST; `body` reads its body, and raises TwirpError. Raises nothing itself."""
-        return await self._answered(path, self._call(path, headers, query, body))
+        began = time.perf_counter()
+        answer = await self._answered(path, self._call(path, headers, query, body))
+        self._note(path, answer, began)
+        return answer
 
     async def _refuse_method(self, scope: Scope) -> Answer:
         async def refuse() -> Answer:
             self._access.bearer(scope["headers"], scope["query_string"], self._clock())
             _bad_route(f"unsupported method {scope['method']!r} (only POST is allowed)")
 
-        return await self._answered(scope["path"], refuse())
+        began = time.perf_counter()
+        answer = await self._answered(scope["path"], refuse())
+        self._note(scope["path"], answer, began)
+        return answer
+
+    def _note(self, path: str, answer: Answer, began: float) -> None:
+        name = self._names.get(path, OTHER)
+        self._calls.note(name, answer.status, time.perf_counter() - began)
 
     async def _answered(self, path: str, call: Awaitable[Answer]) -> Answer:
         try:

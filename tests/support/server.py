@@ -19,6 +19,7 @@ from dispatcher.app import serve_until
 from dispatcher.bridge.limits import BridgeLimits
 from dispatcher.config import ApiKey, Config, Webhook
 from dispatcher.core.policy import Policy
+from dispatcher.metrics.settings import MetricsSettings
 from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.room_configurations import RoomConfigurationLimits
 from dispatcher.rule_checks import RuleLimits
@@ -77,6 +78,7 @@ async def running_server(
     rules: RuleLimits | None = None,
     room_configurations: Mapping[str, wire_pb2.RoomConfiguration] | None = None,
     room_configuration_limits: RoomConfigurationLimits | None = None,
+    metrics: MetricsSettings | None = None,
     drain_seconds: float = 0.2,
 ) -> AsyncIterator[RunningServer]:
     """Run a server while the context lasts, then drain it, for at most so long."""
@@ -98,6 +100,7 @@ async def running_server(
         rules=rules or RuleLimits(),
         room_configurations=room_configurations or {},
         room_configuration_limits=room_configuration_limits or RoomConfigurationLimits(),
+        metrics=metrics or MetricsSettings(),
         runtime=RuntimeLimits(drain_seconds=drain_seconds),
     )
     stop = anyio.Event()

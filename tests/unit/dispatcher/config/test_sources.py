@@ -7,6 +7,7 @@ import pytest
 from dispatcher.config import Config, LogFormat, LogLevel, load_config
 from dispatcher.config.options import OPTIONS, Kind, Option
 from dispatcher.core.jobs import SECOND
+from dispatcher.metrics.settings import MetricsAccess
 from protocol.errors import ConfigError
 from tests.unit.dispatcher.config.test_options import setting
 
@@ -71,7 +72,12 @@ def test_an_empty_value_leaves_the_default(tmp_path: Path) -> None:
     assert (config.port, config.bind) == (7880, "127.0.0.1")
 
 
-@pytest.mark.parametrize("option", [o for o in OPTIONS if o.section], ids=lambda o: o.key)
+NUMBERS_AND_SWITCHES = [
+    o for o in OPTIONS if o.section and o.kind not in (Kind.CHOICE, Kind.SECRET)
+]
+
+
+@pytest.mark.parametrize("option", NUMBERS_AND_SWITCHES, ids=lambda o: o.key)
 def test_each_option_of_a_section_reaches_its_field_from_file_and_environment(
     option: Option, tmp_path: Path
 ) -> None:
@@ -88,6 +94,14 @@ def test_each_option_of_a_section_reaches_its_field_from_file_and_environment(
     by_environment = load_config(KEYS, {**rest, option.env: str(value)})
     for config in (by_file, by_environment):
         assert setting(config, option) == wanted
+
+
+def test_who_may_read_metrics_is_said_by_a_word_and_a_token(tmp_path: Path) -> None:
+    config = from_file(tmp_path, "metrics: {access: open, token: 'a:b'}\n", KEYS, {})
+    assert (config.metrics.access, config.metrics.token) == (MetricsAccess.OPEN, "a:b")
+    assert "a:b" not in repr(config)
+    with pytest.raises(ConfigError, match=r"metrics.access must be one of local, token, open"):
+        from_file(tmp_path, "metrics: {access: everybody}\n", KEYS, {})
 
 
 # ---- keys ----

@@ -60,7 +60,7 @@ def _app(
     sessions.connect(NoEvents())
     sessions.deliver(SendTermination("AW_gone", "AJ_1"))  # to nobody: does nothing
     rows = {"Method": Method(wire_pb2.ListAgentDispatchRequest, lambda *_: True, handler)}
-    twirp = Twirp({"test.Service": rows}, access, limits, time.time_ns)
+    twirp = Twirp({"test.Service": rows}, access, limits, time.time_ns, calls=calls)
     socket_app = WorkerSocket(sessions, lambda: False)
     return HttpApp(socket_app, twirp, lambda: why_not_ready, warnings=warnings, calls=calls)
 
