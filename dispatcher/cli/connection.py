@@ -6,6 +6,7 @@ Nothing is guessed beyond that: a command that would call the wrong server says 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -75,6 +76,11 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="JSON instead of a table.", show_default=False)
 ]
 
+AllOption = Annotated[
+    bool,
+    typer.Option("--all", help="All there are, whatever --limit says.", show_default=False),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -115,19 +121,16 @@ def access(url: str | None, api_key: str | None, api_secret: str | None, dev: bo
     return Access(*chosen)
 
 
-async def all_pages(
-    fetch: Callable[[int, str], Awaitable[tuple[Iterable[T], str]]], limit: int
-) -> list[T]:
-    """Return at most `limit` rows. `fetch` takes a page's size and token, and tells the next one."""
-    return (await some_pages(fetch, limit))[0]
-
-
 async def some_pages(
-    fetch: Callable[[int, str], Awaitable[tuple[Iterable[T], str]]], limit: int
+    fetch: Callable[[int, str], Awaitable[tuple[Iterable[T], str]]], limit: int | None
 ) -> tuple[list[T], bool]:
-    """Return at most `limit` rows, as `all_pages`, and whether there are more."""
+    """Return at most `limit` rows (None: all), and whether there are more.
+
+    `fetch` takes a page's size and token, and tells the next one.
+    """
     rows: list[T] = []
     token = ""
+    limit = sys.maxsize if limit is None else limit
     while len(rows) < limit:
         page, token = await fetch(min(PAGE_ROWS, limit - len(rows)), token)
         rows.extend(page)
@@ -152,6 +155,19 @@ def credentials(
         ) from None
 
 
+def client_of(server: Credentials) -> DispatchClient:
+    """Return a client for a person: it waits a moment for a server, not longer."""
+    from worker_sdk.client import DispatchClient
+
+    return DispatchClient(
+        server.url,
+        server.api_key,
+        server.api_secret,
+        call_timeout_seconds=CALL_TIMEOUT_SECONDS,
+        retry_seconds_max=RETRY_SECONDS_MAX,
+    )
+
+
 def ask(
     call: Callable[[DispatchClient], Awaitable[T]],
     url: str | None,
@@ -162,18 +178,10 @@ def ask(
     """Make one call to the server and return its answer; it waits a moment for a server."""
     import anyio
 
-    from worker_sdk.client import DispatchClient
-
     found = credentials(url, api_key, api_secret, dev)
 
     async def run() -> T:
-        async with DispatchClient(
-            found.url,
-            found.api_key,
-            found.api_secret,
-            call_timeout_seconds=CALL_TIMEOUT_SECONDS,
-            retry_seconds_max=RETRY_SECONDS_MAX,
-        ) as client:
+        async with client_of(found) as client:
             return await call(client)
 
     return anyio.run(run)

@@ -65,7 +65,11 @@ def as_json(message: Message) -> dict[str, Any]:
 
 def hint_at_more(shown: int, is_cut: bool) -> tuple[str, ...]:
     """Return what is said beside a list that stopped at its limit."""
-    return (f"only the newest {shown} are shown, there are more: --limit, --all",) if is_cut else ()
+    return (
+        (f"only the first {shown} are shown, there are more: --limit N, or --all",)
+        if is_cut
+        else ()
+    )
 
 
 def printable(text: str) -> str:

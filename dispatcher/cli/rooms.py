@@ -7,25 +7,35 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dispatcher.cli.blocks import print_fields, print_table
+from dispatcher.cli import completing
+from dispatcher.cli.blocks import GAP, Fields, Table, View
 from dispatcher.cli.connection import (
+    AllOption,
     DevOption,
     JsonOption,
     KeyOption,
     SecretOption,
     UrlOption,
-    all_pages,
     ask,
     number_named,
+    some_pages,
 )
 from dispatcher.cli.failures import missing_is
-from dispatcher.cli.output import ago, as_json, clock, print_json
+from dispatcher.cli.output import ago, as_json, clock, hint_at_more, print_json
 from dispatcher.cli.token import parse_pairs
+from dispatcher.cli.watching import (
+    INTERVAL_SECONDS,
+    IntervalOption,
+    Manner,
+    Shown,
+    WatchOption,
+    present,
+)
 from dispatcher.core.room_events import DisconnectReason, ParticipantKind, RoomEventKind
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from protocol import api_pb2, wire_pb2
     from worker_sdk.client import DispatchClient, ReportedRoomEvent
@@ -51,11 +61,19 @@ _OF_ROOM = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
 PARTICIPANT_PANEL = "The participant"
 
 
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The room.", autocompletion=completing.room_names)
+]
+
+
 @app.command("list")
 def list_(
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
     ] = 100,
+    all_: AllOption = False,
+    watch: WatchOption = False,
+    interval: IntervalOption = INTERVAL_SECONDS,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -64,34 +82,26 @@ def list_(
 ) -> None:
     """List the rooms that are there, newest first."""
 
-    async def call(client: DispatchClient) -> list[api_pb2.RoomRecord]:
+    async def call(client: DispatchClient) -> tuple[list[api_pb2.RoomRecord], bool]:
         async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.RoomRecord], str]:
             page = await client.list_rooms(page_size=size, page_token=token)
             return page.rooms, page.next_page_token
 
-        return await all_pages(fetch, limit)
+        return await some_pages(fetch, None if all_ else limit)
 
-    rooms = ask(call, url, api_key, api_secret, dev)
-    if json:
-        print_json({"rooms": [as_json(room) for room in rooms]})
-        return
-    rows = [
-        [
-            room.name,
-            room.sid or "-",
-            str(room.num_participants),
-            ago(room.started_at),
-            ",".join(room.job_ids) or "-",
-        ]
-        for room in rooms
-    ]
-    columns = ["name", "sid", "participants", "started", "jobs"]
-    print_table(columns, rows, "no rooms", spare=["sid", "started"])
+    shown = Shown(
+        call,
+        lambda found: _list_view(*found),
+        lambda found: {"rooms": [as_json(room) for room in found[0]]},
+    )
+    present(shown, Manner(json, interval if watch else None), url, api_key, api_secret, dev)
 
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The room.")],
+    name: NameArgument,
+    watch: WatchOption = False,
+    interval: IntervalOption = INTERVAL_SECONDS,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -104,20 +114,36 @@ def show(
         with missing_is(f"there is no room {name!r} now"):
             return await client.get_room(name)
 
-    room = ask(call, url, api_key, api_secret, dev)
-    if json:
-        print_json(as_json(room))
-        return
-    print_fields(
-        {
-            "name": room.name,
-            "sid": room.sid or "-",
-            "started": f"{clock(room.started_at)} ({ago(room.started_at)})",
-            "metadata": room.metadata or "-",
-            "jobs": ", ".join(room.job_ids) or "-",
-        }
+    shown = Shown(call, _show_view, as_json)
+    present(shown, Manner(json, interval if watch else None), url, api_key, api_secret, dev)
+
+
+def _list_view(rooms: Sequence[api_pb2.RoomRecord], is_cut: bool) -> View:
+    rows = [
+        [
+            room.name,
+            room.sid or "-",
+            str(room.num_participants),
+            ago(room.started_at),
+            ",".join(room.job_ids) or "-",
+        ]
+        for room in rooms
+    ]
+    columns = ["name", "sid", "participants", "started", "jobs"]
+    return View(
+        [Table(columns, rows, "no rooms", spare=["sid", "started"])],
+        hint_at_more(len(rooms), is_cut),
     )
-    typer.echo()
+
+
+def _show_view(room: api_pb2.RoomRecord) -> View:
+    fields = {
+        "name": room.name,
+        "sid": room.sid or "-",
+        "started": f"{clock(room.started_at)} ({ago(room.started_at)})",
+        "metadata": room.metadata or "-",
+        "jobs": ", ".join(room.job_ids) or "-",
+    }
     rows = [
         [
             who.identity or "-",
@@ -132,7 +158,7 @@ def show(
     ]
     columns = ["identity", "sid", "kind", "publishes", "joined", "attributes", "jobs"]
     spare = ["sid", "publishes", "attributes", "joined"]
-    print_table(columns, rows, "nobody is in it", spare=spare)
+    return View([Fields(fields), GAP, Table(columns, rows, "nobody is in it", spare=spare)])
 
 
 @app.command("event")

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from dispatcher.cli.applying import FilesOption, apply_all, read_files
-from dispatcher.cli.blocks import print_table
+from dispatcher.cli.blocks import Table, View, print_table
+from dispatcher.cli.blocks import show as show_view
 from dispatcher.cli.connection import (
+    AllOption,
     DevOption,
     JsonOption,
     KeyOption,
     SecretOption,
     UrlOption,
-    all_pages,
     ask,
     number_named,
+    some_pages,
 )
 from dispatcher.cli.failures import CommandFailed, missing_is
-from dispatcher.cli.output import ago, as_json, job_type_name, print_json
+from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
 from dispatcher.cli.token import parse_pairs
 from dispatcher.core.room_events import RoomEventKind
 from protocol.errors import ConfigError, TwirpCode, TwirpError
@@ -93,6 +95,7 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
     ] = 1000,
+    all_: AllOption = False,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -101,14 +104,14 @@ def list_(
 ) -> None:
     """List rules by name."""
 
-    async def call(client: DispatchClient) -> list[api_pb2.Rule]:
+    async def call(client: DispatchClient) -> tuple[list[api_pb2.Rule], bool]:
         async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.Rule], str]:
             page = await client.list_rules(agent_name=agent_name, page_size=size, page_token=token)
             return page.rules, page.next_page_token
 
-        return await all_pages(fetch, limit)
+        return await some_pages(fetch, None if all_ else limit)
 
-    rules = ask(call, url, api_key, api_secret, dev)
+    rules, is_cut = ask(call, url, api_key, api_secret, dev)
     if json:
         print_json({"rules": [as_json(rule) for rule in rules]})
         return
@@ -125,7 +128,8 @@ def list_(
         for rule in rules
     ]
     columns = ["name", "type", "agent", "match", "version", "enabled", "changed"]
-    print_table(columns, rows, "no rules", spare=["changed", "version"])
+    table = Table(columns, rows, "no rules", spare=["changed", "version"])
+    show_view(View([table], hint_at_more(len(rules), is_cut)))
 
 
 @app.command("show")

@@ -73,7 +73,9 @@ def column_widths(
             word = max(word, min(longest, WORD_WIDTH_MAX))
         else:
             ids = [_led_width(cell) for cell in cells]
-        floor[name] = max(cell_len(name), min(natural[name], TEXT_WIDTH_MIN), word, *ids, 0)
+        # What folds is the text that is read: it has half of the width before others are shown.
+        text = max(TEXT_WIDTH_MIN, width // (1 + len(folds))) if name in folds else TEXT_WIDTH_MIN
+        floor[name] = max(cell_len(name), min(natural[name], text), word, *ids, 0)
     shown = {name for name in columns if name not in spare}
     for name in reversed(spare):
         if _total(floor, shown | {name}) <= width:

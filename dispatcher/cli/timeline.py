@@ -106,16 +106,17 @@ class Timeline:
             width = min(console.width, BAR_WIDTH_MAX)
             bar = bar_of(stays, width, is_plain=_is_plain(console))
             console.print(Text.assemble(*bar), soft_wrap=True)
-            console.print(Text(self._totals(stays)))
+            console.print(Text(self._totals(stays, is_plain=_is_plain(console))))
         date = ""
         for attempt in attempts(self.events):
             console.print()
-            console.print(Text(_heading(attempt), style="bold"))
+            heading = _heading(attempt)
             for place, event in attempt.moves:
                 day, _, time = clock(event.at).partition(" ")
-                if day != date:
-                    date = day
-                    console.print(Text(day, style="dim"))
+                if heading or day != date:
+                    told = "  ".join(filter(None, (day if day != date else "", heading)))
+                    console.print(Text(told, style="bold"), soft_wrap=True)
+                    date, heading = day, ""
                 self._draw_move(console, place, event, time, attempt.worker)
         return ()
 
@@ -132,7 +133,8 @@ class Timeline:
         told = printable(_without(event.told or event.kind, worker))
         left = max(console.width - lead.cell_len, _TEXT_WIDTH_MIN)
         lines = [*Text(told).wrap(console, left)]
-        found = printable(_without(evidence(event), worker))
+        before = evidence(self.events[place - 1]) if place else ""
+        found = printable(_new_evidence(event, worker, before))
         if found:
             lines += Text(found, style="red" if event.error else "dim").wrap(console, left)
         for number, line in enumerate(lines):
@@ -150,12 +152,12 @@ class Timeline:
             found.append(Stay(last, self.events[-1].at, max(self.now_ns, self.events[-1].at)))
         return found
 
-    def _totals(self, stays: Sequence[Stay]) -> str:
+    def _totals(self, stays: Sequence[Stay], *, is_plain: bool) -> str:
         spent: dict[str, int] = {}
         for stay in stays:
             spent[stay.phase] = spent.get(stay.phase, 0) + stay.ends_at - stay.begins_at
         parts = [
-            f"{MARKS[phase].glyph} {phase} {lasted(spent[phase])}"
+            f"{_mark(phase, is_plain=is_plain)} {phase} {lasted(spent[phase])}"
             for phase in MARKS
             if spent.get(phase)
         ]
@@ -210,6 +212,13 @@ def evidence(event: api_pb2.JobEvent) -> str:
     """Return what an event says of itself, but what is told of it already."""
     detail = "" if event.detail and event.detail in event.told else event.detail
     return "; ".join(text for text in (event.reason, event.error, detail) if text)
+
+
+def _new_evidence(event: api_pb2.JobEvent, worker: str, before: str) -> str:
+    """Return the evidence without what the event before has, and what only names the worker above."""
+    known = {f"was offered to {worker}", f"was on {worker}", f"failed on {worker}"}
+    known |= set(before.split("; "))
+    return "; ".join(part for part in evidence(event).split("; ") if part not in known)
 
 
 def phase_name(number: api_pb2.JobPhase) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dispatcher.cli.blocks import print_fields, print_table
+from dispatcher.cli import completing
+from dispatcher.cli.blocks import GAP, Fields, Table, View, print_table
 from dispatcher.cli.connection import (
+    AllOption,
     DevOption,
     JsonOption,
     KeyOption,
@@ -19,10 +20,19 @@ from dispatcher.cli.connection import (
     some_pages,
 )
 from dispatcher.cli.failures import missing_is
+from dispatcher.cli.help_texts import examples
 from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
+from dispatcher.cli.watching import (
+    INTERVAL_SECONDS,
+    IntervalOption,
+    Manner,
+    Shown,
+    WatchOption,
+    present,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from protocol import api_pb2
     from worker_sdk.client import DispatchClient
@@ -31,26 +41,64 @@ app = typer.Typer(
     help="List and show connected workers, take one out of service; list agents, and forget one."
 )
 
-PHASES = "connecting, available, full, backed_off, draining, stale, gone, out_of_service"
+PHASES = (
+    "connecting", "available", "full", "backed_off", "draining", "stale", "gone", "out_of_service",
+)  # fmt: skip
+
+IdArgument = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The worker, AW_...", autocompletion=completing.worker_ids),
+]
 
 
-@app.callback()
-def _group() -> None:
-    """List and show connected workers, take one out of service; list agents, and forget one."""
-
-
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        ("callboard worker list --watch", "how they fill and empty"),
+        ("callboard worker list --phase stale --phase backed_off", "those that need a look"),
+        ("callboard worker list --room call-7", "who is in this room"),
+    ),
+)
 def list_(
     phase: Annotated[
         list[str] | None,
-        typer.Option("--phase", metavar="PHASE", help=f"May be repeated: {PHASES}."),
+        typer.Option(
+            "--phase",
+            metavar="PHASE",
+            help=f"May be repeated: {', '.join(PHASES)}.",
+            autocompletion=completing.words(*PHASES),
+        ),
     ] = None,
     agent_name: Annotated[
-        str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
+        str,
+        typer.Option(
+            "--agent-name",
+            "-a",
+            metavar="NAME",
+            help="Only this agent's.",
+            autocompletion=completing.agent_names,
+        ),
+    ] = "",
+    room: Annotated[
+        str,
+        typer.Option(
+            "--room",
+            "-r",
+            metavar="NAME",
+            help="Only those with a job of this room.",
+            autocompletion=completing.room_names,
+        ),
+    ] = "",
+    dispatch: Annotated[
+        str,
+        typer.Option("--dispatch", metavar="ID", help="Only those with a job of this dispatch."),
     ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
     ] = 1000,
+    all_: AllOption = False,
+    watch: WatchOption = False,
+    interval: IntervalOption = INTERVAL_SECONDS,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -65,18 +113,47 @@ def list_(
     async def call(client: DispatchClient) -> tuple[list[api_pb2.WorkerRecord], bool]:
         async def fetch(size: int, token: str) -> tuple[Iterable[api_pb2.WorkerRecord], str]:
             page = await client.list_workers(
-                phases=phases, agent_name=agent_name, page_size=size, page_token=token
+                phases=phases,
+                agent_name=agent_name,
+                room=room,
+                dispatch_id=dispatch,
+                page_size=size,
+                page_token=token,
             )
             return page.workers, page.next_page_token
 
-        return await some_pages(fetch, limit)
+        return await some_pages(fetch, None if all_ else limit)
 
-    workers, is_cut = ask(call, url, api_key, api_secret, dev)
-    if is_cut:
-        sys.stderr.write(hint_at_more(len(workers), True)[0] + "\n")
-    if json:
-        print_json({"workers": [as_json(worker) for worker in workers]})
-        return
+    shown = Shown(
+        call,
+        lambda found: _list_view(*found),
+        lambda found: {"workers": [as_json(worker) for worker in found[0]]},
+    )
+    present(shown, Manner(json, interval if watch else None), url, api_key, api_secret, dev)
+
+
+@app.command("show")
+def show(
+    worker_id: IdArgument,
+    watch: WatchOption = False,
+    interval: IntervalOption = INTERVAL_SECONDS,
+    url: UrlOption = None,
+    api_key: KeyOption = None,
+    api_secret: SecretOption = None,
+    dev: DevOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a connected worker, and the jobs that it has."""
+
+    async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
+        with missing_is(_no_worker(worker_id)):
+            return await client.get_worker(worker_id)
+
+    shown = Shown(call, _show_view, as_json)
+    present(shown, Manner(json, interval if watch else None), url, api_key, api_secret, dev)
+
+
+def _list_view(workers: Sequence[api_pb2.WorkerRecord], is_cut: bool) -> View:
     rows = [
         [
             worker.id,
@@ -90,62 +167,45 @@ def list_(
             worker.address or "-",
             ago(worker.connected_at),
             ago(worker.last_status_at),
-            note(worker),
+            worker.note or "-",
         ]
         for worker in workers
     ]
     columns = ["id", "agent", "types", "deployment", "phase", "jobs", "load", "estimated"]
     columns += ["address", "connected", "last status", "note"]
-    spare = ["estimated", "types", "connected", "address", "deployment", "load", "last status"]
-    print_table(columns, rows, "no workers are connected", phase="phase", spare=spare)
-
-
-@app.command("show")
-def show(
-    worker_id: Annotated[str, typer.Argument(metavar="ID", help="The worker, AW_...")],
-    url: UrlOption = None,
-    api_key: KeyOption = None,
-    api_secret: SecretOption = None,
-    dev: DevOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Show a connected worker, and the jobs that it has."""
-
-    async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
-        with missing_is(_no_worker(worker_id)):
-            return await client.get_worker(worker_id)
-
-    worker = ask(call, url, api_key, api_secret, dev)
-    if json:
-        print_json(as_json(worker))
-        return
-    print_fields(
-        {
-            "id": worker.id,
-            "agent": worker.agent_name or "-",
-            "types": ", ".join(job_type_name(number) for number in worker.types),
-            "namespace": worker.namespace or "-",
-            "deployment": worker.deployment or "-",
-            "instance": worker.instance_id or "-",
-            "version": worker.version or "-",
-            "address": worker.address or "-",
-            "phase": _phase(worker.phase),
-            "note": note(worker),
-            "load": f"{worker.load_reported:.2f}, estimated {worker.load_estimated:.2f}",
-            "jobs": f"{_jobs(worker)}, {worker.job_count_reported} by its own count",
-            "refusals": f"{worker.declines} in a row",
-            "left alone": ago(worker.backed_off_until),
-            "connected": ago(worker.connected_at),
-            "last status": ago(worker.last_status_at),
-        }
+    spare = ["estimated", "types", "connected", "address", "last status", "deployment", "load"]
+    return View(
+        [Table(columns, rows, "no workers are connected", phase="phase", spare=spare)],
+        hint_at_more(len(workers), is_cut),
     )
-    typer.echo()
-    print_table(["job"], [[job_id] for job_id in worker.job_ids], "it has no jobs")
+
+
+def _show_view(worker: api_pb2.WorkerRecord) -> View:
+    fields = {
+        "id": worker.id,
+        "agent": worker.agent_name or "-",
+        "types": ", ".join(job_type_name(number) for number in worker.types),
+        "namespace": worker.namespace or "-",
+        "deployment": worker.deployment or "-",
+        "instance": worker.instance_id or "-",
+        "version": worker.version or "-",
+        "address": worker.address or "-",
+        "phase": _phase(worker.phase),
+        "note": worker.note or "-",
+        "load": f"{worker.load_reported:.2f}, estimated {worker.load_estimated:.2f}",
+        "jobs": f"{_jobs(worker)}, {worker.job_count_reported} by its own count",
+        "refusals": f"{worker.declines} in a row",
+        "left alone": ago(worker.backed_off_until),
+        "connected": ago(worker.connected_at),
+        "last status": ago(worker.last_status_at),
+    }
+    jobs = [[job_id] for job_id in worker.job_ids]
+    return View([Fields(fields), GAP, Table(["job"], jobs, "it has no jobs")])
 
 
 @app.command("drain")
 def drain(
-    worker_id: Annotated[str, typer.Argument(metavar="ID", help="The worker, AW_...")],
+    worker_id: IdArgument,
     hand_over_after: Annotated[
         int,
         typer.Option(
@@ -214,7 +274,12 @@ def served(
 @app.command("forget")
 def forget(
     agent_name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The agent; - for workers without a name.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="The agent; - for workers without a name.",
+            autocompletion=completing.agent_names,
+        ),
     ],
     url: UrlOption = None,
     api_key: KeyOption = None,
@@ -240,16 +305,6 @@ def forget(
 
 def _no_worker(worker_id: str) -> str:
     return f"there is no worker {worker_id}: `callboard worker list` shows who is here"
-
-
-def note(worker: api_pb2.WorkerRecord, now_ns: int | None = None) -> str:
-    """Return what a drained worker's jobs wait for; "-" for every other worker."""
-    if not worker.hand_over_at or not worker.jobs_held:
-        return "-"
-    at = ago(worker.hand_over_at, now_ns)
-    if at.startswith("in "):
-        return f"its jobs go to others {at}"
-    return f"its jobs were to go to others {at}: no other worker has room"
 
 
 def _jobs(worker: api_pb2.WorkerRecord) -> str:

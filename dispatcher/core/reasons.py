@@ -128,7 +128,9 @@ def worker_reason(
 
 def refusals_told(worker: Worker) -> str:
     """Say how often a worker refused in a row."""
-    return f"declined, or did not answer, {_times(worker.refusals)} in a row"
+    if worker.refusals == 1:
+        return "declined, or did not answer, the last offer"
+    return f"declined, or did not answer, {worker.refusals} times in a row"
 
 
 def worker_note(worker: Worker, now: Nanoseconds) -> str:
