@@ -65,6 +65,9 @@ class BodyFormat(Enum):
         return self.value
 
 
+_BODY_FORMATS = {form.value: form for form in BodyFormat}
+
+
 # ---- the worker socket ----
 
 
@@ -105,10 +108,13 @@ def encode_worker_message(
 
 def body_format(content_type: str | None) -> BodyFormat:
     """The format of a body from its Content-Type header; TwirpError `bad_route` for any other."""
+    form = _BODY_FORMATS.get(content_type or "")
+    if form is not None:
+        return form
     media_type = (content_type or "").partition(";")[0].strip().lower()
-    for candidate in BodyFormat:
-        if media_type == candidate.value:
-            return candidate
+    form = _BODY_FORMATS.get(media_type)
+    if form is not None:
+        return form
     shown = _one_line(media_type) if media_type else ""
     known = " or ".join(candidate.value for candidate in BodyFormat)
     raise TwirpError(TwirpCode.BAD_ROUTE, f"unexpected Content-Type: {shown!r}; it must be {known}")

@@ -109,10 +109,11 @@ class Pools:
 
     def place(self, worker: Worker) -> None:
         """Put the worker where it now belongs."""
-        room = worker.room(self._policy)
+        policy = self._policy
+        room = worker.room(policy)
         now: tuple[Standing, int] | None = None
         if room > 0:
-            preferred = worker.pressure(self._policy) < self._policy.target_load
+            preferred = worker.pressure(policy) < policy.target_load
             now = (Standing.PREFERRED if preferred else Standing.LOADED, room)
         before = self._places.get(worker)
         if now == before:
@@ -121,6 +122,10 @@ class Pools:
             del self._places[worker]
         else:
             self._places[worker] = now
+            if before is not None and before[0] is now[0]:
+                for lane in worker.lanes:
+                    self._pools[lane].room += now[1] - before[1]
+                return
         for lane in worker.lanes:
             self._move(lane, worker, before, now)
 

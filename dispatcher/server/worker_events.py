@@ -33,6 +33,7 @@ from protocol.limits import (
 )
 
 _NOBODY = Acceptance()
+_JOB_STATUSES = {int(status): status for status in JobStatus}
 
 
 def registration(
@@ -119,10 +120,9 @@ def job_reported(
 ) -> JobReported:
     """A worker's word on a job. Raises WireError."""
     check_update_job(update, limits)
-    try:
-        status = JobStatus(update.status)
-    except ValueError:
-        raise InvalidField("status", "is not a job status") from None
+    status = _JOB_STATUSES.get(update.status)
+    if status is None:
+        raise InvalidField("status", "is not a job status")
     return JobReported(
         worker_id=worker_id,
         job_id=update.job_id,
