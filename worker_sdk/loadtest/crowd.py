@@ -45,6 +45,8 @@ STATUS_TICK_SECONDS = 0.05
 READY_POLL_SECONDS = 0.02
 # How often the loop is asked whether it is on time.
 LAG_TICK_SECONDS = 0.02
+# Timers are late by less than this on any machine.
+LAG_SECONDS_MIN = 0.005
 _READ_BYTES = 256 * 1024
 _DATAGRAM_NUMBERS_MAX = 10_000
 # From the word to end to the end.
@@ -70,7 +72,9 @@ class _Process:
         self._reader = FrameReader()
         self._cpu_seconds = time.process_time()
         self._reported_at = time.monotonic()
+        # How late the loop was at most, and in all.
         self._lag_seconds = 0.0
+        self._stalled_seconds = 0.0
         self._ended = asyncio.get_running_loop().create_future()
 
     async def serve(self) -> None:
@@ -142,10 +146,12 @@ class _Process:
             "at_ns": time.monotonic_ns(),
             "cpu": (cpu_seconds - self._cpu_seconds) / passed,
             "lag_ms": self._lag_seconds * 1e3,
+            "stalled": self._stalled_seconds / passed,
             **self.state(),
             **self.tally.take(),
         }
-        self._reported_at, self._cpu_seconds, self._lag_seconds = now, cpu_seconds, 0.0
+        self._reported_at, self._cpu_seconds = now, cpu_seconds
+        self._lag_seconds = self._stalled_seconds = 0.0
         return report
 
     async def _report_on(self) -> None:
@@ -157,7 +163,10 @@ class _Process:
         while True:
             expected = time.monotonic() + LAG_TICK_SECONDS
             await asyncio.sleep(LAG_TICK_SECONDS)
-            self._lag_seconds = max(self._lag_seconds, time.monotonic() - expected)
+            late_seconds = time.monotonic() - expected
+            self._lag_seconds = max(self._lag_seconds, late_seconds)
+            if late_seconds > LAG_SECONDS_MIN:
+                self._stalled_seconds += late_seconds
 
 
 class _WorkerProcess(_Process):

@@ -100,6 +100,7 @@ FIGURES: Sequence[Figure] = (
     Figure("server_rss_mib", "the server's memory, greatest (RSS); MiB"),
     Figure("server_rss_growth_mib", "memory of the last tenth of the time over the first; MiB"),
     Figure("harness_cpu_cores", "the busiest process of the harness, mean; 1: one core"),
+    Figure("machine_cpu_cores", "all of the harness's machine, mean; 1: one core"),
     Figure("harness_late_p99_ms", "how late the harness made calls, with a connection at hand"),
     Figure("harness_saturated_share", "seconds in which the harness was the bottleneck; 0 to 1"),
 )

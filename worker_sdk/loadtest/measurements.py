@@ -18,10 +18,12 @@ from worker_sdk.loadtest.tally import Count, Metric
 
 __all__ = ["Look", "Measurements"]
 
-# A process of the harness that is busier, or later, than this tells of itself and not of the server.
+# A second tells of the harness and not of the server where one of its processes used so much of a core,
+# or its loop stood still for such a share of the time, or a tenth of its calls was so late.
 BUSY_CPU_MAX = 0.9
-LAG_MS_MAX = 50.0
-LATE_P99_US_MAX = 50_000
+STALLED_SHARE_MAX = 0.25
+LATE_SHARE = 0.9
+LATE_US_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,12 @@ class Look:
     under_way: int
     backlog: int
     held: int
-    # of the busiest process of ours, in cores; and of the latest, in milliseconds
+    # of the busiest process of ours, in cores; and of the latest, in milliseconds, and its share
     harness_cpu: float
     lag_ms: float
+    stalled: float
+    # of all that runs on this machine, in cores
+    machine_cpu: float
     server_cpu: float | None = None
     server_rss_mib: float | None = None
 
@@ -84,7 +89,9 @@ class Measurements:
     def is_saturated(self, second: int) -> bool:
         """Was the harness the bottleneck in this second?"""
         look = self.looks.get(second)
-        if look is not None and (look.harness_cpu >= BUSY_CPU_MAX or look.lag_ms >= LAG_MS_MAX):
+        if look is not None and (
+            look.harness_cpu >= BUSY_CPU_MAX or look.stalled >= STALLED_SHARE_MAX
+        ):
             return True
         late = self.metrics[Metric.LATE].get(second)
-        return late is not None and late.at(0.99) >= LATE_P99_US_MAX
+        return late is not None and late.at(LATE_SHARE) >= LATE_US_MAX

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 __all__ = ["Line", "Mark", "latency_by_percentile", "over_time"]
 
 _WIDTH, _HEIGHT = 720, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 128, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 148, 24, 34
 _COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)")
 # Names at the side of their lines do not overlap.
 _NAME_GAP = 14
@@ -127,7 +127,7 @@ class _Frame:
     def opening(self, unit: str) -> str:
         return (
             f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
-            f'<text x="{_LEFT - 8}" y="{_HEIGHT - 8}" class="end">{html.escape(unit)}</text>'
+            f'<text x="{_LEFT - 8}" y="11" class="end">{html.escape(unit)}</text>'
         )
 
     def grid(self, x_ticks: Sequence[tuple[float, str]], x_unit: str) -> list[str]:
@@ -166,14 +166,25 @@ class _Frame:
                 f' stroke-linecap="round"><title>{shown}</title></path>'
             )
             names.append((last, shown, colour))
-        free_from = float(_TOP)
-        for y, shown, colour in sorted(names):
-            y = max(y + 4, free_from)
-            free_from = y + _NAME_GAP
+        for (_, shown, colour), y in zip(
+            sorted(names), _apart([y for y, _, _ in sorted(names)]), strict=True
+        ):
             parts.append(
                 f'<text x="{_WIDTH - _RIGHT + 8}" y="{y:.1f}" fill="{colour}">{shown}</text>'
             )
         return parts
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Where names go that would be at these heights (in order), so that none covers another."""
+    placed: list[float] = []
+    for y in heights:
+        placed.append(max(y + 4, placed[-1] + _NAME_GAP if placed else _TOP))
+    bottom = _HEIGHT - _BOTTOM + 4.0
+    for index in reversed(range(len(placed))):
+        placed[index] = min(placed[index], bottom)
+        bottom = placed[index] - _NAME_GAP
+    return placed
 
 
 def _linear_axis(points: Sequence[tuple[float, float]]) -> _Axis:

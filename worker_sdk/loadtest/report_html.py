@@ -201,8 +201,15 @@ def _plots(results: Results) -> list[str]:
     parts += plot(
         "CPU",
         f"Cores. Server: {_text(results.server_process or 'not of this machine')}."
-        " Harness: its busiest process.",
-        over_time({"server": line("server_cpu"), "harness": line("harness_cpu")}, unit="cores"),
+        " Harness: its busiest process. Machine: all that runs where the harness does.",
+        over_time(
+            {
+                "server": line("server_cpu"),
+                "harness": line("harness_cpu"),
+                "machine": line("machine_cpu"),
+            },
+            unit="cores",
+        ),
     )
     if any(row.server_rss_mib is not None for row in rows):
         parts += plot(

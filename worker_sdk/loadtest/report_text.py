@@ -19,7 +19,7 @@ __all__ = ["LATENCY_TITLES", "headline", "shown", "text_report"]
 LATENCY_TITLES = {
     Metric.ACK: "call to acknowledged",
     Metric.ASSIGN: "call to assignment",
-    Metric.RUNNING: "call to running, confirmed",
+    Metric.RUNNING: "call to running",
     Metric.END: "end told to confirmed",
     Metric.RECONNECT: "socket lost to back",
     Metric.CLAIM: "back to jobs judged",

@@ -59,6 +59,7 @@ class Row:
     waiting: int | None
     workers: int | None
     harness_cpu: float | None
+    machine_cpu: float | None
     server_cpu: float | None
     server_rss_mib: float | None
     is_saturated: bool
@@ -215,6 +216,7 @@ def measured_figures(
     figures.put("server_rss_mib", max(memory, default=None))
     figures.put("server_rss_growth_mib", _growth(memory))
     figures.put("harness_cpu_cores", fmean(look.harness_cpu for look in looks) if looks else None)
+    figures.put("machine_cpu_cores", fmean(look.machine_cpu for look in looks) if looks else None)
     late = measured.histogram(Metric.LATE, window)
     figures.put("harness_late_p99_ms", fraction_to_ms(late, 0.99) if late.count else None)
     saturated = sum(measured.is_saturated(each) for each in window)
@@ -237,8 +239,8 @@ def limits_of(profile: Profile, figures: Figures) -> list[Judgement]:
     return judge([*defaults, *own], figures)
 
 
-def rows_of(measured: Measurements, seconds: Iterable[int]) -> list[Row]:
-    """What plots show, a row for each second."""
+def rows_of(measured: Measurements, seconds: Iterable[int], measured_seconds: float) -> list[Row]:
+    """What plots show, a row for each second; `measured_seconds` of them count."""
     rows = []
     for second in seconds:
         histogram = measured.metrics[Metric.ASSIGN].get(second)
@@ -265,9 +267,10 @@ def rows_of(measured: Measurements, seconds: Iterable[int]) -> list[Row]:
                 waiting=look.waiting if look else None,
                 workers=look.workers if look else None,
                 harness_cpu=look.harness_cpu if look else None,
+                machine_cpu=look.machine_cpu if look else None,
                 server_cpu=look.server_cpu if look else None,
                 server_rss_mib=look.server_rss_mib if look else None,
-                is_saturated=measured.is_saturated(second),
+                is_saturated=0 <= second < measured_seconds and measured.is_saturated(second),
             )
         )
     return rows

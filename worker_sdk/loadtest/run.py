@@ -36,7 +36,7 @@ from worker_sdk.loadtest.results import (
     rows_of,
     seconds_of,
 )
-from worker_sdk.loadtest.server_watch import ServerWatch
+from worker_sdk.loadtest.server_watch import ServerWatch, machine_cpu_cores
 from worker_sdk.loadtest.simulated_worker import Temper
 from worker_sdk.loadtest.tally import Count, Happening, Metric
 from worker_sdk.loadtest.target import ServerFound, Target, look
@@ -59,6 +59,10 @@ WORKER_PROCESSES_MAX = 4096
 # or more than this share failed.
 UNASSIGNED_SHARE_MAX = 0.02
 ERROR_SHARE_MAX = 0.01
+# The harness's own lateness is told where it is more than this share of the p99.
+LATE_SHARE_NOTED = 0.3
+# That the machine is full is told from this share of its cores on.
+MACHINE_SHARE_NOTED = 0.85
 # Files that a process needs beside its sockets.
 FILES_SPARE = 256
 
@@ -303,6 +307,8 @@ class LoadTest:
                 held=self._sum("held", self.workers),
                 harness_cpu=max((state["cpu"] for state in states), default=0.0),
                 lag_ms=max((state["lag_ms"] for state in states), default=0.0),
+                machine_cpu=machine_cpu_cores(),
+                stalled=max((state["stalled"] for state in states), default=0.0),
                 server_cpu=sample.cpu_cores if sample else None,
                 server_rss_mib=sample.rss_mib if sample else None,
             )
@@ -379,7 +385,7 @@ class LoadTest:
             judgements=limits_of(self.profile, figures),
             notes=self._notes(figures.values, is_saturated=is_saturated),
             is_saturated=is_saturated,
-            rows=rows_of(self.measured, range(first, last + 1)),
+            rows=rows_of(self.measured, range(first, last + 1), seconds),
             curves=curves,
             steps=steps,
             events=self.measured.events,
@@ -396,14 +402,18 @@ class LoadTest:
                 " the figures are its own as much as the server's. More --caller-processes or"
                 " --worker-processes on more cores, or another machine, or less load"
             )
-        cores = os.cpu_count() or 1
-        used = (values["server_cpu_cores"] or 0.0) + (values["harness_cpu_cores"] or 0.0) * (
-            len(self.workers) + len(self.callers)
-        )
-        if self.watch is not None and self.watch.name and used > 0.9 * cores:
+        late_ms, p99_ms = values["harness_late_p99_ms"], values["p99_ms"]
+        if late_ms and p99_ms and late_ms > LATE_SHARE_NOTED * p99_ms and not is_saturated:
             notes.append(
-                f"server and harness together used up the {cores} cores of this machine: on a"
-                " machine of its own the server does more"
+                f"the harness made calls up to {late_ms:.3g} ms late (p99), which is a large part of"
+                f" the p99 of {p99_ms:.3g} ms: this machine has too much else to do"
+            )
+        cores, used = os.cpu_count() or 1, values["machine_cpu_cores"] or 0.0
+        if used > MACHINE_SHARE_NOTED * cores:
+            here = "server, harness and all else" if values["server_cpu_cores"] else "what runs"
+            notes.append(
+                f"{here} on this machine used {used:.1f} of its {cores} cores: with the machine for"
+                " itself the server does more, and sooner"
             )
         if sums["waits_for_connection"]:
             notes.append(
@@ -414,6 +424,11 @@ class LoadTest:
             notes.append(
                 f"{sums['foreign_jobs']} jobs were not of this run (of an earlier one?): taken,"
                 " ended, and not counted"
+            )
+        if values["lost"]:
+            notes.append(
+                f"{values['lost']:,.0f} jobs were lost: latencies are of those that were assigned,"
+                " and so better than what callers saw"
             )
         if self.measured.count(Count.NOT_MADE):
             notes.append("calls that were due were not made: the figures leave them out")

@@ -58,8 +58,8 @@ def picture(test: LoadTest) -> RenderableType:
     cpu, lag_ms = (look.harness_cpu, look.lag_ms) if look else (0.0, 0.0)
     rows.add_row(
         "harness",
-        f"{cpu:.2f} cores (busiest process)  loop late {lag_ms:.1f} ms"
-        f"  calls late {late.at(0.99) / 1000:.2f} ms p99",
+        f"{cpu:.2f} cores (busiest process)  loop {lag_ms:.0f} ms late"
+        f"  calls {late.at(0.99) / 1000:.2f} ms",
     )
     parts: list[RenderableType] = [_head(test), Text(), rows]
     if test.is_saturated:
@@ -84,8 +84,8 @@ def line(test: LoadTest) -> str:
         f"{test.second:6.1f} s  {test.phase.value}",
         f"wanted {_rate(test, Count.DUE, recent):,.0f}/s",
         f"acknowledged {_rate(test, Count.ACKNOWLEDGED, recent):,.0f}/s",
-        f"p50 {histogram.at(0.5) / 1000:.4g} ms",
-        f"p99 {histogram.at(0.99) / 1000:.4g} ms",
+        f"p50 {_ms(histogram, 0.5)} ms",
+        f"p99 {_ms(histogram, 0.99)} ms",
         f"waiting {test.book.waiting:,}",
         f"workers {test.connected:,}",
         f"errors {measured.count(Count.ERRORS):,}",
@@ -139,7 +139,7 @@ def _latencies(histogram: Histogram, which: str) -> Text:
         ("p99.9", 0.999),
         ("max", 1.0),
     ):
-        text.append(f" {words} ", "dim").append(f"{histogram.at(share) / 1000:.4g}")
+        text.append(f" {words} ", "dim").append(_ms(histogram, share))
     return text.append(" ms", "dim")
 
 
@@ -178,6 +178,10 @@ def _p99s(test: LoadTest) -> list[int]:
     last = int(test.second - REPORTED_AFTER_SECONDS)
     seconds = range(max(0, last - WIDTH + 24), last)
     return [by_second[each].at(0.99) if each in by_second else 0 for each in seconds]
+
+
+def _ms(histogram: Histogram, share: float) -> str:
+    return f"{histogram.at(share) / 1000:,.4g}" if histogram.count else "-"
 
 
 def _sparkline(values: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = ["ServerSample", "ServerWatch"]
+__all__ = ["ServerSample", "ServerWatch", "machine_cpu_cores"]
 
 _MIB = 1024 * 1024
 
@@ -65,6 +65,11 @@ class ServerWatch:
             times = one.cpu_times()
             total += times.user + times.system
         return total
+
+
+def machine_cpu_cores() -> float:
+    """What all that runs on this machine has used since the last time, in cores."""
+    return psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
 
 
 def _listener(host: str, port: int) -> int | None:

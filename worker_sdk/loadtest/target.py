@@ -7,6 +7,7 @@ line then. What a server lists as extensions tells a Callboard from LiveKit's ow
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ __all__ = ["ServerFound", "Target", "TargetUnusable", "look"]
 
 VERSION = "callboard-loadtest"
 TOKEN_LIFE_SECONDS = 600
+
+# What a library's error begins with, and a person can do without.
+_ERROR_NAME = re.compile(r"^\w+: (\[Errno -?\d+\] )?")
 
 
 class TargetUnusable(CallboardError):
@@ -125,4 +129,4 @@ def _sentence(credentials: Credentials, error: ConnectionEnded | FrameError) -> 
         return f"{where} has no worker socket (/agent): check --url (LIVEKIT_URL)"
     if error.status is not None:
         return f"{where} refuses workers with HTTP {error.status}"
-    return f"no server answers at {where}: {error.cause}"
+    return f"no server answers at {where}: {_ERROR_NAME.sub('', error.cause)}"
