@@ -20,7 +20,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from bench.client import Driver
-from bench.servers import Kind, ServerProcess, serving
+from bench.servers import CpuParts, Kind, ServerProcess, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,6 +83,7 @@ class LoadSample:
     idle_cpu_seconds: float
     assign_p50_seconds: float
     assign_p99_seconds: float
+    cpu_parts: CpuParts
 
     @property
     def cpu_per_job(self) -> float:
@@ -178,9 +179,9 @@ async def _sample_load(
     server: ServerProcess, driver: Driver, seconds: float, idle_cpu_seconds: float
 ) -> LoadSample:
     driver.load.clear()
-    cpu_before = server.cpu_seconds()
+    cpu_before, parts_before = server.cpu_seconds(), server.cpu_parts()
     elapsed = await driver.run_load(seconds)
-    cpu = server.cpu_seconds() - cpu_before
+    cpu, parts = server.cpu_seconds() - cpu_before, server.cpu_parts().since(parts_before)
     quantiles = statistics.quantiles(driver.load.assign_seconds, n=100)
     return LoadSample(
         jobs=driver.load.jobs_done,
@@ -189,6 +190,7 @@ async def _sample_load(
         idle_cpu_seconds=idle_cpu_seconds,
         assign_p50_seconds=quantiles[49],
         assign_p99_seconds=quantiles[98],
+        cpu_parts=parts,
     )
 
 

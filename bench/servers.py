@@ -10,11 +10,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 API_KEY = "bench"
 API_SECRET = "a-secret-of-the-benchmark-alone-0001"
@@ -30,6 +30,25 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class CpuParts:
+    """CPU seconds by thread, in the program and in the system (sockets, disk)."""
+
+    loop_user: float
+    loop_system: float
+    store_user: float
+    store_system: float
+
+    def since(self, before: CpuParts) -> CpuParts:
+        """What was spent since."""
+        return CpuParts(
+            self.loop_user - before.loop_user,
+            self.loop_system - before.loop_system,
+            self.store_user - before.store_user,
+            self.store_system - before.store_system,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ServerProcess:
     """A running server."""
 
@@ -42,6 +61,19 @@ class ServerProcess:
         # The clock id of another process's CPU time: clock_getcpuclockid(3), on Linux.
         clock = (~self.pid << 3) | 2
         return time.clock_gettime_ns(clock) / 1e9
+
+    def cpu_parts(self) -> CpuParts:
+        """Where that time went: the event loop's thread, and all others (the store's), to the tick."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        loop_user = loop_system = store_user = store_system = 0.0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            user, system = int(fields[11]) / ticks, int(fields[12]) / ticks
+            if int(task.name) == self.pid:
+                loop_user, loop_system = user, system
+            else:
+                store_user, store_system = store_user + user, store_system + system
+        return CpuParts(loop_user, loop_system, store_user, store_system)
 
 
 @contextmanager
