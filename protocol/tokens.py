@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AGENT_NAME_ATTRIBUTE",
+    "DEV_KEY",
+    "DEV_SECRET",
     "Grants",
     "check_body",
     "mint",
@@ -36,6 +38,10 @@ __all__ = [
     "mint_assignment_token",
     "verify",
 ]
+
+# The key that `--dev` means, as in livekit-server.
+DEV_KEY = "devkey"
+DEV_SECRET = "secret"  # noqa: S105 - public on purpose
 
 # Set over the worker's own attributes on each agent participant (LiveKit: AgentNameAttributeKey).
 AGENT_NAME_ATTRIBUTE = "lk.agent_name"

@@ -13,16 +13,16 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dispatcher.cli.commands import app
+from dispatcher.cli.commands import command
 from dispatcher.cli.failures import exit_code_of_failure
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit the process with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     with exit_code_of_failure() as outcome:
-        code = app(given or ["--help"], prog_name="callboard", standalone_mode=False)
+        code = command()(given or ["--help"], prog_name="callboard", standalone_mode=False)
         outcome.code = code if isinstance(code, int) else 0
     sys.exit(outcome.code)

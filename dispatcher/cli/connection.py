@@ -99,7 +99,7 @@ def access(url: str | None, api_key: str | None, api_secret: str | None, dev: bo
     """
     of_dev = ("", "", "")
     if dev:
-        from dispatcher.config.tree import DEV_KEY, DEV_SECRET
+        from protocol.tokens import DEV_KEY, DEV_SECRET
 
         of_dev = (os.environ.get("LIVEKIT_URL", "") or DEV_URL, DEV_KEY, DEV_SECRET)
     names = (

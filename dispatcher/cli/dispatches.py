@@ -18,6 +18,7 @@ from dispatcher.cli.connection import (
     ask,
 )
 from dispatcher.cli.failures import missing_is
+from dispatcher.cli.help_texts import examples
 from dispatcher.cli.output import ago, as_json, print_json
 from dispatcher.cli.token import parse_pairs
 from protocol.errors import ConfigError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from protocol import wire_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(help="Create, list and delete dispatches: an agent name in a room.")
+app = typer.Typer(help="Create, list and delete dispatches: an agent for a room.")
 
 
 class RestartChoice(StrEnum):
@@ -36,7 +37,16 @@ class RestartChoice(StrEnum):
     NEVER = "never"
 
 
-@app.command("create")
+@app.command(
+    "create",
+    epilog=examples(
+        ("callboard dispatch create -r lobby -a greeter", "an agent for a room"),
+        (
+            "callboard dispatch create -r r -a a --request-id order-7",
+            "once, however often it is run",
+        ),
+    ),
+)
 def create(
     room: Annotated[str, typer.Option("--room", "-r", metavar="NAME", help="The room.")],
     agent_name: Annotated[
@@ -68,7 +78,10 @@ def create(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Ask for an agent in a room. When this returns, the dispatch is on the server's disk."""
+    """Ask for an agent in a room.
+
+    When this returns, the dispatch is on the server's disk.
+    """
     from protocol import wire_pb2
 
     policies = {
@@ -104,9 +117,9 @@ def list_(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """List a room's dispatches, with the bridge the SFU's too (made by a token, or CreateRoom).
+    """List a room's dispatches.
 
-    For the jobs of all rooms: `callboard job list`.
+    With the bridge the SFU's too, which a token or CreateRoom made. For the jobs of all rooms: `callboard job list`.
     """
     _check_named("ROOM", room)
 

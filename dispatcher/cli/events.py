@@ -17,6 +17,7 @@ from dispatcher.cli.connection import (
     UrlOption,
     credentials,
 )
+from dispatcher.cli.failures import INTERRUPTED
 from dispatcher.cli.output import PHASE_STYLES, clock, printable
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ CREATED = "created"
 
 _COLUMNS = ("at", "seq", "event", "phase", "job", "worker", "note")
 _WIDTHS = (23, 8, 20, 9, 25, 25, 0)
+# A terminal that has room for these and for some of the note.
+_WIDE = 150
+_TEXT_WIDTH_MIN = 25
 
 
 def events(
@@ -57,7 +61,10 @@ def events(
         typer.Option("--json", help="JSON, one event a line.", show_default=False),
     ] = False,
 ) -> None:
-    """Show the events of all jobs, oldest first; --follow outlasts a restart of the server."""
+    """Show the events of all jobs, oldest first.
+
+    --follow goes on with what happens, and outlasts a restart of the server.
+    """
     import anyio
 
     from worker_sdk.client import DispatchClient
@@ -86,7 +93,12 @@ def events(
                     sys.stdout.flush()
         output.end()
 
-    anyio.run(show)
+    try:
+        anyio.run(show)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        raise typer.Exit(INTERRUPTED) from None  # how following ends, and nothing to tell
 
 
 class _Output:
@@ -101,6 +113,8 @@ class _Output:
 
             self._console = Console()
         self._has_begun = False
+        # of the row before, where rows are folded
+        self._day = ""
 
     def write(self, event: JobEvent) -> None:
         """Write one event."""
@@ -108,9 +122,31 @@ class _Output:
             self._has_begun = True
             sys.stdout.write(json_text.dumps(event.data, ensure_ascii=False) + "\n")
             return
-        self._begin()
         cells = _cells(event)
-        self._row(cells, PHASE_STYLES.get(cells[_COLUMNS.index("phase")], ""))
+        style = PHASE_STYLES.get(cells[_COLUMNS.index("phase")], "")
+        if self._console is not None and self._console.width < _WIDE:
+            self._fold(self._console, cells, style)
+            return
+        self._begin()
+        self._row(cells, style)
+
+    def _fold(self, console: Console, cells: Sequence[str], style: str) -> None:
+        """Write an event where a row has no room: what happened goes on below itself."""
+        from rich.text import Text
+
+        at, sequence, kind, _, job, *texts = cells
+        day, _, time = at.partition(" ")
+        if day != self._day:
+            self._day = day
+            console.print(Text(day, style="bold"))
+        lead = Text(f"{time} {sequence:>7} {job} ")
+        text = Text("  ".join([kind, *(text for text in texts if text != "-")]))
+        text.stylize(style)
+        self._has_begun = True
+        for line in text.wrap(console, max(console.width - lead.cell_len, _TEXT_WIDTH_MIN)):
+            line.rstrip()
+            console.print(lead + line, soft_wrap=True)
+            lead = Text(" " * lead.cell_len)
 
     def end(self) -> None:
         """Say that there were none, where that is so."""

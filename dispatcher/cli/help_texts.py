@@ -5,7 +5,6 @@ from __future__ import annotations
 
 def examples(*lines: tuple[str, str]) -> str:
     """Return the end of a command's help: commands to copy, each with what it is for."""
-    # An empty line between them keeps each on a line of its own.
-    return "\n\n".join(
+    return "\n".join(
         ["[bold]Examples[/bold]", *(f"{each}  [dim]# {told}[/dim]" for each, told in lines)]
     )

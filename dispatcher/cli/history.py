@@ -172,7 +172,9 @@ def check_history(
         bool, typer.Option("--json", help="The verdict as JSON.", show_default=False)
     ] = False,
 ) -> None:
-    """Check that a history keeps every promise: no job lost, no epoch with two holders.
+    """Check that what happened keeps every promise.
+
+    No job is lost, no epoch has two holders, and the rest of docs/guarantees.md.
 
     Reads the event log of a data folder, or with --url of a running server, of the key's project.
     What cannot be judged from what there is is said. Exits with 1 if a promise is broken, with 2 for

@@ -164,7 +164,10 @@ def show(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a job and its timeline; --watch ends when the job has ended."""
+    """Show a job and its timeline.
+
+    --watch ends when the job has ended.
+    """
 
     async def call(client: DispatchClient) -> api_pb2.JobRecord:
         with missing_is(_no_job(job_id)):
@@ -200,7 +203,10 @@ def why(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Say why a job waits, worker by worker; or what became of it."""
+    """Say why a job waits, worker by worker; or what became of it.
+
+    --watch ends when the job has ended.
+    """
 
     async def call(client: DispatchClient) -> api_pb2.ExplainJobResponse:
         with missing_is(_no_job(job_id)):
@@ -222,9 +228,9 @@ def terminate(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """End a job for good, wherever it is: its worker is told to stop.
+    """End a job for good, wherever it is.
 
-    Nothing makes it anew. One that has ended already stays as it is, which is no error.
+    Its worker is told to stop, and nothing makes it anew. One that has ended already stays as it is, which is no error.
     """
 
     async def call(client: DispatchClient) -> api_pb2.JobRecord:

@@ -340,7 +340,7 @@ def loadtest(
     api_secret: SecretOption = None,
     dev: DevOption = False,
 ) -> None:
-    """Measure what a server carries: simulated workers and callers, latencies, losses, a report.
+    """Measure what a server carries, with simulated load.
 
     It calls the agent "loadtest" with workers of its own, on a Callboard or on LiveKit's own server.
     Begin with a server that nobody needs. Exit code 0: all limits were kept; 1: one was broken; 3: the

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from protocol import wire_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(
-    help="Room configurations: agents, timeouts and metadata that a room begins with."
-)
+app = typer.Typer(help="List, apply and delete what rooms begin with.")
 
 
 @app.command("list")
@@ -36,7 +34,10 @@ def list_(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """List room configurations by name, those of the server's own file among them."""
+    """List room configurations by name.
+
+    Those of the server's own file are among them.
+    """
 
     async def call(client: DispatchClient) -> list[wire_pb2.RoomConfiguration]:
         return await client.list_room_configurations()
@@ -69,7 +70,9 @@ def apply(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Create or change room configurations from files; what is there just so is left alone.
+    """Create or change room configurations from files.
+
+    What is there already, just so, is left alone.
 
     A file has `NAME: {agents: [{agent_name: NAME}], empty_timeout: SECONDS, ...}`, as the server's
     own under room_configurations. All files are checked before the first configuration is sent.
@@ -104,7 +107,10 @@ def delete(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Delete a room configuration; rooms that were created with it stay as they are."""
+    """Delete a room configuration.
+
+    Rooms that were created with it stay as they are.
+    """
 
     async def call(client: DispatchClient) -> wire_pb2.RoomConfiguration:
         return await client.delete_room_configuration(name)

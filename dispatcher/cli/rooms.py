@@ -21,6 +21,7 @@ from dispatcher.cli.connection import (
     some_pages,
 )
 from dispatcher.cli.failures import missing_is
+from dispatcher.cli.help_texts import examples
 from dispatcher.cli.output import ago, as_json, clock, hint_at_more, print_json
 from dispatcher.cli.token import parse_pairs
 from dispatcher.cli.watching import (
@@ -108,7 +109,7 @@ def show(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a room and who is in it, with the jobs that it has called for."""
+    """Show a room, who is in it, and the jobs that it called for."""
 
     async def call(client: DispatchClient) -> api_pb2.RoomRecord:
         with missing_is(f"there is no room {name!r} now"):
@@ -161,7 +162,17 @@ def _show_view(room: api_pb2.RoomRecord) -> View:
     return View([Fields(fields), GAP, Table(columns, rows, "nobody is in it", spare=spare)])
 
 
-@app.command("event")
+@app.command(
+    "event",
+    epilog=examples(
+        ("callboard room event room_started -r call-7", "as an SFU would tell it"),
+        (
+            "callboard room event participant_joined -r call-7 -i ann --attribute tier=vip",
+            "who came",
+        ),
+        ("callboard room event room_finished -r call-7", "its jobs end"),
+    ),
+)
 def event(
     event: Annotated[
         str, typer.Argument(metavar="EVENT", help=f"One of {_EVENTS}.", show_default=False)
@@ -236,7 +247,7 @@ def event(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Tell the server what happened in a room, as LiveKit's webhooks would.
+    """Tell what happened in a room, as LiveKit's webhooks would.
 
     When this returns, what follows from it is on the server's disk.
     """

@@ -21,6 +21,7 @@ from dispatcher.cli.connection import (
     some_pages,
 )
 from dispatcher.cli.failures import CommandFailed, missing_is
+from dispatcher.cli.help_texts import examples
 from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
 from dispatcher.cli.token import parse_pairs
 from dispatcher.core.room_events import RoomEventKind
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from protocol import api_pb2, wire_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(help="Rules: whom to call for which room, publisher or participant.")
+app = typer.Typer(help="Apply, list and explain rules: whom to call for which room.")
 
 EVENT_PANEL = "The event"
 
@@ -41,7 +42,7 @@ _EVENTS = tuple(kind.value for kind in RoomEventKind)
 _ROOM_EVENTS = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
 
 
-@app.command("apply")
+@app.command("apply", epilog=examples(("callboard rule apply -f rules.yaml", "docs/rules.md")))
 def apply(
     file: FilesOption,
     url: UrlOption = None,
@@ -50,9 +51,9 @@ def apply(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Create or change rules from files. What is there already, just so, is left alone.
+    """Create or change rules from files.
 
-    All files are checked before the first rule is sent. docs/rules.md says what is in them.
+    What is there already, just so, is left alone. All files are checked before the first rule is sent. docs/rules.md says what is in them.
     """
     from dispatcher.rule_files import FILE_BYTES_MAX, load_rules, read_rules
 
@@ -141,7 +142,7 @@ def show(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a rule as a file that can be changed and applied again."""
+    """Show a rule as a file, to be changed and applied again."""
 
     async def call(client: DispatchClient) -> api_pb2.Rule:
         with missing_is(f"there is no rule {name!r}"):
@@ -174,7 +175,10 @@ def delete(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Delete a rule: what waits for it is cancelled, what runs goes on."""
+    """Delete a rule.
+
+    What waits for it is cancelled, what runs goes on.
+    """
 
     async def call(client: DispatchClient) -> api_pb2.Rule:
         with missing_is(f"there is no rule {name!r}"):
@@ -187,7 +191,14 @@ def delete(
         typer.echo(f"{gone.name} deleted")
 
 
-@app.command("explain")
+@app.command(
+    "explain",
+    epilog=examples(
+        ("callboard rule explain -r call-7", "the room as it is, with everybody in it"),
+        ("callboard rule explain room_started -r call-8", "as if it began now"),
+        ("callboard rule explain --job AJ_...", "what a job was made for"),
+    ),
+)
 def explain(
     event: Annotated[
         str,
@@ -237,7 +248,7 @@ def explain(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Tell which rules match, and of each other one the first condition that fails.
+    """Tell which rules match, and why each other one does not.
 
     Of a room as it is (--room), of an event as if it happened now (EVENT --room ...), or of what a
     job was made for (--job). Nobody is called by it.

@@ -126,7 +126,9 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Run the server until SIGTERM, which drains it; a second one stops it at once.
+    """Run the server.
+
+    SIGTERM drains it; a second one stops it at once.
 
     Each option, and many more, is also in the file and in the environment (CALLBOARD_PORT ...).
     Flags win over the environment, the environment over the file.

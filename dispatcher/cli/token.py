@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dispatcher.cli.connection import DevOption, JsonOption, KeyOption, SecretOption, access
+from dispatcher.cli.help_texts import examples
 from dispatcher.cli.output import print_json
 from protocol.errors import ConfigError
 
@@ -18,7 +19,14 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 
 
-@app.command("create")
+@app.command(
+    "create",
+    epilog=examples(
+        ("callboard token create --join -r lobby -i ann", "a participant"),
+        ("callboard token create --agent", "a worker"),
+        ("callboard token create --dispatch-admin --ttl 10m", "who looks at jobs and workers"),
+    ),
+)
 def create(
     join: Annotated[
         bool, typer.Option("--join", help="May join --room as --identity.", show_default=False)
@@ -70,7 +78,7 @@ def create(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a token to stdout, signed with the API key and its secret."""
+    """Write a token, signed with the API key and its secret."""
     from protocol.tokens import mint_api_token
 
     # The address is not needed: nothing is called.

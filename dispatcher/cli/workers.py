@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from protocol import api_pb2
     from worker_sdk.client import DispatchClient
 
-app = typer.Typer(
-    help="List and show connected workers, take one out of service; list agents, and forget one."
-)
+app = typer.Typer(help="List, show and drain workers; list the agents they serve.")
 
 PHASES = (
     "connecting", "available", "full", "backed_off", "draining", "stale", "gone", "out_of_service",
@@ -203,7 +201,13 @@ def _show_view(worker: api_pb2.WorkerRecord) -> View:
     return View([Fields(fields), GAP, Table(["job"], jobs, "it has no jobs")])
 
 
-@app.command("drain")
+@app.command(
+    "drain",
+    epilog=examples(
+        ("callboard worker drain AW_... --hand-over-after 600", "its jobs go to others in 10 min"),
+        ("callboard worker show AW_... --watch", "how it empties"),
+    ),
+)
 def drain(
     worker_id: IdArgument,
     hand_over_after: Annotated[
@@ -221,7 +225,11 @@ def drain(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Take a worker out of service: it keeps its jobs and gets no more, until it is started anew."""
+    """Take a worker out of service: it gets no more jobs.
+
+    It keeps those that it has, until they end or are handed over, and stays out until it is started
+    anew.
+    """
 
     async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
         with missing_is(_no_worker(worker_id)):
@@ -244,7 +252,7 @@ def served(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """List the agents that workers serve, or have served and are remembered.
+    """List the agents that workers serve, or that are remembered.
 
     A dispatch of one that is remembered waits for its workers; with the bridge, the SFU offers us its
     jobs. Workers without a name (-) are forgotten by themselves a while after the last one left.
@@ -287,7 +295,10 @@ def forget(
     dev: DevOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Forget an agent whose workers are gone for good: nothing waits for it by itself any longer."""
+    """Forget an agent whose workers are gone for good.
+
+    Nothing waits for it by itself any longer.
+    """
     name = "" if agent_name == "-" else agent_name
 
     async def call(client: DispatchClient) -> None:

@@ -26,8 +26,6 @@ from dispatcher.config.options import (
 from dispatcher.config.room_configuration_files import check_configurations, read_configurations
 from dispatcher.config.tree import (
     DEFAULT_PROJECT,
-    DEV_KEY,
-    DEV_SECRET,
     ApiKey,
     Config,
     LogFormat,
@@ -40,6 +38,7 @@ from dispatcher.core.policy import AgentPolicy, Policy
 from dispatcher.metrics.settings import MetricsAccess, MetricsSettings
 from dispatcher.server.limits import ServerLimits
 from protocol.errors import ConfigError
+from protocol.tokens import DEV_KEY, DEV_SECRET
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 

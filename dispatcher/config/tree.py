@@ -29,10 +29,6 @@ DAY_SECONDS = 86_400
 # The project of keys that the file does not group: all keys serve one project, as in LiveKit.
 DEFAULT_PROJECT = "default"
 
-# What `--dev` means, as in livekit-server.
-DEV_KEY = "devkey"
-DEV_SECRET = "secret"  # noqa: S105 - public on purpose
-
 
 class LogLevel(StrEnum):
     """The least important event that is logged."""

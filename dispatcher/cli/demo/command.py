@@ -33,9 +33,9 @@ def demo(
         str, typer.Option("--sabotage", hidden=True, help="Break something on purpose.")
     ] = "none",
 ) -> None:
-    """Show the main job on this machine: no account, no SFU, half a minute.
+    """Show the main job on this machine, in half a minute.
 
-    Starts a server and several workers, applies a rule, tells what happens in 24 rooms, kills a
+    It needs neither an account nor an SFU. Starts a server and several workers, applies a rule, tells what happens in 24 rooms, kills a
     worker and the server with SIGKILL on the way, and judges whether every room got its agent, and
     got it once. Exit code 0 only if so.
     """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dispatcher.cli.output import NS_PER_SECOND, ago, clock, printable, span
+from dispatcher.cli.output import NS_PER_SECOND, ago, clock, lasted, printable, span
 
 NOW = 1_800_000_000 * NS_PER_SECOND
 
@@ -40,3 +40,17 @@ def test_what_cannot_be_printed_is_made_visible() -> None:
     assert printable("a\x1b[31m\nb") == "a\\x1b[31m\\nb"
     assert printable("grüß 你好") == "grüß 你好"
     assert printable("\u202eevil") == "\\u202eevil"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [
+        (0.0071, "7 ms"),
+        (5.23, "5.2 s"),
+        (724, "12 min 4 s"),
+        (12_000, "3 h 20 min"),
+        (200_000, "2 d 7 h"),
+    ],
+)
+def test_a_length_of_time_keeps_some_three_digits(seconds: float, wanted: str) -> None:
+    assert lasted(round(seconds * NS_PER_SECOND)) == wanted

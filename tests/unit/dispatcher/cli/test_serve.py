@@ -1,16 +1,14 @@
 """The flags of `serve` are those of the table of options."""
 
-import typer.main
-
-from dispatcher.cli import app
+from dispatcher.cli.commands import command
 from dispatcher.config import OPTIONS
 from dispatcher.config.options import CONFIG_FLAG
 
 
 def flags() -> dict[str, str]:
     """Return the help of each flag of `serve`."""
-    command = typer.main.get_command(app).get_command(None, "serve")  # type: ignore[attr-defined]
-    return {option.opts[0]: option.help for option in command.params if option.name != "help"}
+    serve = command().commands["serve"]
+    return {option.opts[0]: option.help for option in serve.params if option.name != "help"}
 
 
 def test_every_option_with_a_flag_has_it() -> None:
