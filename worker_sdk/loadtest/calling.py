@@ -107,6 +107,8 @@ class Calling:
 
     def stop(self) -> None:
         """No calls any more."""
+        if not self.begin_ns:
+            return
         self.seconds = max(0.0, min(self._now_second(), self.seconds or self._now_second()))
         self._tell_all({"do": "stop"})
 

@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import os
 import random
+import shutil
 import signal
 import socket
 import sys
@@ -121,7 +122,9 @@ class _Process:
         except OSError:
             data = b""
         if not data:
-            os._exit(0)  # nobody is left to be told anything
+            # Nobody is left to be told anything, or to clean up.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os._exit(0)
         for body in self._reader.feed(data):
             message = read_message(body)
             match message["do"]:

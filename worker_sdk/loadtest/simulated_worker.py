@@ -5,7 +5,7 @@ job's time is over, SUCCESS; each is told until its receipt is there, over as ma
 takes. A lost connection is made again as `worker_sdk` does it, and what is held is claimed by epoch.
 LiveKit's own server gives neither receipts nor epochs nor verdicts: there what was written counts.
 
-`worker_sdk`'s own planner says the same in ten times the time; what both say is compared in the tests.
+`worker_sdk`'s own planner says the same, but for thousands of workers it takes too much time.
 """
 
 from __future__ import annotations
