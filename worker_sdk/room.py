@@ -14,7 +14,6 @@ import base64
 import binascii
 import importlib
 import json
-import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from livekit import rtc
 
-__all__ = ["RoomLost", "RoomUnreachable", "joined_room"]
+__all__ = ["RoomLost", "RoomUnreachable", "joined_room", "load_library"]
 
 # The library gives up by itself, at the latest after some 30 s; this is for one that does not.
 JOIN_SECONDS_MAX = 60.0
@@ -80,7 +79,7 @@ async def joined_room(
             "the job has no room to join: the server did not say where rooms are"
             " (`callboard serve --room-url`)"
         )
-    livekit = await _library()
+    livekit = await load_library()
     room = livekit.Room()
     ended: list[int] = []
 
@@ -153,11 +152,11 @@ def _expired_seconds(token: str) -> float:
         return 0.0
 
 
-async def _library() -> ModuleType:
-    """LiveKit's `rtc`. The first import takes a while, and is done beside the loop."""
-    loaded = sys.modules.get(_LIBRARY)
-    if loaded is not None:
-        return loaded
+async def load_library() -> ModuleType:
+    """LiveKit's `rtc`. The first import takes a while, and is done beside the loop.
+
+    Who comes meanwhile waits for it: sys.modules has the module while it is still half made.
+    """
     try:
         return await anyio.to_thread.run_sync(importlib.import_module, _LIBRARY)
     except ImportError as error:
