@@ -84,7 +84,7 @@ class Callers:
         # Of a closed loop: each number's open ends (answer, job), and until when they are waited for.
         self._loops_until_ns = 0
         self._open_ends: dict[int, tuple[set[str], int]] = {}
-        self._loop.call_later(1.0, self._sweep)
+        self._sweeping = self._loop.call_later(1.0, self._sweep)
 
     # ---- what the command says ----
 
@@ -127,6 +127,14 @@ class Callers:
     def over(self, number: int) -> None:
         """A job has ended."""
         self._close_end(number, "job")
+
+    def close(self) -> None:
+        """Cut all connections, and do nothing any more."""
+        self.stop()
+        self._timer.close()
+        self._sweeping.cancel()
+        for connection in list(self._connections):
+            connection.abort("the run is over")
 
     @property
     def under_way(self) -> int:
@@ -305,7 +313,7 @@ class Callers:
 
     def _sweep(self) -> None:
         """Give up what was waited for too long."""
-        self._loop.call_later(1.0, self._sweep)
+        self._sweeping = self._loop.call_later(1.0, self._sweep)
         now_ns = time.monotonic_ns()
         seconds = self._profile.call_timeout_seconds
         called_before_ns = now_ns - round(seconds * _NS)
