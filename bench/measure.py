@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from bench.client import Driver
+from bench.machine import environment, load_average, synced_write
 from bench.servers import CpuParts, Kind, ServerProcess, serving
 
 if TYPE_CHECKING:
@@ -67,7 +64,6 @@ QUICK = Plan(
 )
 
 LATENCY_PAUSE_SECONDS = 0.005
-SYNCED_WRITES = 300
 # After its workers have registered, a server is left alone for a moment.
 SETTLE_SECONDS = 2.0
 
@@ -111,8 +107,8 @@ class Results:
 
 async def measure(plan: Plan, folder: Path) -> Results:
     """Measure everything; data and logs of the servers go below `folder`."""
-    results = Results(environment=_environment(), plan=plan)
-    results.environment["synced write before"] = _synced_write(folder)
+    results = Results(environment=environment(), plan=plan)
+    results.environment["synced write before"] = synced_write(folder)
     _say(f"ratio: {WORKERS} workers, {CALLERS} callers, {plan.ratio_rounds} rounds in turns")
     await _measure_ratio(plan, folder / "ratio", results)
     _say("latency on an idle server")
@@ -129,8 +125,8 @@ async def measure(plan: Plan, folder: Path) -> Results:
                 f" idle {sample.idle_cpu_seconds:.1%}, {sample.jobs} jobs"
             )
         results.fleets[workers] = by_kind
-    results.environment["synced write after"] = _synced_write(folder)
-    results.environment["load average after"] = _load_average()
+    results.environment["synced write after"] = synced_write(folder)
+    results.environment["load average after"] = load_average()
     return results
 
 
@@ -212,38 +208,6 @@ async def _both(
         finally:
             for _, driver in pairs:
                 await driver.close()
-
-
-def _environment() -> dict[str, str]:
-    packages = ("uvicorn", "uvloop", "httptools", "websockets", "protobuf", "apsw")
-    return {
-        "commit": subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cores": str(os.cpu_count()),
-        "packages": ", ".join(f"{name} {metadata.version(name)}" for name in packages),
-        "load average before": _load_average(),
-    }
-
-
-def _synced_write(folder: Path) -> str:
-    """What the disk itself takes for a write that lasts: no commit can be faster."""
-    taken: list[float] = []
-    with (folder / "synced-write").open("wb", buffering=0) as file:
-        for _ in range(SYNCED_WRITES):
-            started_at = time.perf_counter()
-            file.write(bytes(4096))
-            os.fdatasync(file.fileno())
-            taken.append(time.perf_counter() - started_at)
-    quantiles = statistics.quantiles(taken, n=100)
-    return f"4 KiB: p50 {1e3 * quantiles[49]:.2f} ms, p99 {1e3 * quantiles[98]:.2f} ms"
-
-
-def _load_average() -> str:
-    return " ".join(f"{load:.2f}" for load in os.getloadavg())
 
 
 def _say(line: str) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 API_KEY = "bench"
 API_SECRET = "a-secret-of-the-benchmark-alone-0001"
 
 START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 10.0
 
 
 class Kind(Enum):
@@ -58,9 +59,12 @@ class ServerProcess:
 
     def cpu_seconds(self) -> float:
         """CPU time of all threads of the process since it began, to the nanosecond."""
-        # The clock id of another process's CPU time: clock_getcpuclockid(3), on Linux.
-        clock = (~self.pid << 3) | 2
-        return time.clock_gettime_ns(clock) / 1e9
+        return cpu_seconds(self.pid)
+
+    def rss_bytes(self) -> int:
+        """Memory that it has in use now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def cpu_parts(self) -> CpuParts:
         """Where that time went: the event loop's thread, and all others (the store's), to the tick."""
@@ -76,12 +80,31 @@ class ServerProcess:
         return CpuParts(loop_user, loop_system, store_user, store_system)
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of a process since it began, to the nanosecond."""
+    # The clock id of another process's CPU time: clock_getcpuclockid(3), on Linux.
+    return time.clock_gettime_ns((~pid << 3) | 2) / 1e9
+
+
 @contextmanager
-def serving(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
-    """Run one server on a free loopback port; the data of the real one goes below `folder`."""
-    port = _free_port()
+def serving(
+    kind: Kind,
+    folder: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    start_seconds_max: float = START_SECONDS_MAX,
+) -> Iterator[ServerProcess]:
+    """Run one server on a free loopback port; the data of the real one goes to `folder`/data.
+
+    `settings` are environment variables for it.
+    """
+    port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "CALLBOARD_KEYS": f"{API_KEY}: {API_SECRET}"}
+    environment = {
+        **os.environ,
+        "CALLBOARD_KEYS": f"{API_KEY}: {API_SECRET}",
+        **(settings or {}),
+    }
     command = {
         Kind.BARE: ["-m", "bench.transport", str(port)],
         Kind.REAL: ["-m", "dispatcher.cli", "serve", "--port", str(port)],
@@ -93,26 +116,38 @@ def serving(kind: Kind, folder: Path) -> Iterator[ServerProcess]:
             [sys.executable, *command], env=environment, stdout=log, stderr=log
         )
         try:
-            _wait_until_ready(process, port, log)
+            wait_until_ready(process, port, log, start_seconds_max)
             yield ServerProcess(kind, port, process.pid)
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
 
 
-def _free_port() -> int:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Have it end; kill it where it takes long."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
+def wait_until_ready(
+    process: subprocess.Popen[bytes],
+    port: int,
+    log: IO[bytes],
+    start_seconds_max: float = START_SECONDS_MAX,
+) -> None:
+    """Wait until it listens. Raises SystemExit where it does not."""
+    deadline = time.monotonic() + start_seconds_max
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise SystemExit(f"the server did not start; see {log.name}")
@@ -120,4 +155,4 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: IO[bytes
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise SystemExit(f"the server did not listen within {START_SECONDS_MAX:g} s; see {log.name}")
+    raise SystemExit(f"the server did not listen within {start_seconds_max:g} s; see {log.name}")

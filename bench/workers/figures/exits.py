@@ -54,7 +54,7 @@ async def measure(stage: Stage, plan: Plan) -> Figure:
     for _ in range(plan.exit_runs):
         for subject, by_count in found.items():
             for count, exits in by_count.items():
-                exits.append(await _exit_once(stage, stage.agent(subject), count))
+                exits.append(await exit_once(stage, stage.agent(subject), count))
     counts = " / ".join(map(str, plan.exit_jobs))
     return Figure(
         title=f"clean exits on SIGTERM with {counts} jobs, of {plan.exit_runs} each",
@@ -93,7 +93,8 @@ async def measure(stage: Stage, plan: Plan) -> Figure:
     )
 
 
-async def _exit_once(stage: Stage, agent: Agent, count: int) -> Exit:
+async def exit_once(stage: Stage, agent: Agent, count: int) -> Exit:
+    """Tell a worker with so many jobs to end, and see what it does."""
     with tempfile.TemporaryDirectory(prefix="exit-", dir=stage.folder) as folder:
         release = Path(folder) / "release"
         settings = agent.subject.environment(agent.name, load=0.0)

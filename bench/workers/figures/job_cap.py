@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OFFERS_PER_JOB = 10
 # No further job has started for so long: no more will.
-STILL_SECONDS = 3.0
+STILL_SECONDS = 2.0
 # For the first of them.
 FIRST_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.1

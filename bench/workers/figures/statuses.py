@@ -48,7 +48,7 @@ async def measure(stage: Stage, plan: Plan) -> Figure:
     found: dict[Subject, dict[Cut, Counter[Fate]]] = {}
 
     async def measure_one(subject: Subject) -> None:
-        found[subject] = await _measure_one(stage, stage.agent(subject), plan.reconnects_per_cut)
+        found[subject] = await cut_statuses(stage, stage.agent(subject), plan.reconnects_per_cut)
 
     async with anyio.create_task_group() as tasks:
         for subject in SUBJECTS:
@@ -89,9 +89,10 @@ async def measure(stage: Stage, plan: Plan) -> Figure:
     )
 
 
-async def _measure_one(
+async def cut_statuses(
     stage: Stage, agent: Agent, reconnects_per_cut: int
 ) -> dict[Cut, Counter[Fate]]:
+    """Cut the final statuses of so many jobs in each manner; return what became of them."""
     cuttings: list[Cutting] = []
     settings = agent.subject.environment(agent.name, load=0.0)
     async with line_to(stage.port) as line:
