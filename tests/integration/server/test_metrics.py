@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 import pytest
+import yaml
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -324,6 +326,31 @@ async def test_what_an_agent_needs_is_told_as_numbers_that_keda_reads(data_dir: 
         assert (told["workers"], told["queued"], told["free_slots"]) == (1, 3, 0)
         assert told["desired_workers"] == 3
         assert (await scraper.scaling("small", jobs_per_worker="5"))["desired_workers"] == 1
+
+
+async def test_the_scaled_object_of_the_docs_finds_its_number(data_dir: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text()
+    block = page.split("## KEDA")[1].split("```yaml\n")[1].split("```")[0]
+    of_kind = {document["kind"]: document for document in yaml.safe_load_all(block)}
+    (trigger,) = of_kind["ScaledObject"]["spec"]["triggers"]
+    asked = trigger["metadata"]
+    assert (trigger["type"], asked["format"], asked["targetValue"]) == ("metrics-api", "json", "1")
+    assert (
+        trigger["authenticationRef"]["name"] == of_kind["TriggerAuthentication"]["metadata"]["name"]
+    )
+    (parameter,) = of_kind["TriggerAuthentication"]["spec"]["secretTargetRef"]
+    # KEDA's bearer mode takes a parameter of this name.
+    assert (asked["authMode"], parameter["parameter"]) == ("bearer", "token")
+    assert parameter["name"] == of_kind["Secret"]["metadata"]["name"]
+    path = urlsplit(asked["url"]).path
+    settings = MetricsSettings(access=MetricsAccess.TOKEN, token=TOKEN)
+    async with scraping(data_dir, metrics=settings) as scraper:
+        shown = {"Authorization": f"Bearer {TOKEN}"}
+        for jobs in (0, 1):
+            answer = await scraper.get(f"{path}?project=default", **shown)
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.json()[asked["valueLocation"]] == jobs
+            await scraper.api.dispatch(path.rpartition("/")[2])
 
 
 async def test_an_agent_that_nobody_heard_of_needs_no_worker(shared: Scraper) -> None:
