@@ -15,6 +15,8 @@ No message, repr or argument holds a secret, a token or a body. What happens ins
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from protocol.errors import CallboardError, TwirpError
 
 __all__ = [
@@ -86,10 +88,12 @@ class UnexpectedAnswer(CallboardError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"{self.url} answered HTTP {self.status} ({self.reason}); "
-            "check that LIVEKIT_URL is the address of a Callboard or LiveKit server"
-        )
+        answered = f"{self.url} answered HTTP {self.status} ({self.reason}); "
+        if self.status == HTTPStatus.NOT_FOUND and "/twirp/callboard." in self.url:
+            return answered + (
+                "check that LIVEKIT_URL is Callboard's address: livekit-server has dispatches alone"
+            )
+        return answered + "check that LIVEKIT_URL is the address of a Callboard or LiveKit server"
 
 
 class EventsGone(CallboardError):

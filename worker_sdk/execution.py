@@ -8,8 +8,7 @@ job's shutdown callbacks are called; they change nothing of it.
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ import anyio
 
 from protocol.errors import ConfigError
 from protocol.limits import escaped_text
+from worker_sdk.function_errors import errors_line, own_errors
 from worker_sdk.job import JobContext
 from worker_sdk.log_events import LogEvent
 from worker_sdk.shutdown import SHUTDOWN_SECONDS_MAX_DEFAULT, ShutdownReason
@@ -33,18 +33,12 @@ __all__ = [
     "OutcomeKind",
     "PrewarmFunction",
     "context_for",
-    "error_line",
     "execute",
-    "is_being_cancelled",
     "prewarm",
 ]
 
 JobFunction = Callable[[JobContext], Awaitable[None]]
 PrewarmFunction = Callable[[], object]
-
-
-# Of a group's exceptions so many are told.
-LINE_ERRORS_MAX = 5
 
 
 class OutcomeKind(Enum):
@@ -95,15 +89,8 @@ async def _outcome_of(function: JobFunction, context: JobContext) -> Outcome:
         if not inspect.isawaitable(running):
             raise ConfigError("the job function must be defined with `async def`")
         await running
-    except (KeyboardInterrupt, GeneratorExit):  # Python's own: not for the job alone
-        raise
-    except BaseException as error:
-        # A task group of trio's adds its own cancellation to what was raised in it.
-        cancellation = anyio.get_cancelled_exc_class()
-        raised = [each for each in _leaves(error) if not isinstance(each, cancellation)]
-        if not raised and is_being_cancelled():
-            raise
-        return _failure(raised, error, context)
+    except BaseException as error:  # noqa: BLE001 - what is not the job's own is raised again
+        return _failure(own_errors(error), error, context)
     return Outcome(OutcomeKind.SUCCESS)
 
 
@@ -114,12 +101,7 @@ def _failure(raised: list[BaseException], error: BaseException, context: JobCont
     if isinstance(raised[0], SystemExit):
         return Outcome(OutcomeKind.FAILED, escaped_text(f"the job called exit({raised[0].code!r})"))
     context.log.error(LogEvent.JOB_FAILED, exc_info=error)
-    return Outcome(OutcomeKind.FAILED, _line_of(raised))
-
-
-def is_being_cancelled() -> bool:
-    """Has a scope around this task been cancelled? Else who is cancelled awaited what was."""
-    return anyio.current_effective_deadline() == -math.inf
+    return Outcome(OutcomeKind.FAILED, errors_line(raised))
 
 
 async def prewarm(function: PrewarmFunction) -> None:
@@ -143,34 +125,3 @@ def context_for(start: Start, log: FilteringBoundLogger) -> JobContext:
         token=start.token,
         log=log,
     )
-
-
-def error_line(error: BaseException) -> str:
-    """An exception in one line: `ValueError: text`; of a group, those that are in it.
-
-    It can be sent, whatever the text is; nothing is raised here.
-    """
-    return _line_of(_leaves(error))
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions that a group holds, at any depth; of any other exception itself."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for each in error.exceptions for leaf in _leaves(each)]
-
-
-def _line_of(errors: Sequence[BaseException]) -> str:
-    parts = [_part_of(error) for error in errors[:LINE_ERRORS_MAX]]
-    if len(errors) > len(parts):
-        parts.append(f"and {len(errors) - len(parts)} more")
-    return escaped_text("; ".join(parts))
-
-
-def _part_of(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - the user's own class
-        text = "(its text raised)"
-    return f"{name}: {text}" if text else name

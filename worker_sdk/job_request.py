@@ -23,7 +23,7 @@ from protocol.limits import (
     check_metadata,
     check_text,
 )
-from worker_sdk.execution import error_line, is_being_cancelled
+from worker_sdk.function_errors import errors_line, own_errors
 from worker_sdk.log_events import LogEvent
 
 if TYPE_CHECKING:
@@ -139,12 +139,9 @@ async def ask(handler: RequestHandler, request: JobRequest, log: FilteringBoundL
             deciding = handler(request)
             if inspect.isawaitable(deciding):
                 await deciding
-        except anyio.get_cancelled_exc_class() as error:
-            if is_being_cancelled():
-                raise
-            wrong, failure = "awaited something of its own that was cancelled", error
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function
-            wrong, failure = f"raised {error_line(error)}", error
+        except BaseException as error:  # noqa: BLE001 - what is not its own is raised again
+            own, failure = own_errors(error), error
+            wrong = f"raised {errors_line(own)}" if own else "awaited what was cancelled"
     if scope.cancelled_caught:
         wrong = f"made no decision within {REQUEST_HANDLER_SECONDS_MAX:g} s"
     if wrong:

@@ -84,6 +84,7 @@ class ServerLink:
         self._unwritten: deque[wire_pb2.WorkerMessage] = deque()
         # The last load that was sampled.
         self.last_load = 0.0
+        self._has_load_failed = False
 
     async def stay_connected(self) -> None:
         """Connect, and again whenever the connection ends; until cancelled."""
@@ -242,6 +243,9 @@ class ServerLink:
     def _sample_load(self, jobs: JobsHeld) -> float:
         try:
             self.last_load = bounded_load(float(self._load.sample(jobs)))
+            self._has_load_failed = False
         except Exception as error:  # noqa: BLE001 - a user's function: its last word stands
-            self._log.error(LogEvent.LOAD_FUNCTION_FAILED, exc_info=error)
+            if not self._has_load_failed:  # it is asked twice a second
+                self._log.error(LogEvent.LOAD_FUNCTION_FAILED, exc_info=error)
+            self._has_load_failed = True
         return self.last_load

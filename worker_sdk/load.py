@@ -14,6 +14,7 @@ counts as 0. Left to others: when it is sampled (`link`), what the server makes 
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from abc import ABC, abstractmethod
@@ -177,13 +178,14 @@ class MemoryLoad(LoadMeasure):
         return min(1.0, max(0.0, *shares)) if shares else 0.0
 
 
-def as_measure(load: LoadSource) -> LoadMeasure:
+def as_measure(load: object) -> LoadMeasure:
     """A measure as it is, a function as one. Raises ConfigError for anything else."""
     if isinstance(load, LoadMeasure):
         return load
-    if isinstance(load, type) or not callable(load):
+    if isinstance(load, type) or not callable(load) or inspect.iscoroutinefunction(load):
         raise ConfigError(
-            f"load must be a measure (JobsLoad(), CpuLoad() ...) or a function, not {load!r}"
+            "load must be a measure (JobsLoad(), CpuLoad() ...) or a function that is not async,"
+            f" not {load!r}"
         )
     return FunctionLoad(load)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from protocol.errors import ConfigError
+from worker_sdk.function_errors import own_errors
 from worker_sdk.log_events import LogEvent
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ShutdownCallbacks:
             with anyio.move_on_after(seconds_max, shield=True) as scope:
                 while self._callbacks:
                     callback, wants_reason = self._callbacks.pop()
-                    await _call(callback, (reason,) if wants_reason else (), scope, log)
+                    await _call(callback, (reason,) if wants_reason else (), log)
             if scope.cancelled_caught:
                 log.error(
                     LogEvent.SHUTDOWN_CUT_OFF,
@@ -84,19 +85,14 @@ class ShutdownCallbacks:
 async def _call(
     callback: ShutdownCallback,
     arguments: tuple[ShutdownReason, ...],
-    scope: anyio.CancelScope,
     log: FilteringBoundLogger,
 ) -> None:
     try:
         result = callback(*arguments)
         if inspect.isawaitable(result):
             await result
-    except anyio.get_cancelled_exc_class() as error:
-        if scope.cancel_called:
-            raise
-        # It awaited something of its own that was cancelled.
-        log.error(LogEvent.SHUTDOWN_CALLBACK_FAILED, callback=_name(callback), exc_info=error)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        own_errors(error)  # raises what is not
         log.error(LogEvent.SHUTDOWN_CALLBACK_FAILED, callback=_name(callback), exc_info=error)
 
 

@@ -25,7 +25,6 @@ from worker_sdk.execution import (
     OutcomeKind,
     PrewarmFunction,
     context_for,
-    error_line,
     execute,
     prewarm,
 )
@@ -34,6 +33,7 @@ from worker_sdk.executors.child_logging import forward_logs
 from worker_sdk.executors.parent_watch import kill_own_group, watch_parent
 from worker_sdk.executors.program import find_function, load_program
 from worker_sdk.executors.role import become_job_process
+from worker_sdk.function_errors import error_line
 from worker_sdk.job import Job
 from worker_sdk.log_events import LogEvent
 from worker_sdk.planner import Start

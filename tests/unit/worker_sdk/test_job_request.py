@@ -69,6 +69,17 @@ async def test_a_handler_that_exits_declines() -> None:
     assert (request.decision, wrong) == (Decision.DECLINE, "raised SystemExit: 2")
 
 
+async def test_a_handler_that_panics_declines() -> None:
+    class Panic(BaseException):
+        pass
+
+    async def handler(_: JobRequest) -> None:
+        raise Panic("index out of range")
+
+    request, wrong = await asked(handler)
+    assert (request.decision, wrong) == (Decision.DECLINE, "raised Panic: index out of range")
+
+
 async def test_a_handler_that_raises_after_it_accepted_declines() -> None:
     async def handler(request: JobRequest) -> None:
         request.accept()
@@ -86,7 +97,7 @@ async def test_a_handler_that_awaits_what_was_cancelled_declines() -> None:
 
     request, wrong = await asked(handler)
     assert request.decision is Decision.DECLINE
-    assert wrong == "awaited something of its own that was cancelled"
+    assert wrong == "awaited what was cancelled"
 
 
 async def test_a_handler_whose_connection_is_lost_is_cancelled() -> None:

@@ -200,7 +200,12 @@ def test_loads_have_names_for_who_deploys() -> None:
         load_by_names(["disk"])
 
 
-@pytest.mark.parametrize("load", [0.5, CpuLoad, "cpu"])
+async def asynchronous() -> float:
+    """What no load can be: it is asked for between two messages."""
+    return 0.5
+
+
+@pytest.mark.parametrize("load", [0.5, CpuLoad, "cpu", asynchronous])
 def test_what_is_no_load_is_refused_with_words(load: object) -> None:
     with pytest.raises(ConfigError, match="load must be"):
-        as_measure(load)  # type: ignore[arg-type]
+        as_measure(load)

@@ -116,10 +116,14 @@ async def test_one_that_raises_is_logged_and_changes_nothing_else() -> None:
     def leave() -> None:
         raise SystemExit(3)
 
-    outcome = await job.run(job.saying("first"), fail, leave)
+    def panic() -> None:
+        raise BaseException("as an extension written in Rust does")
+
+    outcome = await job.run(job.saying("first"), fail, leave, panic)
     assert outcome == Outcome(OutcomeKind.SUCCESS)
     assert job.called == ["first"]
-    assert [each["callback"].rpartition(".")[2] for each in job.logged] == ["leave", "fail"]
+    callbacks = [each["callback"].rpartition(".")[2] for each in job.logged]
+    assert callbacks == ["panic", "leave", "fail"]
     assert {each["event"] for each in job.logged} == {"shutdown_callback_failed"}
 
 

@@ -133,3 +133,9 @@ def test_any_other_error_is_the_servers_own() -> None:
     with pytest.raises(TwirpError) as raised:
         failure_of(refused(TwirpCode.FAILED_PRECONDITION))
     assert (raised.value.code, raised.value.msg) == (TwirpCode.FAILED_PRECONDITION, "so")
+
+
+def test_a_call_that_livekit_server_has_not_says_so() -> None:
+    call = "http://h/twirp/callboard.JobService/ListJobs"
+    with pytest.raises(UnexpectedAnswer, match="livekit-server has dispatches alone"):
+        failure_of(Answer(call, 404, {}, b"404 page not found"), NOW)
