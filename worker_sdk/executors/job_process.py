@@ -1,31 +1,26 @@
 """One job process, seen from its worker: started, watched, given jobs, and in the end gone.
 
 Invariants: a process that was given a job and has begun it says how the job ended, or its own end is
-how it ended; a process that does not answer is killed; when `live` returns, the process is gone and
-reaped and all of its group has been killed. Which process runs what is decided in `pool`.
+how it ended; a process that does not answer is killed; when `live` returns, the process is gone.
+What it is to the operating system is in `system_process`; which process runs what is decided in `pool`.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from google.protobuf.message import DecodeError
 
 from protocol import executor_pb2
 from worker_sdk.execution import Outcome, OutcomeKind
 from worker_sdk.executors import endings
 from worker_sdk.executors.child_logging import log_standard, log_structured
-from worker_sdk.executors.framing import ChannelBroken, FrameReader, frame
+from worker_sdk.executors.framing import ChannelBroken
+from worker_sdk.executors.system_process import SystemProcess
 from worker_sdk.log_events import LogEvent
 from worker_sdk.wakeup import Wakeup
 
@@ -48,10 +43,6 @@ KILL_SECONDS_MAX = 5.0
 _DRAIN_SECONDS_MAX = 1.0
 # Waits are counted in slices, so that a worker that stood itself blames no process for it.
 _SLICES = 10
-# How often it is looked whether a process has ended, where the system does not tell.
-_EXIT_POLL_SECONDS = 0.05
-_READ_BYTES = 64 * 1024
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +85,6 @@ class JobProcess:
         self._log = log
         self._on_change = on_change
         self.state = ProcessState.STARTING
-        self.pid = 0
         # Jobs that it has begun.
         self.job_count = 0
         # Why it is no use any more, once it is not; the first reason counts.
@@ -107,11 +97,8 @@ class JobProcess:
         # What it was doing when it ended; None while it has not.
         self.ended_in: ProcessState | None = None
         self._became_ready_at: float | None = None
-        self._socket: socket.socket
-        self._popen: subprocess.Popen[bytes]
-        self._reader = FrameReader()
-        # Bounded by what is said: one setup, one job at a time, one ping at a time.
-        self._unwritten = bytearray()
+        # What it is to the operating system, and the socket to it.
+        self._system = SystemProcess()
         self._wakeup = Wakeup()
         self._is_pong_due = False
         self._was_killed = False
@@ -119,6 +106,11 @@ class JobProcess:
 
     def __repr__(self) -> str:
         return f"<JobProcess {self.pid or 'not started'} {self.state.value}>"
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 before it was started."""
+        return self._system.pid
 
     @property
     def was_killed(self) -> bool:
@@ -146,22 +138,23 @@ class JobProcess:
     async def live(self) -> None:
         """Start the process and see it to its end. Cancelling this kills it."""
         try:
-            self._spawn()
+            self._system.start(self._setup.import_path)
         except OSError as error:
             self._end(f"no process can be started: {error}")
             return
+        self._post(executor_pb2.ParentMessage(setup=self._setup))
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._talk)
-                tasks.start_soon(self._write)
+                tasks.start_soon(self._system.write)
                 tasks.start_soon(self._watch_start)
                 tasks.start_soon(self._watch_answers)
                 tasks.start_soon(self._watch_leaving)
                 with anyio.CancelScope() as waiting:
                     tasks.start_soon(self._watch_kill, waiting)
-                    await self._wait_exit()
+                    await self._system.wait_exit()
                 # Also what it has left behind, which may hold its end of the socket.
-                self._kill_group()
+                self._system.kill_group()
                 with anyio.move_on_after(_DRAIN_SECONDS_MAX):
                     await self._all_read.wait()
                 tasks.cancel_scope.cancel()
@@ -226,7 +219,7 @@ class JobProcess:
         if is_news:
             log = self._job_log or self._log
             log.warning(LogEvent.PROCESS_KILLED, pid=self.pid, cause=why)
-        self._kill_group()
+        self._system.kill_group()
         self._changed()
 
     async def wait_gone(self) -> None:
@@ -236,54 +229,14 @@ class JobProcess:
 
     # ---- inside ----
 
-    def _spawn(self) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            ours.setblocking(False)
-            self._popen = subprocess.Popen(  # noqa: S603 - this very interpreter and package
-                # -P: nothing is imported from the folder that the worker happens to be in.
-                [sys.executable, "-P", "-m", "worker_sdk.executors.child", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # A group of its own: Ctrl-C is for the worker, and a kill reaches all of it.
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": self._import_path()},
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._socket = ours
-        self.pid = self._popen.pid
-        self._post(executor_pb2.ParentMessage(setup=self._setup))
-
-    def _import_path(self) -> str:
-        """What the child needs to find this package; it then takes over the worker's whole path."""
-        return os.pathsep.join([*self._setup.import_path, _PACKAGE_ROOT])
-
     def _post(self, message: executor_pb2.ParentMessage) -> None:
         if self.state is not ProcessState.GONE:
-            self._unwritten += frame(message)
-            self._wakeup.fire()
-
-    async def _write(self) -> None:
-        while True:
-            while not self._unwritten:
-                await self._wakeup.wait()
-            await anyio.wait_writable(self._socket)
-            try:
-                written = self._socket.send(self._unwritten)
-            except BlockingIOError:
-                continue
-            except OSError:
-                return  # it is ending: that is seen elsewhere
-            del self._unwritten[:written]
+            self._system.post(message)
 
     async def _talk(self) -> None:
         """Read until the socket ends; then the process has to end, too."""
         try:
-            await self._read_all()
+            await self._system.read(self._received)
         except ChannelBroken as error:
             self.kill(f"what the process sent cannot be read: {error}")
             return
@@ -291,24 +244,6 @@ class JobProcess:
             self._all_read.set()
         await anyio.sleep(LEAVE_SECONDS_MAX)
         self.kill(endings.CLOSED_ITS_SOCKET)
-
-    async def _read_all(self) -> None:
-        while True:
-            await anyio.wait_readable(self._socket)
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            for body in self._reader.feed(data):
-                try:
-                    message = executor_pb2.ChildMessage.FromString(body)
-                except DecodeError as error:
-                    raise ChannelBroken(str(error)) from None
-                self._received(message)
 
     def _received(self, message: executor_pb2.ChildMessage) -> None:
         match message.WhichOneof("message"):
@@ -318,7 +253,7 @@ class JobProcess:
                     self._become(ProcessState.IDLE)
             case "unusable":
                 self.fault = self.fault or message.unusable.error
-                self._kill_group()
+                self._system.kill_group()
             case "started":
                 self.has_begun = True
                 self.job_count += 1
@@ -387,34 +322,10 @@ class JobProcess:
                 self.kill(endings.hung(self._limits.ping_seconds_max))
                 return
 
-    async def _wait_exit(self) -> None:
-        """Wait for the end of the process, without taking its pid from it."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # not Linux, or an old one
-            while self._popen.poll() is None:  # noqa: ASYNC110 - nothing tells of it here
-                await anyio.sleep(_EXIT_POLL_SECONDS)
-            return
-        try:
-            await anyio.wait_readable(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _kill_group(self) -> None:
-        # The group has the process's own pid, which is nobody else's before the process is reaped.
-        if self.pid:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-
     async def _bury(self) -> None:
-        self._kill_group()
-        with anyio.move_on_after(KILL_SECONDS_MAX):
-            while self._popen.poll() is None:  # noqa: ASYNC110 - it is dead already, or almost
-                await anyio.sleep(_EXIT_POLL_SECONDS / 10)
-        return_code = self._popen.returncode
+        return_code = await self._system.bury(KILL_SECONDS_MAX)
         if return_code is None:
             self._log.error(LogEvent.PROCESS_NOT_GONE, pid=self.pid)
-        self._socket.close()
         self._end(endings.exited(-signal.SIGKILL if return_code is None else return_code))
 
     def _end(self, cause: str) -> None:
