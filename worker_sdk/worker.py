@@ -7,9 +7,8 @@
 
     worker.run()
 
-It puts the parts together and decides when it is over: `planner` decides what is said, `link` says
-it, `job_tasks` runs the jobs, which outlive every connection; `settings` has its options,
-`departure` the way out.
+Here is what a program says of its worker, and how it is started: as a whole program (`run`), or inside
+another one (`serve`). The work itself is in `service`, the options in `options`.
 """
 
 from __future__ import annotations
@@ -21,33 +20,21 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import anyio
 import structlog
 
-from protocol import wire_pb2
 from protocol.errors import ConfigError
 from worker_sdk import command_line
-from worker_sdk.backoff import ReconnectBackoff
 from worker_sdk.console import ConsoleJob, run_in_console
-from worker_sdk.departure import Departure
 from worker_sdk.executor_choice import check_executor, chosen_executor
 from worker_sdk.executors.executor import Executor, WorkerProgram
 from worker_sdk.executors.role import refuse_in_job_process
 from worker_sdk.executors.task_executor import TaskExecutor
-from worker_sdk.health import HealthServer, WorkerState
-from worker_sdk.job_tasks import JobTasks
-from worker_sdk.ledger import JobLedger
-from worker_sdk.link import ServerLink
-from worker_sdk.options import CAPACITY_DEFAULT
-from worker_sdk.outbox import StatusOutbox
-from worker_sdk.planner import Planner
-from worker_sdk.records import RECORD_PATH_VARIABLE, JobRecords
+from worker_sdk.service import Service
 from worker_sdk.settings import Settings, check_code, resolve
 from worker_sdk.signals import SignalCount
-from worker_sdk.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,12 +45,12 @@ if TYPE_CHECKING:
     from worker_sdk.credentials import Credentials
     from worker_sdk.drain import DrainPolicy
     from worker_sdk.execution import JobFunction, PrewarmFunction
-    from worker_sdk.executors.executor import JobRunner, PoolCounts
+    from worker_sdk.executors.executor import PoolCounts
     from worker_sdk.job import JobType
     from worker_sdk.job_request import RequestHandler
     from worker_sdk.load import LoadSource
 
-__all__ = ["CAPACITY_DEFAULT", "Worker"]
+__all__ = ["Worker"]
 
 
 class Worker:
@@ -133,9 +120,7 @@ class Worker:
         self._given_executor = executor
         self._executor: Executor = executor or TaskExecutor()
         self._rng = rng or random.SystemRandom()
-        self._planner = Planner(JobLedger(capacity or CAPACITY_DEFAULT), StatusOutbox())
-        self._wakeup = Wakeup()
-        self._departure = Departure(self._planner, self._wakeup)
+        self._service = Service()
         # Not bound before it is used: the program, or `run`, may set logs up until then.
         self._log: FilteringBoundLogger = structlog.get_logger(
             "callboard.worker", agent_name=agent_name
@@ -143,11 +128,6 @@ class Worker:
         self._job_function: JobFunction | None = None
         self._prewarm_function: PrewarmFunction | None = None
         self._request_handler: RequestHandler | None = None
-        # Set while it serves.
-        self._link: ServerLink | None = None
-        self._runner: JobRunner | None = None
-        # The port of its health, once it listens.
-        self.health_port: int | None = None
 
     def __repr__(self) -> str:
         return f"<Worker {self.agent_name!r} {self.worker_id or 'not connected'}>"
@@ -212,9 +192,7 @@ class Worker:
         were cut off, is forgotten, no port is opened and no file written, whatever the settings say.
         """
         self._refuse_twice()
-        self._planner = Planner(JobLedger(CAPACITY_DEFAULT), StatusOutbox())
-        self._wakeup = Wakeup()  # the old one may be of another event loop
-        self._departure = Departure(self._planner, self._wakeup)
+        self._service = Service()
         settings = replace(
             self._resolve({}, {}),
             url=credentials.url,
@@ -227,35 +205,39 @@ class Worker:
 
     def drain(self) -> None:
         """Take no more jobs, and end when those that run are over or given to others."""
-        self._departure.begin()
+        self._service.departure.begin()
 
     def stop(self) -> None:
         """End now: cancel the jobs that run, and give them to other workers."""
-        self._departure.leave()
+        self._service.departure.leave()
 
     # ---- what a program sees ----
 
     @property
     def worker_id(self) -> str | None:
         """The id that the server gave the present connection; None while there is none."""
-        return None if self._link is None else self._link.worker_id
+        return self._service.worker_id
 
     @property
     def active_jobs(self) -> int:
         """Jobs that run here now."""
-        return self._planner.ledger.active_count
+        return self._service.active_jobs
 
     @property
     def pool(self) -> PoolCounts | None:
         """The processes that run jobs, while it serves; None where the executor has none."""
-        return None if self._runner is None else self._runner.pool
+        return self._service.pool
+
+    @property
+    def health_port(self) -> int | None:
+        """The port of its health, while it listens there."""
+        return self._service.health_port
 
     async def wait_registered(self) -> None:
         """Wait until the worker is connected and registered; call it while it serves."""
-        while self.worker_id is None:
-            await self._wakeup.wait()
+        await self._service.wait_registered()
 
-    # ---- inside: settings ----
+    # ---- inside ----
 
     def _resolve(self, flags: Mapping[str, str], fallbacks: Mapping[str, object]) -> Settings:
         return resolve(self._code, os.environ, flags, fallbacks)
@@ -265,12 +247,8 @@ class Worker:
         self.agent_name = settings.agent_name
         self.instance_id = settings.instance_id
         self._log = structlog.get_logger("callboard.worker", agent_name=settings.agent_name)
-        self._planner.ledger.capacity = settings.capacity
-        self._planner.server_url = settings.url
         self._executor = chosen_executor(self._given_executor, settings)
-        self._departure.log = self._log
-        self._departure.drain.policy = settings.drain_policy
-        self._departure.drain.seconds_max = settings.drain_seconds_max
+        self._service.prepare(settings, self._log)
 
     def _program(self, settings: Settings) -> WorkerProgram:
         if self._job_function is None:
@@ -281,10 +259,8 @@ class Worker:
         self._executor.check(program)
         return program
 
-    # ---- inside: serving ----
-
     def _refuse_twice(self) -> None:
-        if self._link is not None:
+        if self._service.is_running:
             raise ConfigError("this worker serves already; make another one")
 
     async def _serve(self, settings: Settings, connect: Connect | None = None) -> None:
@@ -292,64 +268,21 @@ class Worker:
         self._refuse_twice()
         self._apply(settings)
         program = self._program(settings)
-        link = ServerLink(
-            credentials=settings.credentials(),
-            registration=_registration(settings),
-            planner=self._planner,
-            wakeup=self._wakeup,
-            backoff=ReconnectBackoff(settings.grace_seconds),
-            rng=self._rng,
-            request_handler=self._request_handler,
-            load=settings.load,
-            log=self._log,
-            connect=connect,
-        )
-        records = self._open_records(settings)
-        try:
-            with _config_errors_alone():
-                async with anyio.create_task_group() as around:
-                    self._link = self._departure.link = link
-                    if settings.health_port is not None:
-                        health = HealthServer(
-                            settings.health_host, settings.health_port, self._state, self._log
-                        )
-                        self.health_port = await around.start(health.serve)
-                    await self._run_jobs(link, program, records)
-                    around.cancel_scope.cancel()
-        finally:
-            self._link = self._departure.link = None
-            self.health_port = None
-            records.close()
-
-    async def _run_jobs(
-        self, link: ServerLink, program: WorkerProgram, records: JobRecords
-    ) -> None:
-        # Opened first, left last: what runs jobs outlives every job.
-        async with (
-            self._executor.open(program, self._log) as runner,
-            anyio.create_task_group() as tasks,
-        ):
-            link.jobs = JobTasks(
-                runner=runner,
-                planner=self._planner,
-                records=records,
-                tasks=tasks,
-                on_orders=link.carry_out,
-                log=self._log,
+        with _config_errors_alone():
+            await self._service.run(
+                settings,
+                program,
+                self._executor,
+                request_handler=self._request_handler,
+                rng=self._rng,
+                connect=connect,
             )
-            self._runner = runner
-            try:
-                tasks.start_soon(link.stay_connected)
-                await self._departure.until_over(link)
-                tasks.cancel_scope.cancel()
-            finally:
-                self._runner = None
 
     # ---- inside: a program of its own ----
 
     def _run_until_signalled(self, settings: Settings) -> None:
         async def serve() -> None:
-            signals = self._departure.signals = SignalCount()
+            signals = self._service.departure.signals = SignalCount()
             try:
                 with signals.counting():
                     async with anyio.create_task_group() as tasks:
@@ -357,7 +290,7 @@ class Worker:
                         await self._serve(settings)
                         tasks.cancel_scope.cancel()
             finally:
-                self._departure.signals = None
+                self._service.departure.signals = None
 
         with _config_errors_alone():
             anyio.run(serve, backend="asyncio", backend_options=_LOOP_OPTIONS)
@@ -383,36 +316,6 @@ class Worker:
         with _config_errors_alone():
             return anyio.run(run_one, backend="asyncio", backend_options=_LOOP_OPTIONS)
 
-    # ---- inside: what is told of it ----
-
-    def _state(self) -> WorkerState:
-        ledger, link = self._planner.ledger, self._link
-        return WorkerState(
-            agent_name=self.agent_name,
-            is_registered=self.worker_id is not None,
-            is_draining=ledger.is_draining,
-            jobs_running=ledger.active_count,
-            jobs_reserved=ledger.held_count - ledger.active_count,
-            capacity=ledger.capacity,
-            results_unconfirmed=len(self._planner.outbox),
-            load=0.0 if link is None else link.last_load,
-            counts=self._planner.counts,
-            pool=self.pool,
-        )
-
-    def _open_records(self, settings: Settings) -> JobRecords:
-        try:
-            return JobRecords(
-                settings.record_path,
-                self.instance_id,
-                capacity=settings.capacity,
-                log=self._log,
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"record_path ({RECORD_PATH_VARIABLE}) cannot be written: {error}"
-            ) from None
-
 
 _LOOP_OPTIONS = {"use_uvloop": sys.platform != "win32"}
 
@@ -429,17 +332,3 @@ def _config_errors_alone() -> Iterator[None]:
         if isinstance(error, ConfigError):
             raise error from None
         raise
-
-
-def _registration(settings: Settings) -> wire_pb2.RegisterWorkerRequest:
-    return wire_pb2.RegisterWorkerRequest(
-        type=f"JT_{settings.types[0].name}",
-        types=[f"JT_{job_type.name}" for job_type in settings.types],
-        version=f"callboard-{metadata.version('callboard')}",
-        agent_name=settings.agent_name,
-        namespace=settings.namespace or None,
-        deployment=settings.deployment,
-        instance_id=settings.instance_id,
-        capacity=settings.capacity,
-        grace_milliseconds=round(settings.grace_seconds * 1000),
-    )
