@@ -18,13 +18,14 @@ import pytest
 from tests.conformance.processes import API_KEY, API_SECRET, Server
 from tests.conformance.waiting import eventually, throughout
 from tests.integration.worker_sdk.drain_stage import DrainStage
+from tests.integration.worker_sdk.pool import runs
 from worker_sdk import DispatchClient
 
 pytestmark = pytest.mark.anyio
 
 COUNTS = [1, 6, 50]
 # A worker that was told twice to end has this long, on a busy machine.
-FORCED_SECONDS_MAX = 10.0
+FORCED_SECONDS_MAX = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +97,9 @@ async def test_who_hands_over_ends_when_another_worker_goes_on_with_all_its_jobs
     await stage.all_in("RUNNING", count)
     assert {(job.epoch, job.attempt) for job in await stage.jobs()} == {(2, 1)}
     assert {job.attempt_reason for job in await stage.jobs()} == {"handed_over"}
-    # Each let go here when it began there, and not a second later.
-    ends = {line["job_id"]: line["at_ns"] for line in first.lines("end")}
-    assert all(ends[run.job_id] < run.at_ns + 1_000_000_000 for run in second.runs())
+    # Each let go here as it began there, and not when the deadline of the drain passed.
+    assert {line["job_id"] for line in first.lines("end")} == {run.job_id for run in second.runs()}
+    assert not first.said("drain_deadline_passed")
     stage.release()
     await stage.all_in("SUCCEEDED", count)
     assert len(second.runs()) == count
@@ -189,10 +190,9 @@ async def test_a_third_signal_ends_the_worker_at_once_with_code_1(
     for _ in range(2):
         first.send_signal(signal.SIGTERM)
         await throughout("it goes on", first.is_running, seconds=0.3)
-    told_at = time.monotonic()
     first.send_signal(signal.SIGTERM)
     assert await first.exit_code() == 1
-    assert time.monotonic() - told_at < 1.0
+    assert "killed by a third signal" in first.output()  # and not by the watchdog
     second = await stage.worker()  # its job is not lost
     await second.started(1)
 
@@ -219,12 +219,12 @@ async def test_jobs_in_processes_of_their_own_are_handed_over_too_and_no_process
     await second.started(6)
     await stage.all_in("RUNNING", 6)
     assert {(job.epoch, job.attempt) for job in await stage.jobs()} == {(2, 1)}
-    assert not [process for process in processes if process.is_running()]
+    # The kernel ends what was killed in its own time.
+    await eventually("no process is left", lambda: not any(map(runs, processes)))
 
 
 async def test_a_worker_without_jobs_ends_at_once(stage: DrainStage) -> None:
     worker = await stage.worker()
-    told_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert await worker.exit_code() == 0
-    assert time.monotonic() - told_at < 2.0
+    assert not worker.said("drain_waits")

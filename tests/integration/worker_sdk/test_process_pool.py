@@ -249,11 +249,12 @@ async def test_a_prewarm_that_hangs_is_killed_and_said(logs: list[EventDict]) ->
 async def test_a_job_that_gets_no_process_fails_with_the_reason_after_a_bound(
     prewarm: object, reason: str
 ) -> None:
-    executor = ProcessExecutor(warm=1, process_wait_seconds_max=4.0)
+    executor = ProcessExecutor(warm=1, process_wait_seconds_max=0.5)
     async with opened(executor, prewarm=prewarm) as runner:  # type: ignore[arg-type]
+        await wait_until(lambda: counts(runner).start_failures_total > 0)
         assert await run(runner, "succeed") == Outcome(
             OutcomeKind.FAILED,
-            f"no process became ready for the job within 4 s; the last one failed: {reason}",
+            f"no process became ready for the job within 0.5 s; the last one failed: {reason}",
         )
 
 

@@ -143,13 +143,13 @@ def test_a_program_that_configures_its_logs_is_obeyed_in_its_processes(folder: P
 
 
 def test_a_program_that_runs_its_worker_without_asking_is_told_what_to_write(folder: Path) -> None:
-    (folder / "careless.py").write_text(PROGRAM.format(run=f"{GUARDED}\nworker.run()\n", wait=5))
+    (folder / "careless.py").write_text(PROGRAM.format(run=f"{GUARDED}\nworker.run()\n", wait=8))
     ended = run(folder, "careless.py", str(folder / "out"))
     assert 'put it under `if __name__ == "__main__":`' in ended.stdout
 
 
 def test_a_function_of_the_guarded_part_is_missed_by_its_name(folder: Path) -> None:
-    text = PROGRAM.format(run=GUARDED, wait=5)
+    text = PROGRAM.format(run=GUARDED, wait=8)
     hidden = text.replace(
         "@worker.prewarm\ndef prewarm", 'if __name__ == "__main__":\n  def prewarm'
     )
