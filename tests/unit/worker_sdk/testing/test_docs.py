@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
+import worker_sdk.testing
 from worker_sdk.testing import (
     FakeLocalParticipant,
     FakeRoom,
     InProcessDispatcher,
     InProcessJob,
+    JobRun,
+    JobView,
     RunOutcome,
+    SentData,
     run_job,
 )
 
@@ -64,11 +68,18 @@ def tabled() -> set[str]:
         (InProcessJob, set()),
         (FakeRoom, set()),
         (FakeLocalParticipant, {"sent"}),
+        (JobRun, set()),
+        (JobView, {"of"}),
+        (SentData, set()),
     ],
 )
 def test_the_tables_have_every_name(of: type, left_out: set[str]) -> None:
     names = {name for name, _ in inspect.getmembers(of) if not name.startswith("_")}
     assert names - left_out <= tabled()
+
+
+def test_the_page_names_all_that_is_exported() -> None:
+    assert set(worker_sdk.testing.__all__) - {"InProcessDispatcher", "FakeRoom"} <= tabled()
 
 
 def test_the_page_names_every_argument_and_outcome_of_a_run() -> None:
