@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from dispatcher.core.engine import Engine
+from dispatcher.core.events import WorkerUnreachable
 from dispatcher.core.jobs import JobStatus, Lane, Nanoseconds, seconds
 from dispatcher.core.lifecycle import WorkerPhase
 from dispatcher.core.policy import Policy
@@ -124,6 +125,15 @@ async def test_workers_are_counted_by_their_state() -> None:
         WorkerPhase.SETTLING: 1,
     }
     assert (count.accepting, count.slots, count.free_slots) == (3, 12, 8)
+
+
+async def test_a_worker_whose_connection_is_gone_is_none_while_its_jobs_run_on() -> None:
+    bench = EngineBench()
+    bench.worker("a")
+    bench.accept(bench.dispatch())
+    bench.tell(WorkerUnreachable("a"))  # that it is lost is told a moment later
+    count = await Registrar(bench).of()
+    assert (count.connected, count.accepting, count.running, count.desired) == (0, 0, 1, 1)
 
 
 async def test_jobs_on_a_worker_that_drains_keep_the_need_where_it_was() -> None:
