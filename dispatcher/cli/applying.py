@@ -1,19 +1,22 @@
 """Things by name that files describe and a command applies: rules, and room configurations.
 
 All files are read, and no name may be in two of them, before the first thing is sent. What the
-server refuses ends the command; what was applied before it stays, and is told.
+server refuses ends the command with 1; what was applied before it stays, and is told.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
 import typer
 
+from dispatcher.cli.blocks import print_table
 from dispatcher.cli.failures import CommandFailed, sentence
+from dispatcher.cli.output import print_json
 from protocol.errors import ConfigError, TwirpError
 
 STDIN = "-"
@@ -34,7 +37,21 @@ class Named(Protocol):
 
 
 Thing = TypeVar("Thing", bound=Named)
-Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of one: created, changed or unchanged; its version, where such things have one."""
+
+    name: str
+    outcome: str
+    version: int | None = None
+
+    @property
+    def document(self) -> dict[str, object]:
+        """It as JSON."""
+        told: dict[str, object] = {"name": self.name, "outcome": self.outcome}
+        return told if self.version is None else {**told, "version": self.version}
 
 
 def read_files(
@@ -69,10 +86,10 @@ def read_files(
 
 async def apply_all(
     wanted: Sequence[tuple[str, Thing]],
-    apply: Callable[[Thing], Awaitable[Outcome]],
-    done: list[Outcome],
-) -> CommandFailed | None:
-    """Apply one after the other, noting in `done` what came of it; returns why it ended early."""
+    apply: Callable[[Thing], Awaitable[Applied]],
+) -> tuple[list[Applied], CommandFailed | None]:
+    """Apply one after the other; return what came of each, and why it ended early."""
+    done: list[Applied] = []
     for place, (source, thing) in enumerate(wanted):
         try:
             done.append(await apply(thing))
@@ -83,8 +100,23 @@ async def apply_all(
                 told += (
                     f"; applied: {_listed(names[:place])}; not applied: {_listed(names[place:])}"
                 )
-            return CommandFailed(told)
-    return None
+            return done, CommandFailed(told)
+    return done, None
+
+
+def show_applied(
+    noun: str, field: str, done: Sequence[Applied], failure: CommandFailed | None, as_json: bool
+) -> None:
+    """Show what came of each, and raise why it ended early. `field` is the document's."""
+    if as_json:
+        print_json({field: [each.document for each in done]})
+    elif done:
+        has_versions = any(each.version is not None for each in done)
+        columns = [noun, "outcome"] + ["version"] * has_versions
+        rows = [[each.name, each.outcome] + [str(each.version)] * has_versions for each in done]
+        print_table(columns, rows, "")
+    if failure is not None:
+        raise failure
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli import completing
 from dispatcher.cli.blocks import print_fields, print_table
 from dispatcher.cli.connection import (
     DevOption,
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from worker_sdk.client import DispatchClient
 
 app = typer.Typer(help="Create, list and delete dispatches: an agent for a room.")
+
+RoomArgument = Annotated[
+    str, typer.Argument(metavar="ROOM", help="The room.", autocompletion=completing.room_names)
+]
 
 
 class RestartChoice(StrEnum):
@@ -50,7 +55,14 @@ class RestartChoice(StrEnum):
 def create(
     room: Annotated[str, typer.Option("--room", "-r", metavar="NAME", help="The room.")],
     agent_name: Annotated[
-        str, typer.Option("--agent-name", "-a", metavar="NAME", help="The agent that is to come.")
+        str,
+        typer.Option(
+            "--agent-name",
+            "-a",
+            metavar="NAME",
+            help="The agent that is to come.",
+            autocompletion=completing.agent_names,
+        ),
     ],
     metadata: Annotated[str, typer.Option("--metadata", help="Passed to the job as it is.")] = "",
     attribute: Annotated[
@@ -110,7 +122,7 @@ def create(
 
 @app.command("list")
 def list_(
-    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room.")],
+    room: RoomArgument,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -148,8 +160,13 @@ def list_(
 
 @app.command("delete")
 def delete(
-    room: Annotated[str, typer.Argument(metavar="ROOM", help="The room.")],
-    dispatch_id: Annotated[str, typer.Argument(metavar="ID", help="The dispatch, AD_...")],
+    room: RoomArgument,
+    dispatch_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="The dispatch, AD_...", autocompletion=completing.dispatch_ids
+        ),
+    ],
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,

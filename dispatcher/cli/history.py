@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dispatcher.cli.blocks import print_table
+from dispatcher.cli.blocks import GAP, Lines, Table, View, show
 from dispatcher.cli.connection import (
     RETRY_SECONDS_MAX,
     DevOption,
@@ -362,15 +362,16 @@ def _show(verdict: Verdict) -> None:
         unjudged,
     )
 
-    for line in summary(verdict):
-        sys.stdout.write(line + "\n")
-    sys.stdout.write("\n")
-    print_table(COLUMNS, [finding_cells(finding) for finding in verdict.findings], "nothing")
+    rows = [finding_cells(finding) for finding in verdict.findings]
+    table = Table(COLUMNS, rows, "nothing", folds=COLUMNS)
+    show(View([Lines(summary(verdict)), GAP, table]))
+    # As it is: the events of a violation stand below each other.
     for text in all_told(verdict):
         sys.stdout.write("\n" + text + "\n")
+    last: list[str] = []
     count = sum(finding.violations for finding in verdict.findings)
     if count > len(verdict.violations):
-        sys.stdout.write(f"\n{count - len(verdict.violations):,} more violations are not shown\n")
+        last += ["", f"{count - len(verdict.violations):,} more violations are not shown"]
     if lines := unjudged(verdict):
-        sys.stdout.write("\n" + "\n".join(lines) + "\n")
-    sys.stdout.write("\n" + conclusion(verdict) + "\n")
+        last += ["", *lines]
+    show(View([Lines([*last, "", conclusion(verdict)])]))

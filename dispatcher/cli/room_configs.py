@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dispatcher.cli.applying import FilesOption, apply_all, read_files
+from dispatcher.cli import completing
+from dispatcher.cli.applying import Applied, FilesOption, apply_all, read_files, show_applied
 from dispatcher.cli.blocks import print_table
 from dispatcher.cli.connection import (
     DevOption,
@@ -16,7 +17,7 @@ from dispatcher.cli.connection import (
     UrlOption,
     ask,
 )
-from dispatcher.cli.failures import CommandFailed
+from dispatcher.cli.failures import CommandFailed, missing_is
 from dispatcher.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
@@ -78,29 +79,29 @@ def apply(
     own under room_configurations. All files are checked before the first configuration is sent.
     """
     configurations = _read_files(file)
-    done: list[tuple[str, str]] = []
 
-    async def call(client: DispatchClient) -> CommandFailed | None:
+    async def call(client: DispatchClient) -> tuple[list[Applied], CommandFailed | None]:
         before = {each.name: each for each in await client.list_room_configurations()}
 
-        async def apply_one(wanted: wire_pb2.RoomConfiguration) -> tuple[str, str]:
-            return wanted.name, await _apply(client, before.get(wanted.name), wanted)
+        async def apply_one(wanted: wire_pb2.RoomConfiguration) -> Applied:
+            return Applied(wanted.name, await _apply(client, before.get(wanted.name), wanted))
 
-        return await apply_all(configurations, apply_one, done)
+        return await apply_all(configurations, apply_one)
 
-    failure = ask(call, url, api_key, api_secret, dev)
-    if json:
-        outcomes = [{"name": name, "outcome": what} for name, what in done]
-        print_json({"configurations": outcomes})
-    elif done:
-        print_table(["configuration", "outcome"], done, "no room configurations")
-    if failure is not None:
-        raise failure
+    done, failure = ask(call, url, api_key, api_secret, dev)
+    show_applied("configuration", "configurations", done, failure, json)
 
 
 @app.command("delete")
 def delete(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The room configuration.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="The room configuration.",
+            autocompletion=completing.configuration_names,
+        ),
+    ],
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -113,7 +114,8 @@ def delete(
     """
 
     async def call(client: DispatchClient) -> wire_pb2.RoomConfiguration:
-        return await client.delete_room_configuration(name)
+        with missing_is(f"there is no room configuration {name!r}"):
+            return await client.delete_room_configuration(name)
 
     gone = ask(call, url, api_key, api_secret, dev)
     if json:

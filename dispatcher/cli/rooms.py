@@ -175,7 +175,13 @@ def _show_view(room: api_pb2.RoomRecord) -> View:
 )
 def event(
     event: Annotated[
-        str, typer.Argument(metavar="EVENT", help=f"One of {_EVENTS}.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="EVENT",
+            help=f"One of {_EVENTS}.",
+            show_default=False,
+            autocompletion=completing.words(*PLACES),
+        ),
     ],
     room: Annotated[str, typer.Option("--room", "-r", metavar="NAME", help="The room.")],
     sid: Annotated[
@@ -211,6 +217,7 @@ def event(
             "--kind",
             metavar="KIND",
             help=f"One of {', '.join(_KINDS)}.",
+            autocompletion=completing.words(*_KINDS),
             rich_help_panel=PARTICIPANT_PANEL,
         ),
     ] = "",
@@ -238,6 +245,7 @@ def event(
             "--reason",
             metavar="REASON",
             help="Why it left, as LiveKit names it: client_initiated, duplicate_identity ...",
+            autocompletion=completing.words(*_REASONS),
             rich_help_panel=PARTICIPANT_PANEL,
         ),
     ] = "",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dispatcher.cli.applying import FilesOption, apply_all, read_files
+from dispatcher.cli import completing
+from dispatcher.cli.applying import Applied, FilesOption, apply_all, read_files, show_applied
 from dispatcher.cli.blocks import Table, View, print_table
 from dispatcher.cli.blocks import show as show_view
 from dispatcher.cli.connection import (
@@ -41,6 +42,10 @@ EVENT_PANEL = "The event"
 _EVENTS = tuple(kind.value for kind in RoomEventKind)
 _ROOM_EVENTS = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
 
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The rule.", autocompletion=completing.rule_names)
+]
+
 
 @app.command("apply", epilog=examples(("callboard rule apply -f rules.yaml", "docs/rules.md")))
 def apply(
@@ -53,39 +58,26 @@ def apply(
 ) -> None:
     """Create or change rules from files.
 
-    What is there already, just so, is left alone. All files are checked before the first rule is sent. docs/rules.md says what is in them.
+    What is there already, just so, is left alone. All files are checked before the first rule is
+    sent. docs/rules.md says what is in them.
     """
     from dispatcher.rule_files import FILE_BYTES_MAX, load_rules, read_rules
 
     rules = read_files(file, "rule", FILE_BYTES_MAX, read_rules, load_rules)
-    done: list[tuple[str, str, int]] = []
 
-    async def call(client: DispatchClient) -> CommandFailed | None:
+    async def call(client: DispatchClient) -> tuple[list[Applied], CommandFailed | None]:
         from dispatcher.server.wire_rules import rule_message
 
-        async def apply_one(rule: Rule) -> tuple[str, str, int]:
+        async def apply_one(rule: Rule) -> Applied:
             answer = await client.apply_rule(rule_message(rule))
             now = answer.rule
             what = "changed" if now.version > 1 else "created"
-            return now.name, what if answer.changed else "unchanged", now.version
+            return Applied(now.name, what if answer.changed else "unchanged", now.version)
 
-        return await apply_all(rules, apply_one, done)
+        return await apply_all(rules, apply_one)
 
-    failure = ask(call, url, api_key, api_secret, dev)
-    if json:
-        print_json(
-            {
-                "rules": [
-                    {"name": name, "outcome": what, "version": version}
-                    for name, what, version in done
-                ]
-            }
-        )
-    elif done:
-        rows = [[name, what, str(version)] for name, what, version in done]
-        print_table(["rule", "outcome", "version"], rows, "no rules")
-    if failure is not None:
-        raise failure
+    done, failure = ask(call, url, api_key, api_secret, dev)
+    show_applied("rule", "rules", done, failure, json)
 
 
 @app.command("list")
@@ -135,7 +127,7 @@ def list_(
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The rule.")],
+    name: NameArgument,
     url: UrlOption = None,
     api_key: KeyOption = None,
     api_secret: SecretOption = None,
@@ -164,7 +156,7 @@ def show(
 
 @app.command("delete")
 def delete(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The rule.")],
+    name: NameArgument,
     version: Annotated[
         int,
         typer.Option("--version", metavar="N", min=0, help="Only while it is at this version."),
@@ -204,12 +196,21 @@ def explain(
         str,
         typer.Argument(
             metavar="[EVENT]",
+            autocompletion=completing.words(*_EVENTS),
             help=f"As if this happened now: one of {', '.join(_EVENTS)}. Without: the room as it is.",
             show_default=False,
         ),
     ] = "",
     room: Annotated[
-        str, typer.Option("--room", "-r", metavar="NAME", help="The room.", show_default=False)
+        str,
+        typer.Option(
+            "--room",
+            "-r",
+            metavar="NAME",
+            help="The room.",
+            show_default=False,
+            autocompletion=completing.room_names,
+        ),
     ] = "",
     job: Annotated[
         str,
@@ -295,7 +296,7 @@ def explain(
         for verdict in verdicts
     ]
     columns = ["rule", "participant", "verdict", "wanted", "found", "job"]
-    print_table(columns, rows, "no rules")
+    print_table(columns, rows, "no rules", folds=columns[2:], spare=["participant"])
     for agent_name in unserved:
         typer.echo(f"a dispatch waits for agent {agent_name}: nobody ever served this agent")
 

@@ -95,10 +95,11 @@ def present(
     server = credentials(url, api_key, api_secret, dev)
     if manner.interval_seconds is None:
         answer = anyio.run(_once, server, shown.call)
+        view = shown.view(answer)
         if manner.as_json:
             print_json(shown.document(answer))
-        else:
-            show(shown.view(answer))
+            view = View((), view.asides)
+        show(view)
         return
     screen: _Output[T]
     if manner.as_json or not sys.stdout.isatty():

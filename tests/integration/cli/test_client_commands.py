@@ -82,7 +82,7 @@ def test_a_list_stops_at_its_limit(server: Server) -> None:
         create(server, "limited")
     listed = callboard("job", "list", "--room", "limited", "-n", "2", "--json", env=server.env)
     assert len(listed.json["jobs"]) == 2
-    assert listed.err == "only the newest 2 are shown, there are more: --limit\n"
+    assert listed.err == "only the first 2 are shown, there are more: --limit N, or --all\n"
 
 
 def test_a_list_that_is_whole_hints_at_nothing(server: Server) -> None:
@@ -124,15 +124,17 @@ def test_a_job_is_ended_and_says_so_wherever_it_is_listed(server: Server) -> Non
 
 
 def test_why_a_job_waits_is_told_for_people_and_as_json(server: Server) -> None:
-    create(server, "waits")
+    create(server, "waits", "nobody-at-all")
     (job,) = callboard("job", "list", "--room", "waits", "--json", env=server.env).json["jobs"]
     job_id = job["job"]["id"]
     told = callboard("job", "why", job_id, env=server.env)
     assert told.code == 0
     fields = dict(line.split(":", 1) for line in told.out.splitlines() if ":" in line)
     assert fields["why"].strip() == "no worker of this agent is connected"
-    assert fields["lane"].strip() == "agent nobody, room"
-    assert told.err == "no worker of this agent is connected\n"
+    assert fields["lane"].strip() == "agent nobody-at-all, room"
+    assert told.err == ""
+    assert "start its workers" in fields["what to do"]
+    assert fields["place"].strip() == "1 of 1: the next"
     answer = callboard("job", "why", job_id, "--json", env=server.env).json
     assert (answer["summary"], answer["workers"]) == (fields["why"].strip(), [])
     callboard("job", "terminate", job_id, env=server.env)
