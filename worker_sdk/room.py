@@ -14,6 +14,7 @@ import base64
 import binascii
 import importlib
 import json
+import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -157,6 +158,10 @@ async def load_library() -> ModuleType:
 
     Who comes meanwhile waits for it: sys.modules has the module while it is still half made.
     """
+    loaded = sys.modules.get(_LIBRARY)
+    # Python's own mark of a module that is being imported (importlib._bootstrap).
+    if loaded is not None and not getattr(loaded.__spec__, "_initializing", False):
+        return loaded
     try:
         return await anyio.to_thread.run_sync(importlib.import_module, _LIBRARY)
     except ImportError as error:
