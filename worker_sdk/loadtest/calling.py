@@ -22,7 +22,7 @@ __all__ = ["Calling", "Step", "burst_moments", "ramp_rates", "share"]
 
 _NS = 1_000_000_000
 # Between the word and the first call.
-AHEAD_SECONDS = 0.5
+AHEAD_SECONDS = 0.3
 # Bursts are made ready beforehand; requests that a process makes a second, and a second for connections.
 REQUESTS_PER_SECOND = 20_000
 CONNECT_SECONDS = 1.0
@@ -107,9 +107,9 @@ class Calling:
 
     def stop(self) -> None:
         """No calls any more."""
-        if not self.begin_ns:
-            return
-        self.seconds = max(0.0, min(self._now_second(), self.seconds or self._now_second()))
+        if self.begin_ns:
+            now = max(0.0, self._now_second())
+            self.seconds = min(now, self.seconds) if self.seconds else now
         self._tell_all({"do": "stop"})
 
     # ---- shapes ----

@@ -297,6 +297,7 @@ class _CallerProcess(_Process):
     """Callers."""
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        self._is_stopped = False
         self._callers = Callers(
             tasks,
             self.target,
@@ -332,11 +333,17 @@ class _CallerProcess(_Process):
                     self._callers.over(number)
             case "stop":
                 self._callers.stop()
+                self._is_stopped = True
+                self.say(self._report())
             case other:
                 raise ValueError(f"unknown word {other!r}")
 
     def state(self) -> dict[str, Any]:
-        return {"under_way": self._callers.under_way, "backlog": self._callers.backlog}
+        return {
+            "under_way": self._callers.under_way,
+            "backlog": self._callers.backlog,
+            "is_stopped": self._is_stopped,
+        }
 
     def _hear_over(self) -> None:
         try:

@@ -7,6 +7,7 @@ run, warm-up and drain included, because a job that is lost is lost.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
@@ -154,13 +155,13 @@ def measured_figures(
 ) -> tuple[Figures, dict[Metric, Histogram]]:
     """All figures, and the histograms that they are of."""
     figures = Figures()
-    whole = range(max(1, round(seconds)))
+    whole = range(max(1, math.ceil(seconds)))
     held = [step for step in steps if not step.broken]
-    window: Sequence[int] = whole
+    window, window_seconds = whole, max(seconds, 1e-3)
     if profile.shape is Shape.RAMP and steps:
         step = held[-1] if held else steps[0]
         window = seconds_of(step)
-    window_seconds = min(float(len(window)), seconds) or 1.0
+        window_seconds = float(len(window))
 
     calls_made = measured.count(Count.CALLED)
     errors = measured.count(Count.ERRORS)

@@ -51,8 +51,6 @@ CONNECT_SECONDS_MAX = 300.0
 LOOK_SECONDS = 1.0
 DRAIN_LOOK_SECONDS = 0.1
 READY_POLL_SECONDS = 0.02
-# The last reports are there so soon after the last job.
-REPORT_SECONDS_MAX = 1.0
 # Worker processes in one run, with those that take the place of killed ones.
 WORKER_PROCESSES_MAX = 4096
 # A step of a ramp is broken where more than this share of its calls is not assigned when it is judged,
@@ -211,10 +209,13 @@ class LoadTest:
     async def _drain(self) -> None:
         """Wait until no call and no job is left, or the time for that is over."""
         with anyio.move_on_after(self.profile.drain_seconds):
-            while self.book.open or self._sum("under_way", self.callers):  # noqa: ASYNC110
+            while self._has_open_ends():  # noqa: ASYNC110
                 await anyio.sleep(DRAIN_LOOK_SECONDS)
-            # What happened last is reported within this.
-            await anyio.sleep(REPORT_SECONDS_MAX)
+
+    def _has_open_ends(self) -> bool:
+        """Is there a call or a job whose end is not reported? Not before callers know of the stop."""
+        is_stopped = all(each.state.get("is_stopped") for each in self.callers)
+        return not is_stopped or bool(self.book.open or self._sum("under_way", self.callers))
 
     async def _end_processes(self) -> None:
         # Callers first: what they still have to tell must not be missing from the book.
