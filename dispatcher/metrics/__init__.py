@@ -7,5 +7,5 @@ job costs a few additions, and everything else is paid by who asks. `prometheus_
 tests its parsers are what ours is held against.
 
 What there is per agent is looked at by a walk over the workers (`census`), in slices that let others
-have the event loop; label sets are bounded (`shown_groups`). Nothing here changes the server.
+have the event loop; label sets are bounded (`shown_agents`). Nothing here changes the server.
 """
