@@ -19,8 +19,16 @@ LIVEKIT_FOLDER := tests/.livekit
 LIVEKIT_PROGRAM := $(LIVEKIT_FOLDER)/livekit-server-$(LIVEKIT_VERSION)
 LIVEKIT_SERVER := $(if $(shell command -v go 2>/dev/null),$(LIVEKIT_PROGRAM))
 
+# What callboard is compared with: clients in an environment of their own, for none of them is the
+# project's, and NATS's server where Go is. What is missing is left out of the comparison.
+COMPARE := bench/compare
+NATS_VERSION := v2.15.2
+NATS_FOLDER := $(COMPARE)/.programs
+NATS_PROGRAM := $(NATS_FOLDER)/nats-server-$(NATS_VERSION)
+NATS_SERVER := $(if $(shell command -v go 2>/dev/null),$(NATS_PROGRAM))
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format lint types lock protos bench clean
+.PHONY: help venv demo test check format lint types lock protos bench compare clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -76,6 +84,7 @@ UV_LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --
 lock: $(VENV)/.dev ## Pin anew what pyproject.toml allows (UPGRADE=1: the newest)
 	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --group dev pyproject.toml -o requirements-dev.lock
 	$(UV_LOCK) --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(UV_LOCK) -c requirements-dev.lock pyproject.toml $(COMPARE)/requirements.in -o $(COMPARE)/requirements.lock
 
 protos: $(VENV)/.dev ## Generate the Python of protocol/'s proto files
 	sh protocol/generate.sh $(BIN)/python
@@ -83,6 +92,20 @@ protos: $(VENV)/.dev ## Generate the Python of protocol/'s proto files
 bench: $(VENV)/.dev ## Measure the server against the bare transport
 	$(BIN)/python -m bench
 
+$(COMPARE)/.venv/.done: $(COMPARE)/requirements.lock | $(BIN)/python
+	$(PYTHON) -m venv $(COMPARE)/.venv
+	$(COMPARE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(NATS_PROGRAM):
+	@mkdir -p $(NATS_FOLDER)
+	{ GOBIN=$(abspath $(NATS_FOLDER)) go install -ldflags=-w github.com/nats-io/nats-server/v2@$(NATS_VERSION) \
+		&& mv $(NATS_FOLDER)/nats-server $@; } || echo "No nats-server: it is left out." >&2
+
+compare: $(VENV)/.dev $(COMPARE)/.venv/.done $(NATS_SERVER) $(LIVEKIT_SERVER) ## Measure the server beside LiveKit, NATS and taskiq
+	$(BIN)/python -m bench.compare $(COMPARE_ARGS)
+
 clean: ## Remove the environment, caches and builds
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE)/node_modules $(LIVEKIT_FOLDER)
+	rm -rf $(COMPARE)/.venv $(NATS_FOLDER)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -213,8 +213,9 @@ class WorkerSocket(asyncio.Protocol):
 class CallerSocket(asyncio.Protocol):
     """One caller's keep-alive connection."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, metadata: str = METADATA) -> None:
         self._load = load
+        self._metadata = metadata
         self._buffer = b""
         self._transport: asyncio.WriteTransport | None = None
         self._answered: asyncio.Future[None] | None = None
@@ -238,11 +239,14 @@ class CallerSocket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def create_dispatch(self, room: str) -> None:
-        """Ask for an agent in this room; returns when the server has acknowledged it."""
+    async def create_dispatch(self, room: str, due_at: float = 0.0) -> None:
+        """Ask for an agent in this room; returns when the server has acknowledged it.
+
+        The assignment's time counts from `due_at`, of time.perf_counter; 0: from now.
+        """
         assert self._transport is not None
         body = wire_pb2.CreateAgentDispatchRequest(
-            agent_name=AGENT_NAME, room=room, metadata=METADATA
+            agent_name=AGENT_NAME, room=room, metadata=self._metadata
         ).SerializeToString()
         token = mint_api_token(
             API_KEY, API_SECRET, now_ns=time.time_ns(), room=room, room_admin=True
@@ -254,7 +258,8 @@ class CallerSocket(asyncio.Protocol):
             f"Authorization: Bearer {token}\r\n\r\n"
         )
         self._answered = asyncio.get_running_loop().create_future()
-        self._called_at = self._load.called_at[room] = time.perf_counter()
+        self._called_at = time.perf_counter()
+        self._load.called_at[room] = due_at or self._called_at
         self._transport.write(head.encode() + body)
         await self._answered
 
@@ -278,10 +283,18 @@ class CallerSocket(asyncio.Protocol):
 
 
 class Driver:
-    """Workers and callers of one server."""
+    """Workers and callers of one server. `worker_class` makes workers of another behaviour."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        metadata: str = METADATA,
+        worker_class: Callable[[Load], WorkerSocket] = WorkerSocket,
+    ) -> None:
         self._port = port
+        self._metadata = metadata
+        self._worker_class = worker_class
         self.load = Load()
         self._workers: list[WorkerSocket] = []
         self._callers: list[CallerSocket] = []
@@ -300,7 +313,7 @@ class Driver:
         async def connect_worker() -> None:
             async with gate:
                 _, worker = await loop.create_connection(
-                    lambda: WorkerSocket(self.load), "127.0.0.1", self._port
+                    lambda: self._worker_class(self.load), "127.0.0.1", self._port
                 )
                 self._workers.append(worker)
                 await worker.registered
@@ -346,13 +359,16 @@ class Driver:
 
     async def _connect_callers(self) -> None:
         """Connect the callers; those that the server has hung up on meanwhile, for idling, too."""
-        loop = asyncio.get_running_loop()
         self._callers = [caller for caller in self._callers if caller.is_connected]
         while len(self._callers) < self._callers_count:
-            _, caller = await loop.create_connection(
-                lambda: CallerSocket(self.load), "127.0.0.1", self._port
-            )
-            self._callers.append(caller)
+            self._callers.append(await self.connect_caller())
+
+    async def connect_caller(self) -> CallerSocket:
+        """One more connection to call by, which is the asker's to close."""
+        _, caller = await asyncio.get_running_loop().create_connection(
+            lambda: CallerSocket(self.load, self._metadata), "127.0.0.1", self._port
+        )
+        return caller
 
     async def _one_job(self, caller: CallerSocket) -> None:
         room = next(self._rooms)

@@ -122,7 +122,7 @@ def serving(
             stop(process)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
     """Have it end; kill it where it takes long."""
     process.terminate()
     try:

@@ -1,0 +1,42 @@
+"""Measure and report: `python -m bench.compare [--quick] [--output FOLDER]`."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import anyio
+
+from bench.compare.contenders import CONTENDERS, find_python
+from bench.compare.measure import FULL, QUICK, measure
+from bench.compare.report import write_report
+
+
+def main() -> None:
+    """Measure everything and write the report."""
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
+    parser.add_argument(
+        "--only", default="", help="names of contenders or parts of them, with commas"
+    )
+    parser.add_argument(
+        "--python", default=find_python(), help="the Python that has nats-py and taskiq"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
+    )
+    given = parser.parse_args()
+    words = [word.strip().lower() for word in given.only.split(",")]
+    chosen = [each for each in CONTENDERS if any(word in each.name.lower() for word in words)]
+    if not chosen:
+        names = ", ".join(each.name for each in CONTENDERS)
+        parser.error(f"no such contender: {given.only}; there are {names}")
+    plan = QUICK if given.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="callboard-compare-") as folder:
+        results = anyio.run(measure, plan, Path(folder), given.python, chosen)
+    print(write_report(results, given.output))
+
+
+if __name__ == "__main__":
+    main()
