@@ -112,6 +112,10 @@ OFFER_ANSWERS = _counter(
 
 # --- workers' connections ---
 REGISTRATIONS = _counter("worker_registrations", "Connections that became workers.")
+RECONNECTS = _counter(
+    "worker_reconnects",
+    "Those of them that a process made which had one before (stock workers do not say who they are).",
+)
 DISCONNECTS = _counter("worker_disconnects", "Workers whose connection ended.")
 BAD_STARTS = _counter("worker_bad_starts", "Connections whose first message was bad or too late.")
 VERDICTS = _counter(

@@ -212,6 +212,7 @@ class Collector:
         for why, count in self._sources.log_witness.ignored_counts.items():
             ignored[why.value] += count
         yield m.REGISTRATIONS, [((), sessions.registrations)]
+        yield m.RECONNECTS, [((), sessions.reconnects)]
         yield m.DISCONNECTS, [((), sessions.disconnects)]
         yield m.BAD_STARTS, [((), sessions.bad_starts)]
         verdicts = sessions.verdicts

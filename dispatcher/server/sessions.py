@@ -30,6 +30,7 @@ from dispatcher.core.effects import (
 )
 from dispatcher.core.events import Event
 from dispatcher.core.jobs import Nanoseconds
+from dispatcher.core.recent import Recent
 from dispatcher.server import worker_messages
 from dispatcher.server.access import Access
 from dispatcher.server.admission import Admission
@@ -41,6 +42,9 @@ from dispatcher.server.worker_session import WorkerSession
 from protocol import wire_pb2
 from protocol.errors import CloseCode
 from protocol.ids import new_job_id, new_worker_id
+
+# Worker processes that are known again when they come back, to count that; the latest.
+KNOWN_PROCESSES_MAX = 20_000
 
 
 class EventSink(Protocol):
@@ -78,9 +82,12 @@ class Sessions:
         # since the start: workers that registered and that were gone, first messages that were bad,
         # and the verdicts that claims had
         self.registrations = 0
+        self.reconnects = 0
         self.disconnects = 0
         self.bad_starts = 0
         self.verdicts: Counter[Verdict] = Counter()
+        # processes that registered, of those that say which they are
+        self._known_processes: Recent[tuple[str, str], None] = Recent(KNOWN_PROCESSES_MAX)
         self._access = access
         self._server_info = server_info
         self._room = room
@@ -148,6 +155,11 @@ class Sessions:
     def remember(self, session: WorkerSession) -> None:
         """Take in a session that registered."""
         self.registrations += 1
+        said = session.registration
+        if said is not None and said.instance_id:
+            process = said.project, said.instance_id
+            self.reconnects += process in self._known_processes
+            self._known_processes.note(process, None)
         self._by_worker[session.worker_id] = session
 
     def forget(self, session: WorkerSession) -> bool:

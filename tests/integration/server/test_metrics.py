@@ -194,6 +194,15 @@ async def test_a_worker_that_is_lost_and_comes_back_is_counted(data_dir: Path) -
         assert await scraper.value("callboard_jobs_lost_total") >= 1
 
 
+async def test_a_process_that_says_who_it_is_is_known_when_it_comes_back(data_dir: Path) -> None:
+    async with scraping(data_dir) as scraper:
+        for instance in ("one", "two", "one", "", ""):
+            async with registered(scraper.server, "a", instance_id=instance):
+                pass
+        assert await scraper.value("callboard_worker_registrations_total") == 5
+        assert await scraper.value("callboard_worker_reconnects_total") == 1
+
+
 async def test_everything_that_is_told_is_in_the_catalogue_and_the_other_way_round(
     shared: Scraper,
 ) -> None:
