@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protocol import wire_pb2 as protocol_dot_wire__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protocol/executor.proto\x12\x12\x63\x61llboard.executor\x1a\x13protocol/wire.proto\"\xee\x01\n\rParentMessage\x12*\n\x05setup\x18\x01 \x01(\x0b\x32\x19.callboard.executor.SetupH\x00\x12&\n\x03run\x18\x02 \x01(\x0b\x32\x17.callboard.executor.RunH\x00\x12(\n\x04stop\x18\x03 \x01(\x0b\x32\x18.callboard.executor.StopH\x00\x12(\n\x04ping\x18\x04 \x01(\x0b\x32\x18.callboard.executor.PingH\x00\x12*\n\x05leave\x18\x05 \x01(\x0b\x32\x19.callboard.executor.LeaveH\x00\x42\t\n\x07message\"\xfb\x02\n\x05Setup\x12,\n\x07program\x18\x01 \x01(\x0b\x32\x1b.callboard.executor.Program\x12-\n\x03job\x18\x02 \x01(\x0b\x32 .callboard.executor.FunctionName\x12\x36\n\x07prewarm\x18\x03 \x01(\x0b\x32 .callboard.executor.FunctionNameH\x00\x88\x01\x01\x12\x13\n\x0bimport_path\x18\x04 \x03(\t\x12\x11\n\targuments\x18\x05 \x03(\t\x12\x18\n\x0bpython_path\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nevent_loop\x18\x07 \x01(\t\x12\x13\n\x0buses_uvloop\x18\x08 \x01(\x08\x12\x1c\n\x14structured_log_level\x18\t \x01(\x05\x12\x1a\n\x12standard_log_level\x18\n \x01(\x05\x12\x1c\n\x14shutdown_seconds_max\x18\x0b \x01(\x01\x42\n\n\x08_prewarmB\x0e\n\x0c_python_path\"=\n\x07Program\x12\x13\n\tmain_path\x18\x01 \x01(\tH\x00\x12\x15\n\x0bmain_module\x18\x02 \x01(\tH\x00\x42\x06\n\x04main\",\n\x0c\x46unctionName\x12\x0e\n\x06module\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x9c\x01\n\x03Run\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.callboard.wire.Job\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x16\n\x0e\x61ttempt_reason\x18\x03 \x01(\t\x12\x12\n\x05\x65poch\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08resuming\x18\x05 \x01(\x08\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\r\n\x05token\x18\x07 \x01(\tB\x08\n\x06_epoch\"\x06\n\x04Stop\"\x06\n\x04Ping\"\x07\n\x05Leave\"\xf3\x02\n\x0c\x43hildMessage\x12*\n\x05ready\x18\x01 \x01(\x0b\x32\x19.callboard.executor.ReadyH\x00\x12\x30\n\x08unusable\x18\x02 \x01(\x0b\x32\x1c.callboard.executor.UnusableH\x00\x12.\n\x07started\x18\x03 \x01(\x0b\x32\x1b.callboard.executor.StartedH\x00\x12*\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x19.callboard.executor.EndedH\x00\x12(\n\x04pong\x18\x05 \x01(\x0b\x32\x18.callboard.executor.PongH\x00\x12;\n\x0estructured_log\x18\x06 \x01(\x0b\x32!.callboard.executor.StructuredLogH\x00\x12\x37\n\x0cstandard_log\x18\x07 \x01(\x0b\x32\x1f.callboard.executor.StandardLogH\x00\x42\t\n\x07message\"\x07\n\x05Ready\"\x19\n\x08Unusable\x12\r\n\x05\x65rror\x18\x01 \x01(\t\"\t\n\x07Started\"r\n\x05\x45nded\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.callboard.executor.Ended.Kind\x12\r\n\x05\x65rror\x18\x02 \x01(\t\",\n\x04Kind\x12\n\n\x06\x46\x41ILED\x10\x00\x12\x0b\n\x07SUCCESS\x10\x01\x12\x0b\n\x07STOPPED\x10\x02\"\x06\n\x04Pong\"B\n\rStructuredLog\x12\r\n\x05level\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x13\n\x0b\x66ields_json\x18\x03 \x01(\x0c\"\x88\x01\n\x0bStandardLog\x12\x0e\n\x06logger\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\texception\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x0c\n\x04line\x18\x06 \x01(\x05\x12\x1a\n\x12\x63reated_at_seconds\x18\x07 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protocol/executor.proto\x12\x12\x63\x61llboard.executor\x1a\x13protocol/wire.proto\"\xee\x01\n\rParentMessage\x12*\n\x05setup\x18\x01 \x01(\x0b\x32\x19.callboard.executor.SetupH\x00\x12&\n\x03run\x18\x02 \x01(\x0b\x32\x17.callboard.executor.RunH\x00\x12(\n\x04stop\x18\x03 \x01(\x0b\x32\x18.callboard.executor.StopH\x00\x12(\n\x04ping\x18\x04 \x01(\x0b\x32\x18.callboard.executor.PingH\x00\x12*\n\x05leave\x18\x05 \x01(\x0b\x32\x19.callboard.executor.LeaveH\x00\x42\t\n\x07message\"\x9c\x03\n\x05Setup\x12,\n\x07program\x18\x01 \x01(\x0b\x32\x1b.callboard.executor.Program\x12-\n\x03job\x18\x02 \x01(\x0b\x32 .callboard.executor.FunctionName\x12\x36\n\x07prewarm\x18\x03 \x01(\x0b\x32 .callboard.executor.FunctionNameH\x00\x88\x01\x01\x12\x13\n\x0bimport_path\x18\x04 \x03(\t\x12\x11\n\targuments\x18\x05 \x03(\t\x12\x31\n\x0b\x65nvironment\x18\x06 \x03(\x0b\x32\x1c.callboard.executor.Variable\x12\x12\n\nevent_loop\x18\x07 \x01(\t\x12\x13\n\x0buses_uvloop\x18\x08 \x01(\x08\x12\x1c\n\x14structured_log_level\x18\t \x01(\x05\x12\x1a\n\x12standard_log_level\x18\n \x01(\x05\x12\x1c\n\x14shutdown_seconds_max\x18\x0b \x01(\x01\x12\x16\n\x0eworking_folder\x18\x0c \x01(\x0c\x42\n\n\x08_prewarm\"\'\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"=\n\x07Program\x12\x13\n\tmain_path\x18\x01 \x01(\tH\x00\x12\x15\n\x0bmain_module\x18\x02 \x01(\tH\x00\x42\x06\n\x04main\",\n\x0c\x46unctionName\x12\x0e\n\x06module\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x9c\x01\n\x03Run\x12 \n\x03job\x18\x01 \x01(\x0b\x32\x13.callboard.wire.Job\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x16\n\x0e\x61ttempt_reason\x18\x03 \x01(\t\x12\x12\n\x05\x65poch\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08resuming\x18\x05 \x01(\x08\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\r\n\x05token\x18\x07 \x01(\tB\x08\n\x06_epoch\"\x06\n\x04Stop\"\x06\n\x04Ping\"\x07\n\x05Leave\"\xf3\x02\n\x0c\x43hildMessage\x12*\n\x05ready\x18\x01 \x01(\x0b\x32\x19.callboard.executor.ReadyH\x00\x12\x30\n\x08unusable\x18\x02 \x01(\x0b\x32\x1c.callboard.executor.UnusableH\x00\x12.\n\x07started\x18\x03 \x01(\x0b\x32\x1b.callboard.executor.StartedH\x00\x12*\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x19.callboard.executor.EndedH\x00\x12(\n\x04pong\x18\x05 \x01(\x0b\x32\x18.callboard.executor.PongH\x00\x12;\n\x0estructured_log\x18\x06 \x01(\x0b\x32!.callboard.executor.StructuredLogH\x00\x12\x37\n\x0cstandard_log\x18\x07 \x01(\x0b\x32\x1f.callboard.executor.StandardLogH\x00\x42\t\n\x07message\"\x07\n\x05Ready\"\x19\n\x08Unusable\x12\r\n\x05\x65rror\x18\x01 \x01(\t\"\t\n\x07Started\"r\n\x05\x45nded\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.callboard.executor.Ended.Kind\x12\r\n\x05\x65rror\x18\x02 \x01(\t\",\n\x04Kind\x12\n\n\x06\x46\x41ILED\x10\x00\x12\x0b\n\x07SUCCESS\x10\x01\x12\x0b\n\x07STOPPED\x10\x02\"\x06\n\x04Pong\"B\n\rStructuredLog\x12\r\n\x05level\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x13\n\x0b\x66ields_json\x18\x03 \x01(\x0c\"\x88\x01\n\x0bStandardLog\x12\x0e\n\x06logger\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\texception\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x0c\n\x04line\x18\x06 \x01(\x05\x12\x1a\n\x12\x63reated_at_seconds\x18\x07 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,35 +35,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARENTMESSAGE']._serialized_start=69
   _globals['_PARENTMESSAGE']._serialized_end=307
   _globals['_SETUP']._serialized_start=310
-  _globals['_SETUP']._serialized_end=689
-  _globals['_PROGRAM']._serialized_start=691
-  _globals['_PROGRAM']._serialized_end=752
-  _globals['_FUNCTIONNAME']._serialized_start=754
-  _globals['_FUNCTIONNAME']._serialized_end=798
-  _globals['_RUN']._serialized_start=801
-  _globals['_RUN']._serialized_end=957
-  _globals['_STOP']._serialized_start=959
-  _globals['_STOP']._serialized_end=965
-  _globals['_PING']._serialized_start=967
-  _globals['_PING']._serialized_end=973
-  _globals['_LEAVE']._serialized_start=975
-  _globals['_LEAVE']._serialized_end=982
-  _globals['_CHILDMESSAGE']._serialized_start=985
-  _globals['_CHILDMESSAGE']._serialized_end=1356
-  _globals['_READY']._serialized_start=1358
-  _globals['_READY']._serialized_end=1365
-  _globals['_UNUSABLE']._serialized_start=1367
-  _globals['_UNUSABLE']._serialized_end=1392
-  _globals['_STARTED']._serialized_start=1394
-  _globals['_STARTED']._serialized_end=1403
-  _globals['_ENDED']._serialized_start=1405
-  _globals['_ENDED']._serialized_end=1519
-  _globals['_ENDED_KIND']._serialized_start=1475
-  _globals['_ENDED_KIND']._serialized_end=1519
-  _globals['_PONG']._serialized_start=1521
-  _globals['_PONG']._serialized_end=1527
-  _globals['_STRUCTUREDLOG']._serialized_start=1529
-  _globals['_STRUCTUREDLOG']._serialized_end=1595
-  _globals['_STANDARDLOG']._serialized_start=1598
-  _globals['_STANDARDLOG']._serialized_end=1734
+  _globals['_SETUP']._serialized_end=722
+  _globals['_VARIABLE']._serialized_start=724
+  _globals['_VARIABLE']._serialized_end=763
+  _globals['_PROGRAM']._serialized_start=765
+  _globals['_PROGRAM']._serialized_end=826
+  _globals['_FUNCTIONNAME']._serialized_start=828
+  _globals['_FUNCTIONNAME']._serialized_end=872
+  _globals['_RUN']._serialized_start=875
+  _globals['_RUN']._serialized_end=1031
+  _globals['_STOP']._serialized_start=1033
+  _globals['_STOP']._serialized_end=1039
+  _globals['_PING']._serialized_start=1041
+  _globals['_PING']._serialized_end=1047
+  _globals['_LEAVE']._serialized_start=1049
+  _globals['_LEAVE']._serialized_end=1056
+  _globals['_CHILDMESSAGE']._serialized_start=1059
+  _globals['_CHILDMESSAGE']._serialized_end=1430
+  _globals['_READY']._serialized_start=1432
+  _globals['_READY']._serialized_end=1439
+  _globals['_UNUSABLE']._serialized_start=1441
+  _globals['_UNUSABLE']._serialized_end=1466
+  _globals['_STARTED']._serialized_start=1468
+  _globals['_STARTED']._serialized_end=1477
+  _globals['_ENDED']._serialized_start=1479
+  _globals['_ENDED']._serialized_end=1593
+  _globals['_ENDED_KIND']._serialized_start=1549
+  _globals['_ENDED_KIND']._serialized_end=1593
+  _globals['_PONG']._serialized_start=1595
+  _globals['_PONG']._serialized_end=1601
+  _globals['_STRUCTUREDLOG']._serialized_start=1603
+  _globals['_STRUCTUREDLOG']._serialized_end=1669
+  _globals['_STANDARDLOG']._serialized_start=1672
+  _globals['_STANDARDLOG']._serialized_end=1808
 # @@protoc_insertion_point(module_scope)

@@ -23,30 +23,40 @@ class ParentMessage(_message.Message):
     def __init__(self, setup: _Optional[_Union[Setup, _Mapping]] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., leave: _Optional[_Union[Leave, _Mapping]] = ...) -> None: ...
 
 class Setup(_message.Message):
-    __slots__ = ("program", "job", "prewarm", "import_path", "arguments", "python_path", "event_loop", "uses_uvloop", "structured_log_level", "standard_log_level", "shutdown_seconds_max")
+    __slots__ = ("program", "job", "prewarm", "import_path", "arguments", "environment", "event_loop", "uses_uvloop", "structured_log_level", "standard_log_level", "shutdown_seconds_max", "working_folder")
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     PREWARM_FIELD_NUMBER: _ClassVar[int]
     IMPORT_PATH_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
-    PYTHON_PATH_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     EVENT_LOOP_FIELD_NUMBER: _ClassVar[int]
     USES_UVLOOP_FIELD_NUMBER: _ClassVar[int]
     STRUCTURED_LOG_LEVEL_FIELD_NUMBER: _ClassVar[int]
     STANDARD_LOG_LEVEL_FIELD_NUMBER: _ClassVar[int]
     SHUTDOWN_SECONDS_MAX_FIELD_NUMBER: _ClassVar[int]
+    WORKING_FOLDER_FIELD_NUMBER: _ClassVar[int]
     program: Program
     job: FunctionName
     prewarm: FunctionName
     import_path: _containers.RepeatedScalarFieldContainer[str]
     arguments: _containers.RepeatedScalarFieldContainer[str]
-    python_path: str
+    environment: _containers.RepeatedCompositeFieldContainer[Variable]
     event_loop: str
     uses_uvloop: bool
     structured_log_level: int
     standard_log_level: int
     shutdown_seconds_max: float
-    def __init__(self, program: _Optional[_Union[Program, _Mapping]] = ..., job: _Optional[_Union[FunctionName, _Mapping]] = ..., prewarm: _Optional[_Union[FunctionName, _Mapping]] = ..., import_path: _Optional[_Iterable[str]] = ..., arguments: _Optional[_Iterable[str]] = ..., python_path: _Optional[str] = ..., event_loop: _Optional[str] = ..., uses_uvloop: _Optional[bool] = ..., structured_log_level: _Optional[int] = ..., standard_log_level: _Optional[int] = ..., shutdown_seconds_max: _Optional[float] = ...) -> None: ...
+    working_folder: bytes
+    def __init__(self, program: _Optional[_Union[Program, _Mapping]] = ..., job: _Optional[_Union[FunctionName, _Mapping]] = ..., prewarm: _Optional[_Union[FunctionName, _Mapping]] = ..., import_path: _Optional[_Iterable[str]] = ..., arguments: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ..., event_loop: _Optional[str] = ..., uses_uvloop: _Optional[bool] = ..., structured_log_level: _Optional[int] = ..., standard_log_level: _Optional[int] = ..., shutdown_seconds_max: _Optional[float] = ..., working_folder: _Optional[bytes] = ...) -> None: ...
+
+class Variable(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    value: bytes
+    def __init__(self, name: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class Program(_message.Message):
     __slots__ = ("main_path", "main_module")

@@ -24,6 +24,7 @@ import psutil
 from dispatcher.core.policy import Policy
 from protocol import api_pb2, wire_pb2
 from tests.integration.worker_sdk import jobs
+from tests.integration.worker_sdk.pool import NURSERIES
 from tests.support.server import KEY, SECRET, running_server
 from worker_sdk import DispatchClient, ProcessExecutor, Worker
 from worker_sdk.executors import PoolCounts
@@ -142,7 +143,7 @@ async def run(plan: Plan, progress: Callable[[int], None] = lambda _: None) -> R
                     while not _has_settled(worker.pool, plan):  # noqa: ASYNC110 - has no event
                         await anyio.sleep(0.1)
                 report.pool = worker.pool or PoolCounts()
-                report.warm_processes = len(set(_descendants()) - before)
+                report.warm_processes = len(set(_descendants()) - before) - NURSERIES
                 worker.drain()
             around.cancel_scope.cancel()
     report.left_behind = sorted(set(_descendants()) - before)

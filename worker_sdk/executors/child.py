@@ -2,9 +2,10 @@
 
     python -P -m worker_sdk.executors.child DESCRIPTOR
 
-Started by `job_process` with its end of a socket pair. Everything is decided by the worker, which
-tells it to leave; without a worker the process ends (`parent_watch`). SIGTERM and SIGINT do nothing
-here: who stops a whole group of processes stops the jobs in the way that the worker decides on.
+Started by `launching`, or forked by `nursery`, with its end of a socket pair. Everything is decided by
+the worker, which tells it to leave; without a worker the process ends (`parent_watch`). SIGTERM and
+SIGINT do nothing here: who stops a whole group of processes stops the jobs in the way that the worker
+decides on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 # What the end of a loop takes at most, from the first task that is cancelled to the last.
 LOOP_END_SECONDS = 0.2
@@ -56,8 +58,12 @@ _KINDS = {
 
 
 def main() -> None:
-    """Be a job process until the worker says that it is enough."""
-    descriptor = int(sys.argv[1])
+    """Be a job process that was started with the socket of the first argument."""
+    run(int(sys.argv[1]))
+
+
+def run(descriptor: int) -> None:
+    """Be a job process until the worker at this socket says that it is enough."""
     channel = ChildChannel(descriptor)
     watch_parent(descriptor)
     # Not SIG_IGN, which what a job starts would inherit.
@@ -188,17 +194,24 @@ class _JobProcess:
 
 def _take_over_settings(setup: executor_pb2.Setup) -> None:
     """Be as the worker was before it loaded its program."""
+    _take_over_environment(setup)
     sys.path[:] = setup.import_path
     sys.argv[:] = setup.arguments
-    if setup.HasField("python_path"):
-        os.environ["PYTHONPATH"] = setup.python_path
-    else:
-        os.environ.pop("PYTHONPATH", None)
     # What a job printed is seen although its process is killed.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True)
+
+
+def _take_over_environment(setup: executor_pb2.Setup) -> None:
+    """What was forked has the environment and the folder of an earlier moment."""
+    wanted = {bytes(pair.name): bytes(pair.value) for pair in setup.environment}
+    for name in set(os.environb) - set(wanted):
+        del os.environb[name]
+    os.environb.update(wanted)
+    with suppress(OSError):  # it is gone: the worker has none to be in either
+        os.chdir(setup.working_folder)
 
 
 def _do_nothing(_signal: int, _frame: FrameType | None) -> None:

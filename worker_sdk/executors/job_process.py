@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from worker_sdk.executors.launching import Launcher
     from worker_sdk.planner import Start
 
 __all__ = ["JobProcess", "ProcessLimits", "ProcessState"]
@@ -77,6 +78,7 @@ class JobProcess:
         self,
         setup: executor_pb2.Setup,
         limits: ProcessLimits,
+        launcher: Launcher,
         log: FilteringBoundLogger,
         on_change: Callable[[JobProcess], None],
     ) -> None:
@@ -98,7 +100,7 @@ class JobProcess:
         self.ended_in: ProcessState | None = None
         self._became_ready_at: float | None = None
         # What it is to the operating system, and the socket to it.
-        self._system = SystemProcess()
+        self._system = SystemProcess(launcher)
         self._wakeup = Wakeup()
         self._is_pong_due = False
         self._was_killed = False
@@ -138,11 +140,15 @@ class JobProcess:
     async def live(self) -> None:
         """Start the process and see it to its end. Cancelling this kills it."""
         try:
-            self._system.start(self._setup.import_path)
+            await self._system.start(self._setup)
         except OSError as error:
             self._end(f"no process can be started: {error}")
             return
-        self._post(executor_pb2.ParentMessage(setup=self._setup))
+        except anyio.get_cancelled_exc_class():
+            self._end("the worker ended")
+            raise
+        if self._was_killed:
+            self._system.kill_group()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._talk)

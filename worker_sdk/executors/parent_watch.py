@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-__all__ = ["PARENT_GONE_SECONDS_MAX", "kill_own_group", "watch_parent"]
+__all__ = ["PARENT_GONE_SECONDS_MAX", "die_with_parent", "kill_own_group", "watch_parent"]
 
 # What a job has to clean up. Another worker is given the job after the grace time of the lost one.
 PARENT_GONE_SECONDS_MAX = 2.0
@@ -33,6 +33,13 @@ def watch_parent(descriptor: int) -> None:
         target=_watch, args=(descriptor, parent), name="callboard-parent-watch", daemon=True
     )
     thread.start()
+
+
+def die_with_parent() -> None:
+    """Have the kernel (Linux) end this process as soon as its parent has ended."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def kill_own_group() -> None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 # What a pool needs is imported when one is opened: a worker without one does not pay for it.
 
-__all__ = ["ProcessExecutor"]
+__all__ = ["ProcessExecutor", "setup_of"]
 
 # How often the memory of all processes is measured: a few milliseconds of CPU each time.
 MEMORY_SAMPLE_SECONDS = 0.5
@@ -109,7 +109,7 @@ class ProcessExecutor(Executor):
             raise ConfigError("ProcessExecutor needs Linux, macOS or another POSIX system")
         if not sys.executable:
             raise ConfigError("ProcessExecutor needs to know the interpreter (sys.executable)")
-        _setup(program)
+        setup_of(program)
 
     @asynccontextmanager
     async def open(
@@ -117,18 +117,19 @@ class ProcessExecutor(Executor):
     ) -> AsyncIterator[JobRunner]:
         """Keep the pool. When it is left, all processes are gone."""
         from worker_sdk.executors.job_process import JobProcess, ProcessLimits
+        from worker_sdk.executors.launching import launching
         from worker_sdk.executors.pool import ProcessPool, StartBackoff
 
-        setup = _setup(program)
+        setup = setup_of(program)
         setup.event_loop, setup.uses_uvloop = _event_loop()
         # A logger of another make says nothing of its level: all is sent, and it decides.
         setup.structured_log_level = getattr(log, "get_effective_level", int)()
         limits = ProcessLimits(self.ping_seconds_max, self.prewarm_seconds_max)
 
         def make_process(on_change: Callable[[JobProcess], None]) -> JobProcess:
-            return JobProcess(setup, limits, log, on_change)
+            return JobProcess(setup, limits, launcher, log, on_change)
 
-        async with anyio.create_task_group() as tasks:
+        async with launching(setup) as launcher, anyio.create_task_group() as tasks:
             pool = ProcessPool(
                 make_process=make_process,
                 warm=self.warm,
@@ -274,7 +275,7 @@ async def _limit_memory(pool: ProcessPool, allowed_bytes: int) -> None:
         await anyio.sleep(MEMORY_SAMPLE_SECONDS)
 
 
-def _setup(program: WorkerProgram) -> executor_pb2.Setup:
+def setup_of(program: WorkerProgram) -> executor_pb2.Setup:
     """What a job process is told first. Raises ConfigError for functions that it cannot find."""
     from protocol import executor_pb2
     from worker_sdk.executors.program import name_function, name_program
@@ -291,7 +292,6 @@ def _setup(program: WorkerProgram) -> executor_pb2.Setup:
         # "" is the folder that the worker is in now.
         import_path=[path or str(Path.cwd()) for path in sys.path],
         arguments=sys.argv,
-        python_path=os.environ.get("PYTHONPATH"),
         standard_log_level=logging.getLogger().getEffectiveLevel(),
         shutdown_seconds_max=program.shutdown_seconds_max,
     )

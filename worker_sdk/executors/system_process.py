@@ -2,7 +2,7 @@
 
 Invariants: it leads a session of its own, so that Ctrl-C is for the worker and a kill reaches all that
 it has started there; its pid is nobody else's before it is reaped, which is the last thing done here.
-What is said over the socket, and when a process is killed, is decided in `job_process`.
+How one is started is in `launching`; what is said over the socket, and when a process is killed, is decided in `job_process`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +22,9 @@ from worker_sdk.executors.framing import ChannelBroken, FrameReader, frame
 from worker_sdk.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+
+    from worker_sdk.executors.launching import Launched, Launcher
 
 __all__ = ["SystemProcess"]
 
@@ -32,43 +32,36 @@ __all__ = ["SystemProcess"]
 _EXIT_POLL_SECONDS = 0.05
 _BURIAL_POLL_SECONDS = 0.005
 _READ_BYTES = 64 * 1024
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
 
 
 class SystemProcess:
     """One process: `start`, then `write`, `read` and `wait_exit` beside each other, then `bury`."""
 
-    def __init__(self) -> None:
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
         self.pid = 0
         self._socket: socket.socket
-        self._popen: subprocess.Popen[bytes]
+        self._launched: Launched
+        # Once it is reaped, as subprocess has it.
+        self._return_code: int | None = None
         self._reader = FrameReader()
         # Bounded by what is said: one setup, one job at a time, one ping at a time.
         self._unwritten = bytearray()
         self._is_to_write = Wakeup()
 
-    def start(self, import_path: Iterable[str]) -> None:
-        """Start it; `import_path` is where it finds what this package imports. Raises OSError."""
+    async def start(self, setup: executor_pb2.Setup) -> None:
+        """Start it, and post this setup with what may change while the worker runs. Raises OSError."""
         ours, theirs = socket.socketpair()
-        try:
+        with theirs:
             ours.setblocking(False)
-            # It then takes over the worker's whole path.
-            path = os.pathsep.join([*import_path, _PACKAGE_ROOT])
-            self._popen = subprocess.Popen(  # noqa: S603 - this very interpreter and package
-                # -P: nothing is imported from the folder that the worker happens to be in.
-                [sys.executable, "-P", "-m", "worker_sdk.executors.child", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": path},
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+            try:
+                self._launched = await self._launcher.launch(theirs)
+            except BaseException:
+                ours.close()
+                raise
         self._socket = ours
-        self.pid = self._popen.pid
+        self.pid = self._launched.pid
+        self.post(executor_pb2.ParentMessage(setup=_up_to_date(setup)))
 
     def post(self, message: executor_pb2.ParentMessage) -> None:
         """Have a message written."""
@@ -113,13 +106,19 @@ class SystemProcess:
         try:
             descriptor = os.pidfd_open(self.pid)
         except (AttributeError, OSError):  # not Linux, or an old one
-            while self._popen.poll() is None:  # noqa: ASYNC110 - nothing tells of it here
+            while await self._has_not_ended():  # noqa: ASYNC110 - nothing tells of it here
                 await anyio.sleep(_EXIT_POLL_SECONDS)
             return
         try:
             await anyio.wait_readable(descriptor)
         finally:
             os.close(descriptor)
+
+    async def _has_not_ended(self) -> bool:
+        """Look, until it has: the answer is given once."""
+        if self._return_code is None:
+            self._return_code = await self._launched.exit_code()
+        return self._return_code is None
 
     def kill_group(self) -> None:
         """Kill it, and what it has started in its session. Nothing where it was not started."""
@@ -131,7 +130,22 @@ class SystemProcess:
         """Kill and reap it. Returns subprocess's return code; None: the kernel does not let it go."""
         self.kill_group()
         with anyio.move_on_after(seconds_max):
-            while self._popen.poll() is None:  # noqa: ASYNC110 - it is dead already, or almost
+            while await self._has_not_ended():  # noqa: ASYNC110 - it is dead already, or almost
                 await anyio.sleep(_BURIAL_POLL_SECONDS)
         self._socket.close()
-        return self._popen.returncode
+        return self._return_code
+
+
+def _up_to_date(setup: executor_pb2.Setup) -> executor_pb2.Setup:
+    try:
+        folder = os.fsencode(Path.cwd())
+    except OSError:
+        folder = b""
+    current = executor_pb2.Setup(
+        environment=[
+            executor_pb2.Variable(name=name, value=value) for name, value in os.environb.items()
+        ],
+        working_folder=folder,
+    )
+    current.MergeFrom(setup)
+    return current

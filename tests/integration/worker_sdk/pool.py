@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -20,6 +21,8 @@ from worker_sdk.planner import Start
 
 # For what takes a fraction of a second on an idle machine.
 DEADLINE_SECONDS = 30.0
+# Processes of a pool that run no jobs.
+NURSERIES = 1 if sys.platform == "linux" else 0
 _ids = count(1)
 
 
@@ -96,18 +99,29 @@ def job_processes() -> list[int]:
     """
     found: list[psutil.Process] = []
     for child in psutil.Process().children():
-        if is_job_process(child):
-            with contextlib.suppress(psutil.NoSuchProcess):
+        module = executor_module(child)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if module == "child":
                 found += [child, *child.children(recursive=True)]
+            elif module == "nursery":
+                found += child.children(recursive=True)
     return [process.pid for process in found if runs(process)]
 
 
-def is_job_process(process: psutil.Process) -> bool:
-    """Was it started to run jobs?"""
+def nurseries() -> list[int]:
+    """The processes of this test process that fork job processes."""
+    children = psutil.Process().children()
+    return [child.pid for child in children if executor_module(child) == "nursery" and runs(child)]
+
+
+def executor_module(process: psutil.Process) -> str:
+    """Which module of the executors it was started with; empty: none."""
     try:
-        return "worker_sdk.executors.child" in process.cmdline()
+        words = process.cmdline()
     except psutil.Error:
-        return False
+        return ""
+    prefix = "worker_sdk.executors."
+    return next((word.removeprefix(prefix) for word in words if word.startswith(prefix)), "")
 
 
 def runs(process: psutil.Process) -> bool:

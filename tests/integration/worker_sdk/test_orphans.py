@@ -13,7 +13,7 @@ import anyio
 import psutil
 import pytest
 
-from tests.integration.worker_sdk.pool import is_alive, wait_until
+from tests.integration.worker_sdk.pool import NURSERIES, is_alive, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -80,8 +80,8 @@ async def test_job_processes_of_a_killed_worker_end(
     path = tmp_path / "pid"
     parent = Parent(f"tell_pid_and {path} {action}")
     parents.append(parent)
-    # The job's, and the one that is kept warm.
-    await wait_until(lambda: path.exists() and len(parent.children) == 2)
+    # The job's, the one that is kept warm, and what forks them.
+    await wait_until(lambda: path.exists() and len(parent.children) == 2 + NURSERIES)
     left = parent.children
     assert int(path.read_text()) in left
     parent.process.kill()

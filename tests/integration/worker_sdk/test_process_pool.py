@@ -73,7 +73,9 @@ async def test_each_job_has_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_process_takes_as_many_jobs_as_it_may(tmp_path: Path) -> None:
-    async with opened(ProcessExecutor(warm=1, jobs_per_process=2)) as runner:
+    # One that rests is kept while the next is not ready yet.
+    executor = ProcessExecutor(warm=1, jobs_per_process=2)
+    async with opened(executor, prewarm=jobs.prewarm_slowly) as runner:
         for number in range(4):
             await run(runner, f"tell {tmp_path / str(number)}")
     pids = [eval((tmp_path / str(number)).read_text())["pid"] for number in range(4)]

@@ -19,6 +19,7 @@ from protocol.errors import ConfigError
 from tests.integration.worker_sdk import jobs
 from tests.integration.worker_sdk.pool import (
     DEADLINE_SECONDS,
+    NURSERIES,
     is_alive,
     job_processes,
     wait_until,
@@ -124,7 +125,7 @@ async def test_a_worker_that_is_told_twice_to_end_leaves_no_process(tmp_path: Pa
             await client.create_dispatch(
                 "lobby", "pooled", metadata=f"tell_pid_and {path} ignore_cancellation"
             )
-            await wait_until(lambda: path.exists() and len(children(process)) == 3)
+            await wait_until(lambda: path.exists() and len(children(process)) == 3 + NURSERIES)
             left = children(process)
             process.send_signal(signal.SIGTERM)
             await wait_draining(client)

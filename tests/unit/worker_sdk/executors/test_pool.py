@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from structlog.typing import EventDict
 
 from protocol import executor_pb2
 from worker_sdk.executors.job_process import JobProcess, ProcessLimits, ProcessState
+from worker_sdk.executors.launching import Launched, Launcher
 from worker_sdk.executors.pool import STARTING_MAX, ProcessPool, StartBackoff
 from worker_sdk.wakeup import Wakeup
 
@@ -29,12 +31,24 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return backend
 
 
+class NoLauncher(Launcher):
+    """Nothing is started here."""
+
+    async def launch(self, theirs: socket.socket) -> Launched:
+        """Refuse."""
+        raise OSError("nothing is started here")
+
+
 class ScriptedProcess(JobProcess):
     """A process that is none: it is ready, works and ends when the test says so."""
 
     def __init__(self, number: int, on_change: Callable[[JobProcess], None]) -> None:
         super().__init__(
-            executor_pb2.Setup(), ProcessLimits(60.0, 60.0), structlog.get_logger(), on_change
+            executor_pb2.Setup(),
+            ProcessLimits(60.0, 60.0),
+            NoLauncher(),
+            structlog.get_logger(),
+            on_change,
         )
         self.number = number
         self._is_over = anyio.Event()
