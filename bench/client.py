@@ -172,8 +172,9 @@ class WorkerSocket(asyncio.Protocol):
             case "assignment":
                 job = message.assignment.job
                 room = job.room.name
-                now = time.perf_counter()
-                self._load.assign_seconds.append(now - self._load.called_at.pop(room))
+                called_at = self._load.called_at.pop(room, None)
+                if called_at is not None:  # None: assigned again, or not called from here
+                    self._load.assign_seconds.append(time.perf_counter() - called_at)
                 self._report_job(job.id, room, wire_pb2.JS_RUNNING, is_last=False)
             case "status_receipt":
                 job_id, room, is_last = self._rooms.pop(message.status_receipt.sequence)

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from bench.workers.subjects import Subject
 
-__all__ = ["ENDED", "Agent", "RunningWorker", "Stage", "Started", "eventually", "staged"]
+__all__ = ["ENDED", "Agent", "Note", "RunningWorker", "Stage", "eventually", "staged"]
 
 POLL_SECONDS = 0.02
+# Where all jobs of an agent are listed each time.
+LIST_POLL_SECONDS = 0.1
 # From its start until it takes jobs.
 REGISTER_SECONDS_MAX = 60.0
 # For a job, from the call to its end.
@@ -41,20 +43,25 @@ ENDED = (api_pb2.SUCCEEDED, api_pb2.FAILED, api_pb2.CANCELLED)
 
 
 async def eventually(
-    what: str, condition: Callable[[], Awaitable[bool]], *, seconds: float
+    what: str,
+    condition: Callable[[], Awaitable[bool]],
+    *,
+    seconds: float,
+    poll_seconds: float = POLL_SECONDS,
 ) -> None:
     """Wait until the condition holds. Raises TimeoutError that says what was waited for."""
     deadline = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        await anyio.sleep(POLL_SECONDS)
+        await anyio.sleep(poll_seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A job function that was called, by the worker's own word."""
+class Note:
+    """A job function that was called or returned, by the worker's own word."""
 
+    is_start: bool
     job_id: str
     at_seconds: float
 
@@ -85,12 +92,18 @@ class RunningWorker:
         """Of the process that was started."""
         return self._process.pid
 
-    def started(self) -> list[Started]:
-        """The job functions that were called in it until now, in order."""
+    def notes(self) -> list[Note]:
+        """What its jobs have noted until now, in order."""
         if not self._notes.exists():
             return []
         words = (line.split() for line in self._notes.read_text().splitlines())
-        return [Started(job_id, int(at_ns) / 1e9) for _, job_id, at_ns in words]
+        return [
+            Note(event == "started", job_id, int(at_ns) / 1e9) for event, job_id, at_ns in words
+        ]
+
+    def started(self) -> list[Note]:
+        """The job functions that were called in it until now, in order."""
+        return [note for note in self.notes() if note.is_start]
 
     def terminate(self) -> None:
         """Tell it to end, by SIGTERM."""
@@ -195,7 +208,8 @@ class Agent:
         async def are_there() -> bool:
             return sum(job.phase in phases for job in await self.jobs()) >= count
 
-        await eventually(f"{count} jobs of {self.name} are {phases}", are_there, seconds=seconds)
+        what = f"{count} jobs of {self.name} are {phases}"
+        await eventually(what, are_there, seconds=seconds, poll_seconds=LIST_POLL_SECONDS)
 
 
 class Stage:

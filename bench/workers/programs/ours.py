@@ -2,7 +2,7 @@
 
 import anyio
 
-from bench.workers.programs.notes import POLL_SECONDS, is_over, note
+from bench.workers.programs.notes import POLL_SECONDS, is_over, noted
 from worker_sdk import JobContext, Worker
 
 worker = Worker()
@@ -10,10 +10,10 @@ worker = Worker()
 
 @worker.job
 async def work(ctx: JobContext) -> None:
-    """Say that it began; end when it may."""
-    note("started", ctx.job.id)
-    while not is_over(ctx.job.metadata):  # noqa: ASYNC110 - another process says it
-        await anyio.sleep(POLL_SECONDS)
+    """End when it may; say when it began and when it ended."""
+    with noted(ctx.job.id):
+        while not is_over(ctx.job.metadata):  # noqa: ASYNC110 - another process says it
+            await anyio.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":

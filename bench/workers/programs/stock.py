@@ -13,7 +13,7 @@ from typing import Any
 
 from livekit.agents import AgentServer, JobContext, JobExecutorType, cli
 
-from bench.workers.programs.notes import POLL_SECONDS, is_over, note
+from bench.workers.programs.notes import POLL_SECONDS, is_over, noted
 
 LOAD_THRESHOLD = 0.9
 
@@ -41,10 +41,10 @@ server = AgentServer(**_options())
 
 @server.rtc_session(agent_name=os.environ.get("BENCH_AGENT", ""))
 async def work(ctx: JobContext) -> None:
-    """Say that it began; end when it may."""
-    note("started", ctx.job.id)
-    while not is_over(ctx.job.metadata):  # noqa: ASYNC110 - another process says it
-        await asyncio.sleep(POLL_SECONDS)
+    """End when it may; say when it began and when it ended."""
+    with noted(ctx.job.id):
+        while not is_over(ctx.job.metadata):  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(POLL_SECONDS)
     ctx.shutdown(reason="done")
 
 
