@@ -49,7 +49,8 @@ LAG_TICK_SECONDS = 0.02
 # Timers are late by less than this on any machine.
 LAG_SECONDS_MIN = 0.005
 _READ_BYTES = 256 * 1024
-_DATAGRAM_NUMBERS_MAX = 10_000
+# Systems have bounds on a datagram; the lowest known is 2 KiB.
+_DATAGRAM_NUMBERS_MAX = 500
 # From the word to end to the end.
 LEAVE_SECONDS = 0.2
 

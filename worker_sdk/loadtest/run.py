@@ -428,7 +428,8 @@ class LoadTest:
             )
         if values["lost"]:
             notes.append(
-                f"{values['lost']:,.0f} jobs were lost: latencies are of those that were assigned,"
+                f"{values['lost']:,.0f} jobs had no worker {self.profile.drain_seconds:g} s after the"
+                " last call (more than --drain-seconds?): latencies are of those that were assigned,"
                 " and so better than what callers saw"
             )
         if self.measured.count(Count.NOT_MADE):

@@ -22,31 +22,29 @@ class ServerSample:
 
 
 class ServerWatch:
-    """Looks at the process that listens on a port, with all that it has started."""
+    """Looks at the process that listens on a port, with all that it has started.
+
+    One that has ended is looked for again, until another listens there.
+    """
 
     def __init__(self, host: str, port: int, pid: int | None = None) -> None:
+        self._host, self._port, self._pid = host, port, pid
         self._process: psutil.Process | None = None
-        # What it is, for people; empty where there is nothing to look at.
+        # What it is, for people; empty where there never was anything to look at.
         self.name = ""
-        found = pid if pid is not None else _listener(host, port)
-        if found is None:
-            return
-        try:
-            self._process = psutil.Process(found)
-            self.name = f"{self._process.name()} (pid {found})"
-        except psutil.Error:
-            return
-        self._looked_at = time.monotonic()
-        self.began_cpu_seconds = self._cpu_seconds()
-        self._cpu_before = self.began_cpu_seconds
+        self._looked_at = 0.0
+        self._cpu_before = 0.0
+        self._find()
 
     def look(self) -> ServerSample | None:
         """How it is; None: it is not here, or has gone."""
         if self._process is None:
+            if self.name:
+                self._find()
             return None
         try:
-            now, cpu_seconds = time.monotonic(), self._cpu_seconds()
-            rss_bytes = sum(one.memory_info().rss for one in self._family())
+            now, cpu_seconds = time.monotonic(), self._cpu_seconds(self._process)
+            rss_bytes = sum(one.memory_info().rss for one in _family(self._process))
         except psutil.Error:
             self._process = None
             return None
@@ -55,16 +53,28 @@ class ServerWatch:
         self._looked_at, self._cpu_before = now, cpu_seconds
         return ServerSample(cores, rss_bytes / _MIB)
 
-    def _family(self) -> list[psutil.Process]:
-        assert self._process is not None
-        return [self._process, *self._process.children(recursive=True)]
+    def _find(self) -> None:
+        found = self._pid if self._pid is not None else _listener(self._host, self._port)
+        if found is None:
+            return
+        try:
+            process = psutil.Process(found)
+            self.name = f"{process.name()} (pid {found})"
+            self._cpu_before = self._cpu_seconds(process)
+        except psutil.Error:
+            return
+        self._process, self._looked_at = process, time.monotonic()
 
-    def _cpu_seconds(self) -> float:
+    def _cpu_seconds(self, process: psutil.Process) -> float:
         total = 0.0
-        for one in self._family():
+        for one in _family(process):
             times = one.cpu_times()
             total += times.user + times.system
         return total
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
 
 
 def machine_cpu_cores() -> float:

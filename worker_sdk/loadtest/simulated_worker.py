@@ -365,11 +365,11 @@ class SimulatedWorker:
             held = self._jobs.get(verdict.job_id)
             if held is None or verdict.verdict == wire_pb2.MigrateVerdict.KEEP:
                 continue
-            if verdict.verdict == wire_pb2.MigrateVerdict.STOP_ENDED and held.end_told_ns:
-                self._over(verdict.job_id, held)
-                continue
-            self._crew.tally.sums["stopped_jobs"] += 1
             self._drop(verdict.job_id)
+            if verdict.verdict == wire_pb2.MigrateVerdict.STOP_ENDED and held.number >= 0:
+                # By our word, whose receipt was lost, or by another's: that one counts it.
+                self._crew.tally.job(Happening.END_TOLD, held.number)
+                self._crew.on_over(held.number)
         if self._verdicts_due <= 0:
             span_ns = time.monotonic_ns() - self._registered_ns
             self._crew.tally.time(Metric.CLAIM, self._registered_ns, span_ns)

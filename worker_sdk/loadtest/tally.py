@@ -52,7 +52,8 @@ class Happening(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     ASSIGNED = "assigned"  # three numbers each: job, epoch, worker
     ENDED = "ended"  # confirmed
-    END_TOLD = "end_told"  # told by a process that is killed, and not confirmed
+    # by a worker that was killed before its receipt came, or that learns of the end by a verdict
+    END_TOLD = "end_told"
     HELD = "held"  # with its worker at the end
 
 
