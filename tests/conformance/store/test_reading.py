@@ -167,7 +167,7 @@ async def test_a_jobs_place_in_its_lane_goes_by_priority_and_arrival(store: Stor
         NOW,
     )
     await store.commit([claim(1)], NOW)  # who is on offer keeps its place
-    (stored,) = [each for each in await store.list_jobs(JobFilter("project"), 1)]
+    (stored,) = list(await store.list_jobs(JobFilter("project"), 1))
     assert await store.queue_place(stored, 5) == QueuePlace(before=3, of_higher_priority=1)
     assert await store.queue_place(stored, 4) is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
@@ -32,7 +34,7 @@ def cut_as_it_comes(data: bytes, cuts: list[int]) -> list[tuple[bytes, int]]:
     cutter = FrameCutter(FRAME_BYTES_MAX)
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pieces = []
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in itertools.pairwise(places):
         pieces += cutter.feed(data[begin:end])
     return pieces
 
