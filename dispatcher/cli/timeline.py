@@ -23,8 +23,10 @@ COLUMNS = (
     "at", "after", "event", "phase", "attempt", "epoch", "worker", "what happened", "evidence",
 )  # fmt: skip
 BAR_WIDTH_MAX = 120
-_TIME_WIDTH, _AFTER_WIDTH = 12, 12
-_TEXT_WIDTH_MIN = 20
+_AFTER_WIDTH = 14
+# Text that would have less than this beside its time stands below it.
+_TEXT_WIDTH_MIN = 26
+_INDENT = "  "
 
 
 class Mark(NamedTuple):
@@ -115,7 +117,7 @@ class Timeline:
                 day, _, time = clock(event.at).partition(" ")
                 if heading or day != date:
                     told = "  ".join(filter(None, (day if day != date else "", heading)))
-                    console.print(Text(told, style="bold"), soft_wrap=True)
+                    console.print(Text(told, style="bold"))
                     date, heading = day, ""
                 self._draw_move(console, place, event, time, attempt.worker)
         return ()
@@ -131,7 +133,12 @@ class Timeline:
         after = f"+{self._after(place)}" if place else ""
         lead = Text.assemble((mark, style), " ", time, f"{after:>{_AFTER_WIDTH}}", "  ")
         told = printable(_without(event.told or event.kind, worker))
-        left = max(console.width - lead.cell_len, _TEXT_WIDTH_MIN)
+        left = console.width - lead.cell_len
+        if left < _TEXT_WIDTH_MIN:
+            lead.rstrip()
+            console.print(lead)
+            lead = Text(_INDENT)
+            left = max(console.width - len(_INDENT), _TEXT_WIDTH_MIN)
         lines = [*Text(told).wrap(console, left)]
         before = evidence(self.events[place - 1]) if place else ""
         found = printable(_new_evidence(event, worker, before))

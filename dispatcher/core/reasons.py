@@ -137,8 +137,8 @@ def worker_note(worker: Worker, now: Nanoseconds) -> str:
     """Say of a worker why it gets no jobs or what its jobs wait for, if that is not plain to see."""
     if worker.phase is WorkerPhase.OUT_OF_SERVICE:
         if worker.jobs:
-            return f"out of service: {hand_over_told(worker.hand_over_at, now)}"
-        return "out of service, and without jobs: it can be stopped"
+            return hand_over_told(worker.hand_over_at, now)
+        return "it has no jobs: it can be stopped"
     if worker.yielding:
         return "drains: its jobs are to go to others, and no other has room"
     if worker.phase is WorkerPhase.AVAILABLE:
@@ -151,10 +151,10 @@ def hand_over_told(hand_over_at: Nanoseconds, now: Nanoseconds) -> str:
     """Say what becomes of the jobs of a worker that is out of service."""
     left = (hand_over_at - now) / SECOND
     if not hand_over_at:
-        return "what it has runs there until it ends"
+        return "its jobs run there until they end"
     if left > 0:
-        return f"what it has goes to others in {left:.0f} s, if they have room"
-    return f"what it has was to go to others {-left:.0f} s ago, and no other has room"
+        return f"its jobs go to others in {left:.0f} s, if they have room"
+    return f"its jobs were to go to others {-left:.0f} s ago, and no other has room"
 
 
 def _of_lane(worker: Worker, lane: Lane) -> tuple[Obstacle, str] | None:

@@ -78,7 +78,7 @@ def test_time_spent_in_each_phase_is_told_up_to_now() -> None:
     assert "! orphaned 1.0 s" in totals
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_it_keeps_to_the_terminals_width(width: int) -> None:
     assert max(map(len, drawn(TIMELINE, width))) <= width
 

@@ -107,14 +107,14 @@ def test_a_drain_is_told_with_when_the_job_goes_and_what_it_waits_for(bench: Eng
     bench.worker("w")
     job = bench.running()
     bench.drain_worker("w")
-    assert notes(bench, job) == [
-        "its worker is out of service: what it has runs there until it ends"
-    ]
+    assert notes(bench, job) == ["its worker is out of service: its jobs run there until they end"]
     bench.drain_worker("w", hand_over_seconds=10)
-    told = "its worker is out of service: what it has goes to others in 10 s, if they have room"
+    told = "its worker is out of service: its jobs go to others in 10 s, if they have room"
     assert notes(bench, job) == [told]
     bench.pass_time(12)
-    told = "its worker is out of service: what it has was to go to others 2 s ago, and no other has room"
+    told = (
+        "its worker is out of service: its jobs were to go to others 2 s ago, and no other has room"
+    )
     assert notes(bench, job) == [told]
 
 

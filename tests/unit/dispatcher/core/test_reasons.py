@@ -267,8 +267,6 @@ def test_a_workers_note_says_why_it_gets_no_jobs_or_what_they_wait_for(bench: En
     bench.running()
     assert note() == ""
     bench.drain_worker("w", hand_over_seconds=10)
-    assert note() == "out of service: what it has goes to others in 10 s, if they have room"
+    assert note() == "its jobs go to others in 10 s, if they have room"
     bench.pass_time(12)
-    assert (
-        note() == "out of service: what it has was to go to others 2 s ago, and no other has room"
-    )
+    assert note() == "its jobs were to go to others 2 s ago, and no other has room"
