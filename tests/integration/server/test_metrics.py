@@ -17,6 +17,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from dispatcher.config import Webhook
 from dispatcher.core.jobs import MILLISECOND
 from dispatcher.core.policy import AgentPolicy, Policy
 from dispatcher.metrics.catalogue import METRICS, Kind
@@ -43,6 +44,8 @@ POLICY = Policy(
     agents={"small": AgentPolicy(capacity=2)},
 )
 TOKEN = "a-token-of-the-tests"
+# a port that refuses connections
+NOBODY = 1
 HOSTILE = 'x"} 1\ncallboard_ready 0\n# \\'
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -129,6 +132,10 @@ async def shared(server: RunningServer) -> AsyncIterator[Scraper]:
         yield Scraper(server, client)
 
 
+async def is_more(scraper: Scraper, name: str, url: str) -> bool:
+    return await scraper.value(name, url=url) > 0
+
+
 async def run_job(worker: Any, end: int) -> None:
     assignment = await worker.take_job()
     await worker.tell(assignment.job.id, end)
@@ -201,6 +208,52 @@ async def test_a_process_that_says_who_it_is_is_known_when_it_comes_back(data_di
                 pass
         assert await scraper.value("callboard_worker_registrations_total") == 5
         assert await scraper.value("callboard_worker_reconnects_total") == 1
+
+
+async def test_an_sfu_that_is_away_is_told(data_dir: Path) -> None:
+    async with scraping(data_dir, room_url=f"ws://127.0.0.1:{NOBODY}", bridge=True) as scraper:
+        await scraper.becomes(0, "callboard_sfu_reachable")
+        await scraper.becomes(0, "callboard_bridge_sweeping")
+        samples = await scraper.samples()
+        sockets = {
+            dict(labels)["state"]: value
+            for (name, labels), value in samples.items()
+            if name == "callboard_bridge_sockets"
+        }
+        assert sockets["registered"] == 0
+        assert sockets["lost"] >= 1
+
+
+async def test_a_receiver_that_takes_no_webhooks_is_told_without_what_may_be_secret(
+    data_dir: Path,
+) -> None:
+    url = f"http://127.0.0.1:{NOBODY}/hook"
+    hooks = (Webhook(f"{url}?secret=1", KEY),)
+    async with (
+        scraping(data_dir, webhooks=hooks) as scraper,
+        registered(scraper.server, "a") as worker,
+    ):
+        await scraper.api.dispatch("a")
+        await run_job(worker, wire_pb2.JS_SUCCESS)
+        await scraper.becomes(1, "callboard_jobs_ended_total")
+        # created, assigned, started, succeeded: it is at the second of them
+        await scraper.becomes(3, "callboard_webhook_events_behind", url=url)
+        await scraper.until(lambda: is_more(scraper, "callboard_webhook_failures_total", url))
+        assert await scraper.value("callboard_webhook_deliveries_total", url=url) == 0
+        assert "secret" not in (await scraper.get("/metrics")).text
+
+
+async def test_an_open_event_stream_is_counted(data_dir: Path) -> None:
+    async with scraping(data_dir) as scraper:
+        async with scraper.client.stream(
+            "GET",
+            f"{scraper.server.http_url}/events",
+            headers={"Authorization": f"Bearer {admin_token()}"},
+        ):
+            await scraper.becomes(1, "callboard_event_streams")
+        await scraper.becomes(0, "callboard_event_streams")
+        await scraper.becomes(1, "callboard_http_requests_total", method="/events", code="200")
+        assert await scraper.value("callboard_http_request_seconds_count", method="/events") == 0
 
 
 async def test_everything_that_is_told_is_in_the_catalogue_and_the_other_way_round(
