@@ -30,6 +30,7 @@ class JobBook:
         # Of jobs that were assigned again: all epochs and workers.
         self._holders: dict[int, set[int]] = {}
         self.acknowledged = 0
+        self.ended = 0
         # Acknowledged, and not assigned so far; and not ended so far.
         self.waiting = 0
         self.open = 0
@@ -113,6 +114,7 @@ class JobBook:
     def _settle(self, number: int, how: int) -> None:
         state = self._states[number]
         self._states[number] = state | how
+        self.ended += not state & _SETTLED
         if state & _ACKNOWLEDGED and not state & _SETTLED:
             self.open -= 1
             self.waiting -= not state & _ASSIGNED

@@ -172,7 +172,7 @@ def measured_figures(
     figures.put("calls", measured.count(Count.DUE, whole))
     figures.put("acknowledged", book.acknowledged)
     figures.put("assigned", measured.count(Count.ASSIGNED))
-    figures.put("ended", measured.count(Count.ENDED))
+    figures.put("ended", book.ended)
     figures.put("reruns", book.reruns)
     figures.put("declined", measured.count(Count.DECLINED))
     figures.put("not_made", measured.count(Count.NOT_MADE))

@@ -86,6 +86,9 @@ class _Held:
     end_told_ns: int = 0
     # Of its last status, which is confirmed before the next one is told.
     sequence: int = 0
+    # It was claimed, and there is no verdict so far.
+    is_claimed: bool = False
+    is_end_confirmed: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
@@ -234,6 +237,8 @@ class SimulatedWorker:
             if not self._crew.is_stock:
                 claim.epochs.extend(held.epoch for held in self._jobs.values())
                 self._verdicts_due = len(self._jobs)
+                for held in self._jobs.values():
+                    held.is_claimed = True
             self._send(wire_pb2.WorkerMessage(migrate_job=claim))
         for sequence, (job_id, status) in self._unconfirmed.items():
             self._write_job_status(job_id, self._jobs[job_id].epoch, status, sequence)
@@ -347,7 +352,10 @@ class SimulatedWorker:
             if held.number >= 0:
                 span_ns = now_ns - held.end_told_ns
                 self._crew.tally.time(Metric.END, held.due_ns, span_ns)
-            self._over(job_id, held)
+            # The receipt of a claimed job may come before the verdict that it is another's.
+            held.is_end_confirmed = True
+            if not held.is_claimed:
+                self._over(job_id, held)
 
     def _over(self, job_id: str, held: _Held) -> None:
         """The job has ended, and the server knows."""
@@ -363,7 +371,12 @@ class SimulatedWorker:
         for verdict in message.migrate_verdicts:
             self._verdicts_due -= 1
             held = self._jobs.get(verdict.job_id)
-            if held is None or verdict.verdict == wire_pb2.MigrateVerdict.KEEP:
+            if held is None:
+                continue
+            if verdict.verdict == wire_pb2.MigrateVerdict.KEEP:
+                held.is_claimed = False
+                if held.is_end_confirmed:
+                    self._over(verdict.job_id, held)
                 continue
             self._drop(verdict.job_id)
             if verdict.verdict == wire_pb2.MigrateVerdict.STOP_ENDED and held.number >= 0:

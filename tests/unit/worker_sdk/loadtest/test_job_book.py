@@ -60,7 +60,7 @@ def test_a_job_that_its_worker_still_has_is_unfinished_and_not_lost() -> None:
 
 def test_a_job_whose_end_was_told_by_a_process_that_was_killed_is_not_lost() -> None:
     made = book(ACKNOWLEDGED, assigned(1, A), (Happening.END_TOLD, [5]))
-    assert (made.lost(is_stock=False), made.open) == (0, 0)
+    assert (made.lost(is_stock=False), made.open, made.ended) == (0, 0, 1)
 
 
 def test_a_job_of_another_worker_at_a_later_epoch_is_a_rerun() -> None:
@@ -79,7 +79,8 @@ def test_an_assignment_that_is_told_again_is_none() -> None:
 
 
 def test_a_job_that_ended_twice_is_a_double_and_counts_once() -> None:
-    assert book(ACKNOWLEDGED, ENDED, ENDED, ENDED).doubled == 1
+    made = book(ACKNOWLEDGED, ENDED, ENDED, ENDED)
+    assert (made.doubled, made.ended) == (1, 1)
 
 
 def test_it_grows_with_the_numbers() -> None:

@@ -233,6 +233,25 @@ async def test_a_job_whose_end_the_server_knew_has_ended() -> None:
         assert stage.over == [5]
 
 
+@pytest.mark.parametrize(
+    ("verdict", "ended"), [(VERDICTS.KEEP, [5]), (VERDICTS.STOP_REASSIGNED, None)]
+)
+async def test_an_end_that_is_confirmed_before_the_verdict_counts_if_the_job_is_ours(
+    verdict: wire_pb2.MigrateVerdict.Verdict, ended: list[int] | None
+) -> None:
+    async with staged() as stage:
+        await stage.assign("AJ_1")
+        await stage.connection.receipt((await stage.status()).sequence)
+        await stage.status()
+        stage.connection.cut()
+        stage.connection = await stage.server.accept()
+        await stage.connection.expect("migrate_job")
+        await stage.connection.receipt((await stage.status()).sequence)
+        await stage.connection.verdict("AJ_1", verdict)
+        await stage.until_held(0)
+        assert stage.jobs().get("ended") == ended
+
+
 async def test_who_leaves_gives_away_what_runs_and_waits_for_the_receipts_of_what_ended() -> None:
     async with staged() as stage:
         await stage.assign("AJ_runs", number=1)
