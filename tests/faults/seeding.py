@@ -35,9 +35,9 @@ async def seed_running(folder: Path, agent_name: str, numbers: range) -> None:
     await _seed(folder, agent_name, numbers, _running)
 
 
-async def seed_queued(folder: Path, agent_name: str, numbers: range) -> None:
+async def seed_queued(folder: Path, agent_name: str, numbers: range, *, metadata: str = "") -> None:
     """The same of jobs that nobody has taken yet, within an hour."""
-    await _seed(folder, agent_name, numbers, _queued)
+    await _seed(folder, agent_name, numbers, _queued, metadata)
 
 
 def _running(job_id: str, now_ns: int) -> JobState:
@@ -56,20 +56,28 @@ def _queued(_job_id: str, now_ns: int) -> JobState:
 
 
 async def _seed(
-    folder: Path, agent_name: str, numbers: range, state: Callable[[str, int], JobState]
+    folder: Path,
+    agent_name: str,
+    numbers: range,
+    state: Callable[[str, int], JobState],
+    metadata: str = "",
 ) -> None:
     store = SqliteStore(folder)
     await store.open(time.time_ns())
     try:
         for first in range(numbers.start, numbers.stop, BATCH):
             batch = range(first, min(first + BATCH, numbers.stop))
-            await store.commit(list(_creations(agent_name, batch, state)), time.time_ns())
+            created = list(_creations(agent_name, batch, state, metadata))
+            await store.commit(created, time.time_ns())
     finally:
         await store.close()
 
 
 def _creations(
-    agent_name: str, numbers: Iterable[int], state: Callable[[str, int], JobState]
+    agent_name: str,
+    numbers: Iterable[int],
+    state: Callable[[str, int], JobState],
+    metadata: str,
 ) -> Iterable[CreateDispatch]:
     now_ns = time.time_ns()
     for number in numbers:
@@ -82,7 +90,7 @@ def _creations(
             deployment="",
             restart_policy=RestartPolicy.ON_FAILURE,
             config=wire_pb2.AgentDispatch(
-                id=dispatch_id, agent_name=agent_name, room=room
+                id=dispatch_id, agent_name=agent_name, room=room, metadata=metadata
             ).SerializeToString(),
             created_at=now_ns,
         )
@@ -95,6 +103,7 @@ def _creations(
                 id=job_id,
                 room=wire_pb2.Room(name=room),
                 agent_name=agent_name,
+                metadata=metadata,
                 dispatch_id=dispatch_id,
             ).SerializeToString(),
             created_at=now_ns,
