@@ -22,7 +22,7 @@ from dispatcher.store.contract import EventRow, QueuePlace, Store, StoredJob
 from protocol import api_pb2
 
 # Jobs that have not ended and are looked through for a place; where there are more, it is not told.
-_LIVE_JOBS_MAX = 100_000
+_LIVE_JOBS_MAX = 50_000
 # Other agents that are told of where none of the job's own is connected.
 _OTHER_AGENTS_MAX = 10
 

@@ -59,12 +59,11 @@ LAST_SEQUENCE = (
     "SELECT max(ifnull((SELECT max(sequence) FROM event), 0),"
     " ifnull((SELECT value FROM counter WHERE name = 'event'), 0))"
 )
-# Of the jobs that have not ended (first): how many there are, and how many of those that are queued
-# in one lane go before a job, by their priority and in all.
+LIVE_JOBS = "SELECT count(*) FROM (SELECT 1 FROM job_state s WHERE s.ended = 0 LIMIT ?)"
+# How many of those that are queued in one lane go before a job: by their priority, and in all.
 QUEUE_PLACE = (
-    "WITH live AS MATERIALIZED (SELECT s.job, s.phase FROM job_state s WHERE s.ended = 0 LIMIT ?)"
-    " SELECT (SELECT count(*) FROM live), count(*) FILTER (WHERE j.priority > ?), count(*)"
-    " FROM live CROSS JOIN job j ON j.number = live.job WHERE live.phase = ?"
+    "SELECT count(*) FILTER (WHERE j.priority > ?), count(*)"
+    " FROM job_state s CROSS JOIN job j ON j.number = s.job WHERE s.ended = 0 AND s.phase = ?"
     " AND j.project = ? AND j.agent_name = ? AND j.namespace = ? AND j.job_type = ?"
     " AND j.deployment = ? AND (j.priority > ? OR (j.priority = ? AND j.number < ?))"
 )
@@ -110,12 +109,14 @@ class Reader:
         """Return the place of a queued job in its lane."""
         job, lane = stored.job, stored.job.lane
         priority = job.priority
-        values: Row = (live_jobs_max + 1, priority, JobPhase.QUEUED.value)
+        values: Row = (priority, JobPhase.QUEUED.value)
         values += (lane.project, lane.agent_name, lane.namespace, int(lane.job_type))
         values += (lane.deployment, priority, priority, stored.number)
-        with translated(self._place):
-            live, higher, before = self._connection.execute(QUEUE_PLACE, values).get
-        return None if live > live_jobs_max else QueuePlace(before, higher)
+        with self._one_moment() as cursor:
+            if cursor.execute(LIVE_JOBS, (live_jobs_max + 1,)).get > live_jobs_max:
+                return None
+            higher, before = cursor.execute(QUEUE_PLACE, values).get
+        return QueuePlace(before, higher)
 
     def job_events(self, project: str, job_id: str) -> list[EventRow]:
         """Return the job's events."""
