@@ -60,6 +60,8 @@ def test_a_statement_finds_its_rows_through_an_index(
             "reads.QUEUE_PLACE",
         }:
             continue
+        if step == "SCAN (subquery-1)" and name == "reads.LIVE_JOBS":  # what those rows were
+            continue
         if step.startswith("SCAN") and any(
             f"INDEX dispatch_{which}" in step or f"INDEX job_state_{which}" in step
             for which in ("deleting", "ended")
