@@ -28,7 +28,7 @@ NATS_PROGRAM := $(NATS_FOLDER)/nats-server-$(NATS_VERSION)
 NATS_SERVER := $(if $(shell command -v go 2>/dev/null),$(NATS_PROGRAM))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format lint types lock protos bench compare clean
+.PHONY: help venv demo test check format lint types lock protos bench compare scale soak clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -104,6 +104,12 @@ $(NATS_PROGRAM):
 
 compare: $(VENV)/.dev $(COMPARE)/.venv/.done $(NATS_SERVER) $(LIVEKIT_SERVER) ## Measure the server beside LiveKit, NATS and taskiq
 	$(BIN)/python -m bench.compare $(COMPARE_ARGS)
+
+scale: $(VENV)/.dev ## Measure the server with 10,000 workers and 1,000,000 queued jobs
+	$(BIN)/python -m bench.scale $(SCALE_ARGS)
+
+soak: $(VENV)/.dev ## Measure the server for half an hour at half load
+	$(BIN)/python -m bench.soak $(SOAK_ARGS)
 
 clean: ## Remove the environment, caches and builds
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE)/node_modules $(LIVEKIT_FOLDER)

@@ -1,4 +1,7 @@
-"""A line plot over a logarithmic x axis, and bars, as SVGs of a few lines: no library is worth it."""
+"""Plots as SVGs of a few lines: no library is worth it.
+
+A line plot over a logarithmic x axis, lines over time, and bars.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["bars_svg", "curve_svg"]
+__all__ = ["bars_svg", "curve_svg", "lines_svg"]
 
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 150, 40, 50
@@ -92,6 +95,45 @@ def bars_svg(groups: Mapping[str, Mapping[str, float]], *, title: str) -> str:
         f'<text x="16" y="22" font-size="14" fill="#24292f">{title}</text>',
     ]
     return "\n".join([*head, *parts, "</svg>", ""])
+
+
+def lines_svg(
+    lines: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x_title: str
+) -> str:
+    """The picture of named lines over one x axis, each in a strip of its own from 0 up."""
+    strip, gap, left, right = 90, 40, 60, 20
+    x_high = max(x for line in lines.values() for x, _ in line) or 1.0
+    height = 40 + len(lines) * (strip + gap)
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
+            ' font-family="sans-serif" font-size="12" fill="#57606a">'
+        ),
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
+        f'<text x="16" y="22" font-size="14" fill="#24292f">{title}</text>',
+    ]
+    for number, (name, line) in enumerate(lines.items()):
+        top = 58 + number * (strip + gap)
+        y_high = max(y for _, y in line) or 1.0
+        placed = " ".join(
+            f"{left + (_WIDTH - left - right) * x / x_high:.1f},{top + strip * (1 - y / y_high):.1f}"
+            for x, y in line
+        )
+        parts.append(f'<text x="{left}" y="{top - 8}" fill="#24292f">{name}</text>')
+        for share in (0.0, 1.0):
+            y = top + strip * (1 - share)
+            parts.append(
+                f'<line x1="{left}" y1="{y:.0f}" x2="{_WIDTH - right}" y2="{y:.0f}"'
+                ' stroke="#d0d7de"/>'
+                f'<text x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{share * y_high:,.3g}</text>'
+            )
+        parts.append(
+            f'<polyline points="{placed}" fill="none" stroke="#1f6feb" stroke-width="1.5"/>'
+        )
+    parts.append(
+        f'<text x="{_WIDTH - right}" y="{height - 8}" text-anchor="end">{x_high:,.0f} {x_title}</text>'
+    )
+    return "\n".join([*parts, "</svg>", ""])
 
 
 def _round_step(high: float) -> float:
