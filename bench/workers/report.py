@@ -25,12 +25,13 @@ JSON_NAME, PAGE_NAME, PICTURE_NAME = "workers.json", "workers.md", "workers-bars
 _INTRODUCTION = """\
 # Our worker beside livekit-agents'
 
-The same small agent on both SDKs (`bench/workers/programs/`), started as for production, on the same
-`callboard serve`, on one machine, in one run of `python -m bench.workers`. livekit-agents runs jobs in
-processes by default and can run them in threads; ours runs them in its event loop by default, and in
-processes where told to: so there are four columns, and the like ones are *tasks* beside *threads* and
-*processes* beside *processes*. A row is medians, with the least and the greatest in brackets; all samples
-are in workers.json. No job enters a room: what LiveKit's own client costs in a job is in neither.
+The same small agent on both SDKs (`bench/workers/programs/`), started as for production (`start`), on the
+same `callboard serve` and machine. livekit-agents runs jobs in processes by default and can run them in
+threads; ours runs them in its event loop by default, and in processes where told to: so there are four
+columns, and the like ones are *tasks* beside *threads* and *processes* beside *processes*. Figures are
+medians, with the least and the greatest in brackets. No job enters a room: what LiveKit's own client costs
+in a job is in neither. `python -m bench.workers` measures all of it, and writes this page; all samples are
+in [workers.json](workers.json), what was measured on what stands below each figure.
 """
 
 _DIFFERENCES = """\
