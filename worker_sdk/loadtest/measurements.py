@@ -16,7 +16,7 @@ from typing import Any
 from worker_sdk.loadtest.histogram import Histogram
 from worker_sdk.loadtest.tally import Count, Metric
 
-__all__ = ["Look", "Measurements"]
+__all__ = ["Look", "Measurements", "is_bottleneck"]
 
 # A second tells of the harness and not of the server where one of its processes used so much of a core,
 # or its loop stood still for such a share of the time, or a tenth of its calls was so late.
@@ -24,6 +24,9 @@ BUSY_CPU_MAX = 0.9
 STALLED_SHARE_MAX = 0.25
 LATE_SHARE = 0.9
 LATE_US_MAX = 50_000
+# The harness was the bottleneck if it was so in so many seconds, and in more than this share of them.
+SATURATED_SECONDS_MIN = 2
+SATURATED_SHARE_MAX = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,13 @@ class Look:
     machine_cpu: float
     server_cpu: float | None = None
     server_rss_mib: float | None = None
+
+
+def is_bottleneck(saturated_seconds: int, seconds: int) -> bool:
+    """Was the harness it for too long? One bad second is anybody's."""
+    return saturated_seconds >= SATURATED_SECONDS_MIN and (
+        saturated_seconds > SATURATED_SHARE_MAX * seconds
+    )
 
 
 class Measurements:

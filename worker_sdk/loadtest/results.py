@@ -37,8 +37,6 @@ __all__ = [
 
 EXIT_OK, EXIT_BROKEN, EXIT_SATURATED, EXIT_INTERRUPTED = 0, 1, 3, 130
 
-# The harness was the bottleneck if it was so in more than this share of the seconds.
-SATURATED_SHARE_MAX = 0.1
 _EXTENSION_METRICS = (Metric.RUNNING, Metric.END, Metric.CLAIM)
 _US_PER_MS = 1000.0
 

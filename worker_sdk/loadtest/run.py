@@ -7,6 +7,7 @@ drain; there are results either way.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import secrets
@@ -25,11 +26,10 @@ from worker_sdk.loadtest.channel import pack_numbers, unpack_numbers
 from worker_sdk.loadtest.inflicting import Inflicting
 from worker_sdk.loadtest.job_book import JobBook
 from worker_sdk.loadtest.limits import parse_limit
-from worker_sdk.loadtest.measurements import Look, Measurements
+from worker_sdk.loadtest.measurements import Look, Measurements, is_bottleneck
 from worker_sdk.loadtest.processes import CrowdProcess, HarnessFailed
 from worker_sdk.loadtest.profile import Profile, Shape
 from worker_sdk.loadtest.results import (
-    SATURATED_SHARE_MAX,
     Results,
     limits_of,
     measured_figures,
@@ -123,9 +123,8 @@ class LoadTest:
     @property
     def is_saturated(self) -> bool:
         """Has the harness been the bottleneck in too many of its seconds so far?"""
-        seconds = range(int(min(self.second, self.calling.seconds)))
-        saturated = sum(self.measured.is_saturated(each) for each in seconds)
-        return saturated > SATURATED_SHARE_MAX * max(len(seconds), 1)
+        seconds = range(int(max(0.0, min(self.second, self.calling.seconds))))
+        return is_bottleneck(sum(map(self.measured.is_saturated, seconds)), len(seconds))
 
     def interrupt(self) -> None:
         """End the phase; the second time, end at once."""
@@ -367,8 +366,10 @@ class LoadTest:
             is_stock=self.server.is_stock,
             cpu_seconds=self._cpu_seconds,
         )
-        share_saturated = figures.values["harness_saturated_share"] or 0.0
-        is_saturated = share_saturated > SATURATED_SHARE_MAX or any(
+        whole = range(math.ceil(seconds))
+        is_saturated = is_bottleneck(
+            sum(map(self.measured.is_saturated, whole)), len(whole)
+        ) or any(
             step.broken is not None and step.broken.startswith("the harness") for step in steps
         )
         first = -round(self.profile.warm_up_seconds)

@@ -37,6 +37,8 @@ class Api:
     """Answers each call with `answer`, while `is_open`."""
 
     answer: bytes = FINE
+    # Bytes that are written at once.
+    piece_bytes: int = 1 << 20
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[tuple[dict[str, str], wire_pb2.CreateAgentDispatchRequest]] = field(
         default_factory=list
@@ -51,7 +53,11 @@ class Api:
                 request = wire_pb2.CreateAgentDispatchRequest.FromString(body)
                 self.calls.append(({"": head[0], **fields}, request))
                 await self.is_open.wait()
-                writer.write(self.answer)
+                for at in range(0, len(self.answer), self.piece_bytes):
+                    writer.write(self.answer[at : at + self.piece_bytes])
+                    await writer.drain()
+                    # The next piece is read apart from this one.
+                    await asyncio.sleep(0.002)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -160,10 +166,23 @@ async def test_a_call_without_a_free_connection_waits_and_counts_from_when_it_wa
         stage.callers.add_segments([Segment(from_ns, from_ns + NS // 10, 100.0)])
         await stage.until(lambda: stage.callers.backlog == 9)
         assert len(stage.api.calls) == 1
+        opened_ns = time.monotonic_ns()
         stage.api.is_open.set()
         await stage.until(lambda: stage.total("acknowledged") == 10)
+        waits = [each["metrics"].get("ack", {}) for each in stage.reports]
+        shortest = min(numbers[0] for by_second in waits for numbers in by_second.values())
+        assert shortest >= (opened_ns - from_ns - 9 * NS // 100) // 1000 - 1
         due = [label.due_ns for _, r in stage.api.calls if (label := read_label(RUN, r.metadata))]
         assert due == [from_ns + n * NS // 100 for n in range(10)]
+
+
+async def test_answers_may_come_in_pieces() -> None:
+    async with staged(connections_max=1) as stage:
+        stage.api.piece_bytes = 9
+        from_ns = time.monotonic_ns()
+        stage.callers.add_segments([Segment(from_ns, from_ns + NS // 100, 300.0)])
+        await stage.until(lambda: stage.numbers() == [0, 1, 2])
+        assert not stage.failures()
 
 
 async def test_calls_beyond_the_backlog_are_counted_and_not_made() -> None:
