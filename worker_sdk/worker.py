@@ -268,7 +268,7 @@ class Worker:
         self._refuse_twice()
         self._apply(settings)
         program = self._program(settings)
-        with _config_errors_alone():
+        with _errors_as_they_are():
             await self._service.run(
                 settings,
                 program,
@@ -292,7 +292,7 @@ class Worker:
             finally:
                 self._service.departure.signals = None
 
-        with _config_errors_alone():
+        with _errors_as_they_are():
             anyio.run(serve, backend="asyncio", backend_options=_LOOP_OPTIONS)
 
     async def _obey(self, signals: SignalCount) -> None:
@@ -313,7 +313,7 @@ class Worker:
                 job, program, self._executor, self._request_handler, self._log
             )
 
-        with _config_errors_alone():
+        with _errors_as_they_are():
             return anyio.run(run_one, backend="asyncio", backend_options=_LOOP_OPTIONS)
 
 
@@ -321,14 +321,14 @@ _LOOP_OPTIONS = {"use_uvloop": sys.platform != "win32"}
 
 
 @contextmanager
-def _config_errors_alone() -> Iterator[None]:
-    """A task group wraps what is raised in it; a setting that is wrong is raised as it is."""
+def _errors_as_they_are() -> Iterator[None]:
+    """Task groups wrap what is raised in them: a single error is raised as it is."""
     try:
         yield
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
-        if isinstance(error, ConfigError):
-            raise error from None
-        raise
+        if error is group:
+            raise
+        raise error from error.__cause__

@@ -226,6 +226,18 @@ async def test_a_load_that_is_none_ends_no_worker(given: object, told: float) ->
             await connection.expect_status(job_count=1, load=told)
 
 
+async def test_what_the_prewarm_function_raises_ends_the_start_as_it_is() -> None:
+    worker = make_worker("ws://127.0.0.1:1")
+    worker.job(until_cancelled)
+
+    @worker.prewarm
+    def load() -> None:
+        raise FileNotFoundError("no model")
+
+    with pytest.raises(FileNotFoundError, match="no model"):
+        await worker.serve()
+
+
 async def test_a_load_function_that_fails_is_logged_once_and_asked_again() -> None:
     asked: list[None] = []
 
