@@ -157,8 +157,9 @@ class _Nats(Contender):
         " is done"
     )
     does_not = (
-        "look at workers' load, ask before it gives a job, make a token, know that a job runs, sync"
-        " that it has ended, or number its holders: a slow worker's message is given out twice"
+        "look at workers' load, ask before it gives a job, make a token, know that a job runs, or confirm"
+        " to the worker that it has ended (it would on demand, for more time); a message whose worker is"
+        " slow to acknowledge it is given out again, and nothing tells its two holders apart"
     )
 
     def missing(self, python: str) -> str:
@@ -242,8 +243,8 @@ TASKIQ = _Taskiq(
     "stream",
     "appends the message to a stream and syncs it before it acknowledges it (`appendfsync always`),"
     " gives it to one consumer of a group, and syncs that it is done",
-    "look at workers' load, ask before it gives a job, make a token, or know that a job runs; another"
-    " gets a dead worker's message after ten minutes",
+    "look at workers' load, ask before it gives a job, make a token, or know that a job runs; a dead"
+    " worker's message goes to another after ten minutes by default",
 )
 TASKIQ_LIST = _Taskiq(
     "list",

@@ -105,9 +105,9 @@ def _open(results: Results, rate: float, by_name: dict[str, list[Sample]]) -> li
     what = "half of callboard's own maximum" if rate == results.half_rate else "a fixed rate"
     lines = [
         *("", f"## At {rate:,.0f} jobs a second", ""),
-        f"An open loop at {what}: from the moment at which the call was due to the assignment at the",
-        f"worker, or the start of its task. {results.plan.rounds} rounds of",
-        f"{results.plan.open_seconds:g} s. The driver's own lateness is in it.",
+        f"An open loop at {what}: from the moment at which the",
+        "call was due to the assignment at the worker, or the start of its task. The driver's own",
+        f"lateness is in it. {results.plan.rounds} rounds of {results.plan.open_seconds:g} s.",
         "",
         (
             "| | p50 (ms) | p99 (ms) | p99.9 (ms) | driver late, p99 (ms) | jobs"

@@ -2,8 +2,9 @@
 
     python -m bench.compare.drivers.taskiq_calls WORKERS CALLERS
 
-The environment is that of `taskiq_tasks.py`. `taskiq worker` runs in one process with so many tasks at
-once as there are workers elsewhere: with its default of two processes the two cores do less.
+The environment is that of `taskiq_tasks.py`. `taskiq worker` runs one process with so many tasks at once
+as there are workers elsewhere. A job counts as over when its function has returned: taskiq acknowledges
+it after that, and nobody is told of it.
 """
 
 from __future__ import annotations
