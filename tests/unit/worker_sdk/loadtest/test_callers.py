@@ -180,7 +180,7 @@ async def test_a_call_without_a_free_connection_waits_and_counts_from_when_it_wa
 
 async def test_answers_may_come_in_pieces() -> None:
     async with staged(connections_max=1) as stage:
-        stage.api.piece_bytes = 9
+        stage.api.piece_bytes = len(FINE) - 1
         from_ns = time.monotonic_ns()
         stage.callers.add_segments([Segment(from_ns, from_ns + NS // 100, 300.0)])
         await stage.until(lambda: stage.numbers() == [0, 1, 2])
