@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 from dispatcher.cli.commands import command
@@ -22,6 +23,10 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit the process with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A room may have any name, and a terminal any encoding.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     with exit_code_of_failure() as outcome:
         code = command()(given or ["--help"], prog_name="callboard", standalone_mode=False)
         outcome.code = code if isinstance(code, int) else 0

@@ -230,6 +230,13 @@ def test_a_name_cannot_steer_the_terminal(server: Server) -> None:
         assert "evil\\x1b[2Jroom\\n" in shown.out
 
 
+def test_a_name_that_the_terminal_cannot_show_is_no_failure(server: Server) -> None:
+    made = create(server, "grüße", "nobody")
+    env = {**server.env, "PYTHONIOENCODING": "ascii"}
+    shown = callboard("job", "list", "--dispatch", made, env=env)
+    assert "gr\\xfc\\xdfe" in shown.out
+
+
 def test_an_empty_list_says_so_beside_the_output(server: Server) -> None:
     empty = callboard("job", "list", "--room", "nowhere", env=server.env)
     assert (empty.code, empty.err) == (0, "no jobs\n")
