@@ -126,6 +126,17 @@ def test_who_follows_sees_what_happens_as_it_happens(own: Server) -> None:
         assert next_event(process.stdout)["seq"] == "2"
 
 
+def test_who_follows_ends_it_with_ctrl_c_and_without_a_word(own: Server) -> None:
+    create(own, "followed-to-the-end")
+    with following(own, "--after", "0") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        next_event(process.stdout)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT_SECONDS) == 128 + signal.SIGINT
+        assert process.stderr.read() == ""
+
+
 def test_who_follows_is_held_through_a_restart_of_the_server(tmp_path: Path) -> None:
     with served(tmp_path) as first:
         create(first, "one")
