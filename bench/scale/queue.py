@@ -30,7 +30,9 @@ __all__ = ["QueueSample", "QueueSide", "TurnSample"]
 WORKERS = 20
 METADATA = "x" * 200
 START_SECONDS_MAX = 300.0
-SETTLE_SECONDS = 3.0
+# It has nothing to do any more when it used less of a core than this for so long.
+CALM_CORES_MAX = 0.02
+CALM_SECONDS = 3.0
 # After workers were cut off: what they had is queued again when their grace of 3 s is over.
 GRACE_SECONDS = 5.0
 IDLE_SECONDS = 5.0
@@ -59,6 +61,8 @@ class QueueSample:
     seed_seconds: float = 0.0
     # From the start of the process until it listens.
     start_seconds: float = 0.0
+    # Until it has read its queue, which it does while it serves.
+    calm_seconds: float = 0.0
     idle_cores: float = 0.0
     rss_bytes_started: int = 0
     rss_bytes_after: int = 0
@@ -88,7 +92,8 @@ class QueueSide:
         began_at = time.perf_counter()
         server = self._server = self._serving.__enter__()
         self.sample.start_seconds = time.perf_counter() - began_at
-        await anyio.sleep(SETTLE_SECONDS)
+        await _calm(server)
+        self.sample.calm_seconds = time.perf_counter() - began_at
         self.sample.rss_bytes_started = server.rss_bytes()
         began_at, cpu_before = time.perf_counter(), server.cpu_seconds()
         await anyio.sleep(IDLE_SECONDS)
@@ -154,6 +159,16 @@ class QueueSide:
     def _sample(self, began_at: float, cpu_before: float, jobs: int) -> TurnSample:
         spent = self._running().cpu_seconds() - cpu_before
         return TurnSample(jobs, time.perf_counter() - began_at, spent)
+
+
+async def _calm(server: ServerProcess) -> None:
+    """Wait until it does nothing. Raises TimeoutError."""
+    with anyio.fail_after(START_SECONDS_MAX):
+        is_calm = False
+        while not is_calm:
+            cpu_before = server.cpu_seconds()
+            await anyio.sleep(CALM_SECONDS)
+            is_calm = server.cpu_seconds() - cpu_before < CALM_CORES_MAX * CALM_SECONDS
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -116,9 +116,10 @@ def _page(results: Results) -> str:
             "",
             (
                 "| queued | CPU of an enqueue (µs) | CPU of a claim and its job (µs) | jobs taken a second, with the settle time"
-                " | memory (MiB) | after the rounds | database (MiB) | idle (cores) | starts in (s) |"
+                " | memory (MiB) | after the rounds | database (MiB) | idle (cores) | listens after (s)"
+                " | has read the queue after, at most (s) |"
             ),
-            "|---|---|---|---|---|---|---|---|---|",
+            "|---|---|---|---|---|---|---|---|---|---|",
         ]
         mib = 1024 * 1024
         for one in results.queues:
@@ -128,7 +129,7 @@ def _page(results: Results) -> str:
                 f" | {_span([t.jobs / t.elapsed_seconds for t in one.claims])}"
                 f" | {one.rss_bytes_started / mib:,.0f} | {one.rss_bytes_after / mib:,.0f}"
                 f" | {one.database_bytes / mib:,.0f} | {one.idle_cores:.3f}"
-                f" | {one.start_seconds:.1f} |"
+                f" | {one.start_seconds:.1f} | {one.calm_seconds:.0f} |"
             )
     lines += ["", "## Measured on", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in results.environment.items()]
