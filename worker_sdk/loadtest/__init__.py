@@ -5,7 +5,8 @@
     processes, channel       the processes, and how they are spoken to
     crowd                    such a process: workers (`simulated_worker`) or callers (`callers`)
     histogram, measurements, job_book     what is measured, second by second, and what became of each job
-    figures, limits          the numbers by name, and the bounds on them
+    figures, limits, notes   the numbers by name, the bounds on them, and what may spoil them
+    results                  where each figure is computed, and the exit code
     report_text, report_html, screen      how they look
 
 A job is found again by what stands in its dispatch's metadata, which the worker is given with it: the

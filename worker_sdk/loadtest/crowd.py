@@ -160,7 +160,8 @@ class _Process:
 
     async def _report_on(self) -> None:
         while True:
-            await asyncio.sleep(REPORT_SECONDS)
+            # All processes at the same moments, so that together they are one picture.
+            await asyncio.sleep(REPORT_SECONDS - time.monotonic() % REPORT_SECONDS)
             self.say(self._report())
 
     async def _watch_loop(self) -> None:

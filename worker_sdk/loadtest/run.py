@@ -8,10 +8,7 @@ drain; there are results either way.
 from __future__ import annotations
 
 import math
-import os
-import platform
 import secrets
-import socket
 import tempfile
 import time
 from enum import Enum
@@ -27,6 +24,7 @@ from worker_sdk.loadtest.inflicting import Inflicting
 from worker_sdk.loadtest.job_book import JobBook
 from worker_sdk.loadtest.limits import parse_limit
 from worker_sdk.loadtest.measurements import Look, Measurements, is_bottleneck
+from worker_sdk.loadtest.notes import machine, notes_on
 from worker_sdk.loadtest.processes import CrowdProcess, HarnessFailed
 from worker_sdk.loadtest.profile import Profile, Shape
 from worker_sdk.loadtest.results import (
@@ -49,6 +47,8 @@ __all__ = ["LoadTest", "Phase"]
 # From the first process to the last worker that is connected.
 CONNECT_SECONDS_MAX = 300.0
 LOOK_SECONDS = 1.0
+# Processes report each half second of the clock; so much later all of that is here.
+LOOK_AFTER_SECONDS = 0.25
 DRAIN_LOOK_SECONDS = 0.1
 READY_POLL_SECONDS = 0.02
 # Worker processes in one run, with those that take the place of killed ones.
@@ -57,10 +57,6 @@ WORKER_PROCESSES_MAX = 4096
 # or more than this share failed.
 UNASSIGNED_SHARE_MAX = 0.02
 ERROR_SHARE_MAX = 0.01
-# The harness's own lateness is told where it is more than this share of the p99.
-LATE_SHARE_NOTED = 0.3
-# That the machine is full is told from this share of its cores on.
-MACHINE_SHARE_NOTED = 0.85
 # Files that a process needs beside its sockets.
 FILES_SPARE = 256
 
@@ -291,10 +287,9 @@ class LoadTest:
 
     async def _look_on(self) -> None:
         assert self.watch is not None
-        next_at = time.monotonic()
         while True:
-            next_at += LOOK_SECONDS
-            await anyio.sleep(max(0.0, next_at - time.monotonic()))
+            into_second = (time.monotonic() - LOOK_AFTER_SECONDS) % LOOK_SECONDS
+            await anyio.sleep(LOOK_SECONDS - into_second)
             sample = self.watch.look()
             states = [each.state for each in [*self.workers, *self.callers] if each.state]
             second = int(self.second // 1)
@@ -385,62 +380,21 @@ class LoadTest:
             is_interrupted=self._is_interrupted,
             figures=figures,
             judgements=limits_of(self.profile, figures),
-            notes=self._notes(figures.values, is_saturated=is_saturated),
+            notes=notes_on(
+                self.profile,
+                self.measured,
+                figures.values,
+                is_saturated=is_saturated,
+                is_stock=self.server.is_stock,
+            ),
             is_saturated=is_saturated,
             rows=rows_of(self.measured, range(first, last + 1), seconds),
             curves=curves,
             steps=steps,
             events=self.measured.events,
             failures=dict(self.measured.failures),
-            machine=_machine(),
+            machine=machine(),
         )
-
-    def _notes(self, values: dict[str, float | None], *, is_saturated: bool) -> list[str]:
-        """What to know before one believes the figures."""
-        sums, notes = self.measured.sums, []
-        if is_saturated:
-            notes.append(
-                "the harness itself was the bottleneck: its own processes were busy or late, and"
-                " the figures are its own as much as the server's. More --caller-processes or"
-                " --worker-processes on more cores, or another machine, or less load"
-            )
-        late_ms, p99_ms = values["harness_late_p99_ms"], values["p99_ms"]
-        if late_ms and p99_ms and late_ms > LATE_SHARE_NOTED * p99_ms and not is_saturated:
-            notes.append(
-                f"the harness made calls up to {late_ms:.3g} ms late (p99), which is a large part of"
-                f" the p99 of {p99_ms:.3g} ms: this machine has too much else to do"
-            )
-        cores, used = os.cpu_count() or 1, values["machine_cpu_cores"] or 0.0
-        if used > MACHINE_SHARE_NOTED * cores:
-            here = "server, harness and all else" if values["server_cpu_cores"] else "what runs"
-            notes.append(
-                f"{here} on this machine used {used:.1f} of its {cores} cores: with the machine for"
-                " itself the server does more, and sooner"
-            )
-        if sums["waits_for_connection"]:
-            notes.append(
-                f"{sums['waits_for_connection']} calls waited for one of the connections"
-                f" (connections_max {self.profile.connections_max}); the wait is in their latency"
-            )
-        if sums["foreign_jobs"]:
-            notes.append(
-                f"{sums['foreign_jobs']} jobs were not of this run (of an earlier one?): taken,"
-                " ended, and not counted"
-            )
-        if values["lost"]:
-            notes.append(
-                f"{values['lost']:,.0f} jobs had no worker {self.profile.drain_seconds:g} s after the"
-                " last call (more than --drain-seconds?): latencies are of those that were assigned,"
-                " and so better than what callers saw"
-            )
-        if self.measured.count(Count.NOT_MADE):
-            notes.append("calls that were due were not made: the figures leave them out")
-        if self.server.is_stock:
-            notes.append(
-                "livekit-server: durability, receipts, verdicts over claims and jobs that go on"
-                " elsewhere are not on stock, and not judged"
-            )
-        return notes
 
 
 def _allow_files(wanted: int) -> None:
@@ -464,12 +418,3 @@ def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
         if isinstance(found, CallboardError):
             return found
     return group
-
-
-def _machine() -> dict[str, str]:
-    return {
-        "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "host": socket.gethostname(),
-    }
