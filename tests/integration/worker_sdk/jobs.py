@@ -224,11 +224,6 @@ async def prewarm_asynchronously() -> None:
     prewarmed.append("connection")
 
 
-def prewarm_slowly() -> None:
-    """Take longer than the short jobs of a test do."""
-    time.sleep(1.5)
-
-
 def prewarm_raises() -> None:
     """Do not get there."""
     raise FileNotFoundError("no model in /models")

@@ -72,14 +72,23 @@ async def test_each_job_has_a_process_of_its_own(tmp_path: Path) -> None:
     assert len(pids) == 2
 
 
-async def test_a_process_takes_as_many_jobs_as_it_may(tmp_path: Path) -> None:
-    # One that rests is kept while the next is not ready yet.
+async def test_a_process_takes_as_many_jobs_as_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_start = tmp_path / "may"
+    may_start.touch()
+    monkeypatch.setenv("PREWARM_MAY", str(may_start))
     executor = ProcessExecutor(warm=1, jobs_per_process=2)
-    async with opened(executor, prewarm=jobs.prewarm_slowly) as runner:
-        for number in range(4):
+    async with opened(executor, prewarm=jobs.prewarm_once_it_may) as runner:
+        await wait_warm(runner, 1)
+        # One that rests is kept while no other is ready.
+        may_start.unlink()
+        for number in range(2):
             await run(runner, f"tell {tmp_path / str(number)}")
-    pids = [eval((tmp_path / str(number)).read_text())["pid"] for number in range(4)]
-    assert pids[0] == pids[1] != pids[2] == pids[3]
+        may_start.touch()
+        await run(runner, f"tell {tmp_path / '2'}")
+    pids = [eval((tmp_path / str(number)).read_text())["pid"] for number in range(3)]
+    assert pids[0] == pids[1] != pids[2]
 
 
 async def test_a_job_learns_in_its_process_what_it_would_learn_elsewhere(tmp_path: Path) -> None:

@@ -107,11 +107,11 @@ async def test_a_server_that_never_answers_is_given_up_with_cause_and_remedy() -
 
 async def test_a_server_that_says_why_it_cannot_is_not_called_unreachable() -> None:
     script = Script(httpx2.ConnectError("refused"), twirp(TwirpCode.UNAVAILABLE, "no space left"))
-    async with client_of(script, retry_seconds_max=0.2) as client:
+    async with client_of(script, retry_seconds_max=1.0) as client:
         with pytest.raises(TwirpError, match="no space left") as raised:
             await client.create_dispatch("lobby", "greeter")
     assert raised.value.code is TwirpCode.UNAVAILABLE
-    assert len(script.requests) > 2
+    assert len(script.requests) >= 2
 
 
 async def test_a_503_that_says_nothing_may_be_a_proxys_and_names_the_address() -> None:
