@@ -35,6 +35,8 @@ def main() -> None:
     plan = QUICK if given.quick else FULL
     with tempfile.TemporaryDirectory(prefix="callboard-compare-") as folder:
         results = anyio.run(measure, plan, Path(folder), given.python, chosen)
+    if not results.closed:
+        raise SystemExit("nothing that was asked for can be run here")
     print(write_report(results, given.output))
 
 
