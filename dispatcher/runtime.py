@@ -177,8 +177,9 @@ class Runtime:
         # and the last number that was given
         self._callers: dict[int, tuple[asyncio.Future[Reply], float]] = {}
         self._requests = 0
-        # what sends the assignments that wait for the disk, by job
-        self._prepared: dict[str, Callable[[], None]] = {}
+        # what sends the assignments that wait for the disk, by job; of one job there may be several, as
+        # when its worker is cut off and back meanwhile
+        self._prepared: dict[str, list[tuple[SendAssignment, Callable[[], None]]]] = {}
         # the loop's timer for the engine's next deadline, and when that is
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Nanoseconds = 0
@@ -458,7 +459,8 @@ class Runtime:
         self._begin_commit()
         for effect in effects:
             if type(effect) is SendAssignment:
-                self._prepared[effect.job.id] = self._delivery.prepare(effect)
+                prepared = (effect, self._delivery.prepare(effect))
+                self._prepared.setdefault(effect.job.id, []).append(prepared)
         for message in at_once:
             self._send(message)
         at = self.engine.next_deadline()
@@ -502,7 +504,11 @@ class Runtime:
         elif type(message) is NoteIgnored:
             self._witness.ignored(message)
         elif type(message) is SendAssignment:
-            send = self._prepared.pop(message.job.id)
+            prepared = self._prepared.pop(message.job.id)
+            send = next(each for assignment, each in prepared if assignment is message)
+            if len(prepared) > 1:
+                others = [each for each in prepared if each[0] is not message]
+                self._prepared[message.job.id] = others
             now = self.now()
             if message.expires_at < now:
                 self.submit(AssignmentExpired(message.job.id, message.state.epoch))

@@ -93,6 +93,26 @@ async def test_an_assignment_of_a_job_that_never_was_is_not_sent_and_not_kept() 
         assert not bench.runtime._prepared
 
 
+async def test_an_assignment_that_is_told_again_before_its_commit_goes_out_too() -> None:
+    async with running(RuntimeBench()) as bench:
+        said = Registration("p", "a", "", "", (JobType.ROOM,), instance_id="one process")
+        bench.runtime.submit(WorkerRegistered("w", said))
+        bench.runtime.submit(WorkerReported("w", 0.0, 0, False, False))
+        bench.store.let_pass()  # what is learned of its agent
+        await bench.until(lambda: bench.store.passed)
+        bench.runtime.submit(bench.order()(999))
+        bench.accept("AJ_1", "w")
+        # Nothing is durable so far; its worker is cut off, and back at once without the job.
+        bench.runtime.submit(WorkerDisconnected("w"))
+        bench.runtime.submit(WorkerRegistered("w again", said))
+        bench.runtime.submit(WorkerReported("w again", 0.0, 0, False, False))
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: len(bench.of(SendAssignment)) == 2)
+        sent = cast("list[SendAssignment]", bench.of(SendAssignment))
+        assert [each.worker_id for each in sent] == ["w", "w again"]
+        assert not bench.runtime._prepared
+
+
 async def test_a_receipt_goes_out_only_after_the_commit() -> None:
     async with running(RuntimeBench()) as bench:
         job = await bench.held_order()
