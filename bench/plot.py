@@ -16,6 +16,7 @@ __all__ = ["bars_svg", "curve_svg", "lines_svg"]
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 150, 40, 50
 _COLOURS = ("#888888", "#1f6feb", "#d29922", "#2da44e")
+_BARS = ("#1f6feb", "#79b8ff", "#d4a72c", "#888888", "#2da44e", "#8250df")
 
 
 def curve_svg(
@@ -68,7 +69,7 @@ def bars_svg(groups: Mapping[str, Mapping[str, float]], *, title: str) -> str:
     """The picture of named groups of named bars, each group on a scale of its own from 0 up."""
     bar, gap, left, right = 18, 30, 190, 80
     names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
-    colours = dict(zip(names, ("#1f6feb", "#79b8ff", "#d4a72c", "#888888"), strict=False))
+    colours = dict(zip(names, _BARS, strict=False))
     parts: list[str] = []
     y = 44.0
     for group, bars in groups.items():
@@ -78,11 +79,12 @@ def bars_svg(groups: Mapping[str, Mapping[str, float]], *, title: str) -> str:
         for name, number in bars.items():
             width = (_WIDTH - left - right) * number / longest
             middle = y + bar / 2 + 4
+            shown = f"{number:,.0f}" if number >= 1000 else f"{number:,.3g}"
             parts.append(
                 f'<text x="{left - 8}" y="{middle:.0f}" text-anchor="end">{name}</text>'
                 f'<rect x="{left}" y="{y:.0f}" width="{max(width, 1):.1f}" height="{bar - 4}"'
                 f' fill="{colours.get(name, "#888888")}"/>'
-                f'<text x="{left + width + 6:.1f}" y="{middle:.0f}">{number:,.3g}</text>'
+                f'<text x="{left + width + 6:.1f}" y="{middle:.0f}">{shown}</text>'
             )
             y += bar
         y += gap - bar
