@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol
 
@@ -50,6 +50,8 @@ from protocol.errors import CallboardError, StoreError
 Arguments = ParamSpec("Arguments")
 
 Clock = Callable[[], Nanoseconds]
+# Job, worker and epoch.
+_AssignmentKey = tuple[str, str, int]
 _Underway = tuple[Sequence[StoreRequest], Awaitable[Sequence[StoreResult]]]
 
 
@@ -177,9 +179,9 @@ class Runtime:
         # and the last number that was given
         self._callers: dict[int, tuple[asyncio.Future[Reply], float]] = {}
         self._requests = 0
-        # what sends the assignments that wait for the disk, by job; of one job there may be several, as
-        # when its worker is cut off and back meanwhile
-        self._prepared: dict[str, list[tuple[SendAssignment, Callable[[], None]]]] = {}
+        # what sends the assignments that wait for the disk: a job has two where its worker is cut off
+        # and back meanwhile
+        self._prepared: dict[_AssignmentKey, Callable[[], None]] = {}
         # the loop's timer for the engine's next deadline, and when that is
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Nanoseconds = 0
@@ -359,8 +361,7 @@ class Runtime:
             void = void_jobs(batch, results)
             for message in self._commits.committed(void):
                 self._send(message)
-            for job_id in void:
-                self._prepared.pop(job_id, None)
+            self._drop_prepared(void)
             for request in batch:
                 if type(request) is RecordMove:
                     if request.job_id not in void:
@@ -412,14 +413,21 @@ class Runtime:
 
         The store may be away for long, and a caller that was refused calls again by another id.
         """
-        for request in self._commits.revoke_creations():
+        revoked = self._commits.revoke_creations()
+        self._drop_prepared({job.id for request in revoked for job, _ in request.jobs})
+        for request in revoked:
             entry = self._callers.get(request.request)
             if entry is not None and not entry[0].done():
                 entry[0].set_exception(error.with_traceback(None))
-            for job, _ in request.jobs:
-                self._prepared.pop(job.id, None)
             existed = DispatchCreated(request.request, request.dispatch.id, created=False)
             self._carry_out(self._turn(self.engine.handle, existed, self.now()))
+
+    def _drop_prepared(self, void: Collection[str]) -> None:
+        """Forget the assignments of jobs that were not made."""
+        if void:  # rare
+            self._prepared = {
+                key: send for key, send in self._prepared.items() if key[0] not in void
+            }
 
     async def _give_up(self) -> None:
         """Answer callers who have waited for too long: looked at together, which costs a call nothing."""
@@ -459,8 +467,7 @@ class Runtime:
         self._begin_commit()
         for effect in effects:
             if type(effect) is SendAssignment:
-                prepared = (effect, self._delivery.prepare(effect))
-                self._prepared.setdefault(effect.job.id, []).append(prepared)
+                self._prepared[_key_of(effect)] = self._delivery.prepare(effect)
         for message in at_once:
             self._send(message)
         at = self.engine.next_deadline()
@@ -504,11 +511,9 @@ class Runtime:
         elif type(message) is NoteIgnored:
             self._witness.ignored(message)
         elif type(message) is SendAssignment:
-            prepared = self._prepared.pop(message.job.id)
-            send = next(each for assignment, each in prepared if assignment is message)
-            if len(prepared) > 1:
-                others = [each for each in prepared if each[0] is not message]
-                self._prepared[message.job.id] = others
+            send = self._prepared.pop(_key_of(message), None)
+            if send is None:
+                return  # its worker was told this very thing before
             now = self.now()
             if message.expires_at < now:
                 self.submit(AssignmentExpired(message.job.id, message.state.epoch))
@@ -517,3 +522,7 @@ class Runtime:
                 self._witness.assigned(message, now)
         else:
             self._delivery.deliver(message)
+
+
+def _key_of(assignment: SendAssignment) -> _AssignmentKey:
+    return assignment.job.id, assignment.worker_id, assignment.state.epoch
