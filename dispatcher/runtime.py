@@ -138,9 +138,10 @@ class RuntimeLimits:
     # looks. Jobs outlive a restart, but none is given out meanwhile: so it is short.
     drain_seconds: float = 5.0
     drain_poll_seconds: float = 0.02
-    # how often the store is pruned, and how many rows at once
+    # how often the store is pruned, and how many rows at once: a commit may have to wait for them,
+    # and 250 jobs with their dispatches take about ten milliseconds
     prune_interval_seconds: float = 5.0
-    prune_rows_max: int = 2_000
+    prune_rows_max: int = 250
 
 
 class Runtime:
