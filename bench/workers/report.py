@@ -40,6 +40,10 @@ _DIFFERENCES = """\
 - livekit-agents imports its whole framework for voice agents, with LiveKit's client for rooms, before its
   first job, and forks its processes from one that has it; it is what an agent of that framework will need.
   Ours imports that client where a job asks for a room.
+- How many statuses of livekit-agents' are lost follows from the manners in which the line fails, which are
+  equal in number: it is no estimate of how often that happens, but of what then becomes of a job.
+- The machine is the server's and the load driver's, too, and at times ran other tests: load averages are
+  told with each figure. What is compared is measured in turns.
 - A task of our event loop is not isolated from its neighbours, and a thread hardly is; processes are.
 - Callboard knows more of our worker than of livekit-agents': its capacity, its receipts, its epochs. On
   LiveKit's own server ours has no receipts either.
