@@ -7,6 +7,7 @@ nothing may be skipped: there (CI=true) every skip, however it came about, is a 
 
 import os
 import shutil
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -19,6 +20,11 @@ settings.register_profile(
     "callboard", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("callboard")
+
+
+# Whoever is started in the background of a shell ignores Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
