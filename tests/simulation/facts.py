@@ -104,6 +104,13 @@ class JobFacts:
     assigned: dict[int, set[str]] = field(default_factory=dict)
     # workers whose end of it, or hand-over, was heard since it was last given to one
     ended_by: set[str] = field(default_factory=set)
+    # and those that may run it on: the agent that left was another run's, or may come back
+    doubted_of: set[str] = field(default_factory=set)
+
+    def told_ended(self, worker_id: str) -> None:
+        """This worker has it no more, beyond doubt."""
+        self.ended_by.add(worker_id)
+        self.doubted_of.discard(worker_id)
 
     @property
     def last(self) -> EventRow | None:
@@ -149,18 +156,20 @@ class Facts(Watcher):
         """The simulated time."""
         return self._world.timeline.now
 
-    def jobs_given_to(self, worker_id: str, *, with_deleted: bool = False) -> list[str]:
+    def jobs_given_to(self, worker_id: str, *, with_doubtful: bool = False) -> list[str]:
         """Jobs that the worker durably holds, or has been sent, and whose end nobody has told.
 
-        (The end of a job that is an agent's leaving is told to all: it may count, or not.) A job
-        whose dispatch is to be deleted may count, too, until that is durable.
+        Doubtful is a job whose agent was heard to have left, but not as one that is done with this
+        run, and a job whose dispatch is to be deleted, until that is durable.
         """
         return [
             job_id
             for job_id, facts in self._given.items()
             if (last := facts.rows[-1]).worker_id == worker_id
-            and worker_id not in facts.ended_by
-            and (with_deleted or last.dispatch_id not in self.deletions_heard)
+            and (
+                worker_id not in facts.ended_by or (with_doubtful and worker_id in facts.doubted_of)
+            )
+            and (with_doubtful or last.dispatch_id not in self.deletions_heard)
         ]
 
     def crashed(self) -> None:
@@ -212,13 +221,13 @@ class Facts(Watcher):
                     if facts is not None:
                         honest = link.process.is_honest
                         facts.results.append((true_epoch, link.worker_id, honest))
-                        facts.ended_by.add(link.worker_id)
+                        facts.told_ended(link.worker_id)
             case JobsHandedOver():
                 for job_id in event.job_ids:
                     if job_id in self.jobs:
-                        self.jobs[job_id].ended_by.add(link.worker_id)
+                        self.jobs[job_id].told_ended(link.worker_id)
             case AssignmentExpired():
-                self.jobs[event.job_id].ended_by.add(link.worker_id)
+                self.jobs[event.job_id].told_ended(link.worker_id)
             case JobSimulated():
                 self.jobs[event.job.id] = JobFacts(event.job)
             case WorkerDisconnected():
@@ -251,8 +260,14 @@ class Facts(Watcher):
         facts.left.add(sfu.epochs[sid])
         if reason in CLEAN:
             facts.left_cleanly.add(sfu.epochs[sid])
-        if facts.last is not None:
-            facts.ended_by.add(facts.last.worker_id)
+        if facts.last is None:
+            return
+        worker_id = facts.last.worker_id
+        if reason in CLEAN and sfu.epochs[sid] == facts.last.epoch:
+            facts.told_ended(worker_id)
+        elif worker_id not in facts.ended_by:
+            facts.ended_by.add(worker_id)
+            facts.doubted_of.add(worker_id)
 
     def _registered(self, event: WorkerRegistered, link: Link) -> None:
         said = event.registration
@@ -360,7 +375,7 @@ class Facts(Watcher):
                     # Of a reserved job the assignment went out, or expired, before this row.
                     before is None or before.phase is not JobPhase.OFFERED
                 ):
-                    facts.ended_by = set()
+                    facts.ended_by, facts.doubted_of = set(), set()
                 facts.rows.append(row)
                 if row.phase is JobPhase.QUEUED:
                     facts.queued_at = self.now

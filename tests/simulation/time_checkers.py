@@ -119,7 +119,7 @@ class FreeWorkersAreAsked(Checker):
             return False
         if connection.capacity is None:
             return True
-        held = self.facts.jobs_given_to(worker_id, with_deleted=True)
+        held = self.facts.jobs_given_to(worker_id, with_doubtful=True)
         stops = [
             job_id
             for job_id, at in connection.stops.items()
