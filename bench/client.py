@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, cast
 from bench.servers import API_KEY, API_SECRET
 from protocol import wire_pb2
 from protocol.tokens import mint_api_token
+from worker_sdk.loadtest.light_socket import masked_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,16 +41,6 @@ _HEADERS_END = b"\r\n\r\n"
 _STATUS = wire_pb2.WorkerMessage(
     update_worker=wire_pb2.UpdateWorkerStatus(status=wire_pb2.WS_AVAILABLE)
 ).SerializeToString()
-
-
-def masked_frame(payload: bytes, opcode: int = 2) -> bytes:
-    """A client's frame. The mask is zero: it costs the server the same, and the driver nothing."""
-    size = len(payload)
-    if size < 126:
-        head = bytes((0x80 | opcode, 0x80 | size))
-    else:
-        head = bytes((0x80 | opcode, 0x80 | 126)) + size.to_bytes(2, "big")
-    return head + b"\0\0\0\0" + payload
 
 
 _STATUS_FRAME = masked_frame(_STATUS)

@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+from dispatcher.server.framing import FrameCutter, payload_of
 from protocol import wire_pb2
+from protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from dispatcher.server.framing import Piece
 
 __all__ = ["Cut", "Line", "line_to"]
 
@@ -28,7 +32,6 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # What the server has been sent is read by it within this.
 _READ_SECONDS = 0.1
 _FINAL = (wire_pb2.JS_SUCCESS, wire_pb2.JS_FAILED)
-_BINARY = 2
 
 
 class Cut(Enum):
@@ -44,44 +47,20 @@ class _Frames:
     """Takes a worker's bytes apart: the HTTP head, then websocket frames, each as it came."""
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._is_upgraded = False
+        self._head = b""
+        # There once the head is whole.
+        self._cutter: FrameCutter | None = None
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Yield each whole piece."""
-        self._buffer += data
-        if not self._is_upgraded:
-            head, end, rest = self._buffer.partition(b"\r\n\r\n")
+        if self._cutter is None:
+            head, end, data = (self._head + data).partition(b"\r\n\r\n")
             if not end:
+                self._head = head
                 return
-            self._buffer, self._is_upgraded = rest, True
-            yield head + end
-        while (size := _frame_size(self._buffer)) and len(self._buffer) >= size:
-            frame, self._buffer = self._buffer[:size], self._buffer[size:]
-            yield frame
-
-
-def _frame_size(data: bytes) -> int:
-    """The size of the masked frame that begins here, or 0 where its head is not whole."""
-    if len(data) < 2:
-        return 0
-    size = data[1] & 127
-    extended = {126: 2, 127: 8}.get(size, 0)
-    if extended:
-        if len(data) < 2 + extended:
-            return 0
-        size = int.from_bytes(data[2 : 2 + extended], "big")
-    return 2 + extended + 4 + size
-
-
-def _message(frame: bytes) -> wire_pb2.WorkerMessage | None:
-    """What the worker says in this frame; None where it is no message."""
-    if frame[0] & 15 != _BINARY or not frame[1] & 128:
-        return None
-    start = 2 + {126: 2, 127: 8}.get(frame[1] & 127, 0)
-    mask, payload = frame[start : start + 4], frame[start + 4 :]
-    plain = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-    return wire_pb2.WorkerMessage.FromString(plain)
+            self._cutter = FrameCutter(DEFAULT_LIMITS.frame_bytes_max)
+            yield head + end, 0
+        yield from self._cutter.feed(data)
 
 
 class _Connection:
@@ -154,8 +133,8 @@ class Line:
         frames = _Frames()
         try:
             async for data in connection.worker:
-                for frame in frames.feed(data):
-                    cut = self._cut_at(frame)
+                for frame, payload_at in frames.feed(data):
+                    cut = self._cut_at(frame, payload_at)
                     if cut is None:
                         await connection.server.send(frame)
                         continue
@@ -174,10 +153,10 @@ class Line:
             pass
         connection.scope.cancel()
 
-    def _cut_at(self, frame: bytes) -> Cut | None:
-        message = _message(frame)
-        if message is None:
+    def _cut_at(self, frame: bytes, payload_at: int) -> Cut | None:
+        if not payload_at:  # no message
             return None
+        message = wire_pb2.WorkerMessage.FromString(payload_of(frame, payload_at))
         self.registrations += message.HasField("register")
         if self._armed is None or not message.HasField("update_job"):
             return None

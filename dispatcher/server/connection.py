@@ -27,14 +27,9 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from dispatcher.server.framing import FrameCutter
+from dispatcher.server.framing import FrameCutter, payload_of
 from dispatcher.server.limits import ServerLimits
 from protocol.errors import CloseCode
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # a machine that websockets has no wheel for
-    from websockets.utils import apply_mask
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -207,7 +202,7 @@ class WorkerConnection(WebSocketsSansIOProtocol):
             on_frame = self.on_frame
             # Within a message of several frames it is an error, which websockets tells.
             if payload_at and on_frame is not None and self.conn.current_size is None:
-                on_frame(apply_mask(frame[payload_at:], frame[payload_at - 4 : payload_at]))
+                on_frame(payload_of(frame, payload_at))
                 continue
             super().data_received(frame)
             if self.conn.parser_exc is not None:

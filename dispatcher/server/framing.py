@@ -7,6 +7,11 @@ gathered, and looked at when all of it is there. Holds less than one frame.
 
 from __future__ import annotations
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a machine that websockets has no wheel for
+    from websockets.utils import apply_mask
+
 # The first byte of a whole message in one binary frame, in no extension.
 _WHOLE_BINARY = 0x82
 _MASKED = 0x80
@@ -19,6 +24,11 @@ _NO_FRAME = (0, 0)
 
 # The frame's bytes, and where the payload begins in a whole binary message; 0 for any other frame.
 Piece = tuple[bytes, int]
+
+
+def payload_of(frame: bytes, payload_at: int) -> bytes:
+    """Return what a whole binary message says, without its mask."""
+    return apply_mask(frame[payload_at:], frame[payload_at - _MASK_BYTES : payload_at])
 
 
 class FrameCutter:

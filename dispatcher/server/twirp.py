@@ -142,26 +142,24 @@ class Twirp:
         self, path: str, headers: Headers, query: bytes, body: Callable[[], Awaitable[bytes]]
     ) -> Answer:
         """Answer a POST; `body` reads its body, and raises TwirpError. Raises nothing itself."""
-        began = time.perf_counter()
-        answer = await self._answered(path, self._call(path, headers, query, body))
-        self._note(path, answer, began)
-        return answer
+        return await self._answered(path, self._call(path, headers, query, body))
 
     async def _refuse_method(self, scope: Scope) -> Answer:
         async def refuse() -> Answer:
             self._access.bearer(scope["headers"], scope["query_string"], self._clock())
             _bad_route(f"unsupported method {scope['method']!r} (only POST is allowed)")
 
-        began = time.perf_counter()
-        answer = await self._answered(scope["path"], refuse())
-        self._note(scope["path"], answer, began)
-        return answer
-
-    def _note(self, path: str, answer: Answer, began: float) -> None:
-        name = self._names.get(path, OTHER)
-        self._calls.note(name, answer.status, time.perf_counter() - began)
+        return await self._answered(scope["path"], refuse())
 
     async def _answered(self, path: str, call: Awaitable[Answer]) -> Answer:
+        """Await a call's answer, whatever it is, and count it."""
+        began = time.perf_counter()
+        answer = await self._told(path, call)
+        self._calls.note(self._names.get(path, OTHER), answer.status, time.perf_counter() - began)
+        return answer
+
+    async def _told(self, path: str, call: Awaitable[Answer]) -> Answer:
+        """Return the answer of a call, or how its error is told."""
         try:
             return await call
         except TokenError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from bench.client import masked_frame
+from worker_sdk.loadtest.light_socket import masked_frame
 
 __all__ = ["LightSocket", "SocketClosed"]
 
