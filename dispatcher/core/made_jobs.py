@@ -5,6 +5,7 @@ called twice. A mark before the id, which outlives a restart with it, says what 
 
 - REVOKED: it was called off with its rule; until it has ended there is no other, then the mark goes.
 - SHARED: it was made for another subject with the same uniqueness key, and serves this one as well.
+- SHARED_OFF: the same, but it was called off: when it has ended, this one is called in its turn.
 - UNSERVED: it ended without a worker; when its rule changes, the subject is looked at anew.
 
 Left to others: when a job gets a mark (`ordering`, `revoked_jobs`).
@@ -20,6 +21,7 @@ from dispatcher.core.rooms import Rooms
 
 REVOKED = "-"
 SHARED = "+"
+SHARED_OFF = SHARED + REVOKED
 UNSERVED = "!"
 _MARKS = REVOKED + SHARED + UNSERVED
 

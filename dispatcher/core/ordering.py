@@ -25,6 +25,7 @@ from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.live_jobs import LiveJobs, OrderKey
 from dispatcher.core.made_jobs import (
     SHARED,
+    SHARED_OFF,
     UNSERVED,
     forget_unserved,
     id_of,
@@ -217,7 +218,7 @@ class Ordering:
         unique_key = fill(rule.uniqueness_key, room.info, participant, UNIQUE_KEY_BYTES_MAX)
         shared = self._live.holder(key, unique_key) if unique_key else None
         if shared is not None:
-            jobs[order] = SHARED + shared
+            jobs[order] = (SHARED_OFF if shared in self._off else SHARED) + shared
             self._rooms.touch(room, subject)
             if subject is None:
                 self._waiting.add(key, unique_key, own_place)
@@ -287,7 +288,7 @@ class Ordering:
         is_off = job.id in self._off
         for place in self._waiting.take_all(key, job.unique_key):
             if is_off:
-                remark(self._rooms, place, job.order, SHARED + job.id, "")
+                remark(self._rooms, place, job.order, SHARED_OFF + job.id, "")
                 if rule is not None:
                     self._try(rule, place)
             elif is_unserved:
@@ -304,8 +305,18 @@ class Ordering:
 
     def _call_off(self, job_ids: Iterable[str], reason: JobStateReason, detail: str) -> None:
         job_ids = list(job_ids)
-        self._off.update(job_id for job_id in job_ids if job_id in self._live)
+        for job_id in job_ids:
+            job = self._live.get(job_id)
+            if job is not None:
+                self._off.add(job_id)
+                self._promise_sharers(job)
         self._calling_off.call_off(job_ids, reason, detail)
+
+    def _promise_sharers(self, job: OrderedJob) -> None:
+        """Write down that who shares a job is called once it has ended, also after a restart."""
+        if job.unique_key:
+            for place in self._waiting.of((job.project, job.order), job.unique_key):
+                remark(self._rooms, place, job.order, SHARED + job.id, SHARED_OFF + job.id)
 
     def _is_at_limit(self, key: OrderKey, rule: Rule) -> bool:
         limit = rule.concurrency_limit
@@ -438,10 +449,10 @@ class Ordering:
             # Those of a dispatch end with it, unheard here.
             if not job.order.startswith(DISPATCH_ORDER):
                 self._live.add(job)
+        self._recover_places()
         off = self._revoked.recover(self._live)
         self._call_off(off, JobStateReason.UNSPECIFIED, "its rule was changed")
         self._recover_called_off(there)
-        self._recover_places()
         for room in self._rooms.rooms.values():
             if room.is_reopened and not room.members:
                 self._await_people(room)
@@ -472,11 +483,14 @@ class Ordering:
         for room in self._rooms.rooms.values():
             for member, made in room.subjects():
                 place = room.key, member.subject if member is not None else None
-                for order, text in made.items():
+                for order, text in list(made.items()):
                     if not text.startswith(SHARED):
                         self._live.made_for(id_of(text), place)
                     elif (job := self._live.get(id_of(text))) is not None:
                         seen_at = room.seen_at if member is None else member.seen_at
                         sharers.append((seen_at, (room.project, order), job.unique_key, place))
+                    elif text.startswith(SHARED_OFF):  # it ended, and nobody was called before
+                        del made[order]
+                        self._rooms.touch(room, member)
         for _, key, unique_key, place in sorted(sharers, key=lambda each: each[0]):
             self._waiting.add(key, unique_key, place)

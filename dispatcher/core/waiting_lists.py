@@ -10,7 +10,7 @@ Left to others: what is full (`live_jobs`), and what becomes of whose turn it is
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from dispatcher.core.live_jobs import OrderKey
@@ -47,6 +47,11 @@ class WaitingLists:
         if len(waiting.places) > waiting.tidied_beyond:
             waiting.places = OrderedDict.fromkeys(filter(self._is_there, waiting.places))
             waiting.tidied_beyond = max(TIDIED_BEYOND, 2 * len(waiting.places))
+
+    def of(self, key: OrderKey, unique_key: str) -> Collection[Place]:
+        """Return all who are in a list, and leave them there."""
+        waiting = self._lists.get(key, {}).get(unique_key)
+        return waiting.places if waiting is not None else ()
 
     def take_first(self, key: OrderKey, unique_key: str) -> Place | None:
         """Return whose turn it is, who waits no longer; None: nobody does."""

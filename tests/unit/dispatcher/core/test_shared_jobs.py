@@ -201,6 +201,39 @@ def test_who_was_served_before_a_restart_is_not_called_after_it(bench: EngineBen
     assert bench.live_jobs_of() == []
 
 
+@pytest.mark.parametrize("runs", [False, True], ids=["queued", "running"])
+def test_who_shares_a_job_is_called_though_the_server_dies_when_it_was_called_off(
+    bench: EngineBench, runs: bool
+) -> None:
+    if runs:
+        family(bench, "ann", "bob", "cyd")
+    else:
+        bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.customer}")
+        for who in ("ann", "bob", "cyd"):
+            customer_joins(bench, who)
+    bench.holds_commits = True
+    bench.leaves("ann")
+    bench.commit()  # and what follows from it is not durable
+    bench.restart()
+    bench.pass_time(1)
+    assert called(bench) == ["bob"]
+    assert made_for(bench, "cyd") == [f"+{bench.live_jobs_of()[0]}"]
+
+
+def test_who_comes_to_share_a_job_that_was_called_off_is_called_after_a_restart(
+    bench: EngineBench,
+) -> None:
+    bench.worker("w", types=ALL_TYPES)
+    bench.rule(job_type=PARTICIPANT, unique="{participant.attributes.customer}")
+    customer_joins(bench, "ann")
+    bench.leaves("ann")  # while it is on offer: it ends when that is over
+    customer_joins(bench, "bob")
+    assert made_for(bench, "bob") == [f"+-{bench.job_of()}"]
+    bench.restart()
+    bench.pass_time(60)
+    assert called(bench) == ["bob"]
+
+
 def test_who_shares_a_job_does_not_wait_for_room_under_the_limit(bench: EngineBench) -> None:
     bench.worker("w", types=ALL_TYPES)
     bench.rule(job_type=PARTICIPANT, limit=1, unique="{participant.attributes.customer}")
