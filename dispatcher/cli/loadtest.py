@@ -64,7 +64,7 @@ def loadtest(
             "--fail-if",
             metavar="LIMIT",
             help="Fail where this holds, such as 'p99_ms>50'. May be repeated. Always there:"
-            " lost>0 and doubled>0.",
+            " lost>0, overdue>0, failed>0 and doubled>0.",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +114,7 @@ def loadtest(
         _option(
             "--drain-seconds",
             "S",
-            "How long after the last call the end of the jobs is waited for; what is not assigned then is lost.",
+            "How long after the last call the end of the jobs is waited for; what still waits then is overdue.",
             LOAD,
         ),
     ] = None,
@@ -399,6 +399,9 @@ async def _run(test: LoadTest) -> Results:
         tasks.cancel_scope.cancel()
     if failures:
         raise failures[0]
+    if not sys.stderr.isatty():
+        # A run that is shorter than the time between two lines is told of all the same.
+        _tell_line(test)
     return results[0]
 
 
@@ -420,12 +423,17 @@ async def _tell_in_lines(test: LoadTest) -> None:
     import anyio
 
     from worker_sdk.loadtest.run import Phase
-    from worker_sdk.loadtest.screen import line
 
     told_at = time.monotonic()
     while True:
         await anyio.sleep(REFRESH_SECONDS)
         if test.phase is not Phase.LOOKING and time.monotonic() >= told_at + LINE_SECONDS:
             told_at = time.monotonic()
-            sys.stderr.write(line(test) + "\n")
-            sys.stderr.flush()
+            _tell_line(test)
+
+
+def _tell_line(test: LoadTest) -> None:
+    from worker_sdk.loadtest.screen import line
+
+    sys.stderr.write(line(test) + "\n")
+    sys.stderr.flush()

@@ -33,10 +33,12 @@ from worker_sdk.loadtest.channel import (
     read_message,
     unpack_numbers,
 )
+from worker_sdk.loadtest.precise_timer import PreciseTimer
 from worker_sdk.loadtest.profile_files import profile_from_json
 from worker_sdk.loadtest.simulated_worker import Crew, SimulatedWorker, Temper
-from worker_sdk.loadtest.tally import Tally
+from worker_sdk.loadtest.tally import Metric, Tally
 from worker_sdk.loadtest.target import Target
+from worker_sdk.loadtest.turns import seconds_to_turn
 
 __all__ = ["main", "socket_path"]
 
@@ -45,9 +47,7 @@ STATUS_INTERVAL_SECONDS = 2.5
 STATUS_TICK_SECONDS = 0.05
 READY_POLL_SECONDS = 0.02
 # How often the loop is asked whether it is on time.
-LAG_TICK_SECONDS = 0.02
-# Timers are late by less than this on any machine.
-LAG_SECONDS_MIN = 0.005
+LAG_TICK_NS = 20_000_000
 _READ_BYTES = 256 * 1024
 # Systems have bounds on a datagram; the lowest known is 2 KiB.
 _DATAGRAM_NUMBERS_MAX = 500
@@ -74,9 +74,9 @@ class _Process:
         self._reader = FrameReader()
         self._cpu_seconds = time.process_time()
         self._reported_at = time.monotonic()
-        # How late the loop was at most, and in all.
-        self._lag_seconds = 0.0
-        self._stalled_seconds = 0.0
+        # How late the loop was at most, and when it is asked again.
+        self._lag_ns = 0
+        self._tick_ns = time.monotonic_ns()
         self._ended = asyncio.get_running_loop().create_future()
 
     async def serve(self) -> None:
@@ -84,9 +84,11 @@ class _Process:
         loop = asyncio.get_running_loop()
         self._connection.setblocking(False)
         loop.add_reader(self._connection.fileno(), self._readable)
+        # Its time comes to the loop as what a socket brings does, so it is late by as much.
+        self._ticking = PreciseTimer(loop, self._on_tick)
+        self._ticking.arm(self._tick_ns)
         async with asyncio.TaskGroup() as tasks:
-            started = [tasks.create_task(self._watch_loop()), tasks.create_task(self._report_on())]
-            started += self.start(tasks)
+            started = [tasks.create_task(self._report_on()), *self.start(tasks)]
             await self._ended
             for task in started:
                 task.cancel()
@@ -102,6 +104,9 @@ class _Process:
     def state(self) -> dict[str, Any]:
         """What a report says of now."""
         raise NotImplementedError
+
+    def lagged(self, at_ns: int, late_ns: int) -> None:
+        """What came at this moment would have been read so late."""
 
     def last_words(self, *, is_killed: bool) -> None:
         """Tally what is left."""
@@ -149,29 +154,27 @@ class _Process:
             "do": word,
             "at_ns": time.monotonic_ns(),
             "cpu": (cpu_seconds - self._cpu_seconds) / passed,
-            "lag_ms": self._lag_seconds * 1e3,
-            "stalled": self._stalled_seconds / passed,
+            "lag_ms": self._lag_ns / 1e6,
             **self.state(),
             **self.tally.take(),
         }
         self._reported_at, self._cpu_seconds = now, cpu_seconds
-        self._lag_seconds = self._stalled_seconds = 0.0
+        self._lag_ns = 0
         return report
 
     async def _report_on(self) -> None:
         while True:
-            # All processes at the same moments, so that together they are one picture.
-            await asyncio.sleep(REPORT_SECONDS - time.monotonic() % REPORT_SECONDS)
+            await asyncio.sleep(seconds_to_turn(time.monotonic(), REPORT_SECONDS))
             self.say(self._report())
 
-    async def _watch_loop(self) -> None:
-        while True:
-            expected = time.monotonic() + LAG_TICK_SECONDS
-            await asyncio.sleep(LAG_TICK_SECONDS)
-            late_seconds = time.monotonic() - expected
-            self._lag_seconds = max(self._lag_seconds, late_seconds)
-            if late_seconds > LAG_SECONDS_MIN:
-                self._stalled_seconds += late_seconds
+    def _on_tick(self) -> None:
+        now_ns = time.monotonic_ns()
+        self._lag_ns = max(self._lag_ns, now_ns - self._tick_ns)
+        # A long stand is every tick that came in it, as it would have been every job.
+        while self._tick_ns <= now_ns:
+            self.lagged(self._tick_ns, now_ns - self._tick_ns)
+            self._tick_ns += LAG_TICK_NS
+        self._ticking.arm(self._tick_ns)
 
 
 class _WorkerProcess(_Process):
@@ -225,6 +228,9 @@ class _WorkerProcess(_Process):
             "workers": len(self._workers),
             "held": sum(worker.held_count for worker in self._living),
         }
+
+    def lagged(self, at_ns: int, late_ns: int) -> None:
+        self.tally.time(Metric.LAG, at_ns, late_ns)
 
     def last_words(self, *, is_killed: bool) -> None:
         for worker in self._living:

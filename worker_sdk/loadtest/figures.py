@@ -75,7 +75,19 @@ def _latencies() -> Sequence[Figure]:
 
 
 FIGURES: Sequence[Figure] = (
-    Figure("lost", "calls acknowledged whose job has no worker, or was dropped", is_count=True),
+    Figure(
+        "lost",
+        "calls acknowledged whose job nobody has and the server does not know",
+        is_count=True,
+    ),
+    Figure(
+        "overdue",
+        "jobs that the server still had queued, or running elsewhere, at the end",
+        is_count=True,
+    ),
+    Figure(
+        "failed", "jobs that had failed or were cancelled by the server's record", is_count=True
+    ),
     Figure("doubled", "jobs with two holders at one epoch, or ended twice", is_count=True),
     Figure("errors", "calls that failed or had no answer", is_count=True),
     Figure("error_share", "errors / calls made; 0 to 1", is_count=True),
@@ -102,5 +114,6 @@ FIGURES: Sequence[Figure] = (
     Figure("harness_cpu_cores", "the busiest process of the harness, mean; 1: one core"),
     Figure("machine_cpu_cores", "all of the harness's machine, mean; 1: one core"),
     Figure("harness_late_p99_ms", "how late the harness made calls, with a connection at hand"),
+    Figure("harness_lag_p99_ms", "how late the harness's workers read what came"),
     Figure("harness_saturated_share", "seconds in which the harness was the bottleneck; 0 to 1"),
 )

@@ -1,7 +1,8 @@
 """What became of each job: acknowledged, assigned to whom, ended. One byte a job, and eight.
 
-Lost is a job that was acknowledged and that nobody has: never assigned, or given to a worker that no
-longer has it, without an end. Doubled is one that two workers held at one epoch, or that ended twice.
+Unaccounted is a job that was acknowledged and that nobody here has: never assigned, or given to a worker
+that no longer has it, without an end. What became of it only the server can say (`server_record`).
+Doubled is one that two workers held at one epoch, or that ended twice.
 A job that is given to another worker at a later epoch is a rerun, which is what a dispatcher is for.
 """
 
@@ -63,16 +64,17 @@ class JobBook:
                 for number in numbers:
                     self._states[number] |= _HELD
 
-    def lost(self, *, is_stock: bool) -> int:
+    def unaccounted(self, *, is_stock: bool) -> list[int]:
         """Jobs that were acknowledged and that nobody has.
 
         LiveKit's own server gives no job to a second worker: there only what was never assigned counts.
         """
-        lost = 0
-        for state in self._states:
-            if state & _ACKNOWLEDGED and not state & (_SETTLED | _HELD):
-                lost += not (is_stock and state & _ASSIGNED)
-        return lost
+        accounted = _SETTLED | _HELD | (_ASSIGNED if is_stock else 0)
+        return [
+            number
+            for number, state in enumerate(self._states)
+            if state & _ACKNOWLEDGED and not state & accounted
+        ]
 
     def unfinished(self) -> int:
         """Jobs that workers held at the end."""

@@ -91,7 +91,7 @@ class Judgement:
 
 
 # What a run fails by, whatever else it is asked.
-DEFAULT_LIMITS = (Limit("lost", ">", 0.0), Limit("doubled", ">", 0.0))
+DEFAULT_LIMITS = tuple(Limit(name, ">", 0.0) for name in ("lost", "overdue", "failed", "doubled"))
 
 
 def parse_limit(text: str, subject: str = "--fail-if") -> Limit:

@@ -18,12 +18,14 @@ from worker_sdk.loadtest.tally import Count, Metric
 
 __all__ = ["Look", "Measurements", "is_bottleneck"]
 
-# A second tells of the harness and not of the server where one of its processes used so much of a core,
-# or its loop stood still for such a share of the time, or a tenth of its calls was so late.
+# A second tells of the harness and not of the server where one of its processes used so much of a core:
+# then more could not have gone through it.
 BUSY_CPU_MAX = 0.9
-STALLED_SHARE_MAX = 0.25
-LATE_SHARE = 0.9
-LATE_US_MAX = 50_000
+# Or where a tenth of its calls was made late, or of its reads done late, by at least this, and by such a
+# part of the time to the assignment that a tenth of the jobs exceeded.
+LATE_QUANTILE = 0.9
+LATE_US_MIN = 5_000
+LATE_PART_MIN = 0.5
 # The harness was the bottleneck if it was so in so many seconds, and in more than this share of them.
 SATURATED_SECONDS_MIN = 2
 SATURATED_SHARE_MAX = 0.1
@@ -39,10 +41,9 @@ class Look:
     under_way: int
     backlog: int
     held: int
-    # of the busiest process of ours, in cores; and of the latest, in milliseconds, and its share
+    # of the busiest process of ours, in cores; and of the latest, in milliseconds
     harness_cpu: float
     lag_ms: float
-    stalled: float
     # of all that runs on this machine, in cores
     machine_cpu: float
     server_cpu: float | None = None
@@ -99,9 +100,19 @@ class Measurements:
     def is_saturated(self, second: int) -> bool:
         """Was the harness the bottleneck in this second?"""
         look = self.looks.get(second)
-        if look is not None and (
-            look.harness_cpu >= BUSY_CPU_MAX or look.stalled >= STALLED_SHARE_MAX
-        ):
+        if look is not None and look.harness_cpu >= BUSY_CPU_MAX:
             return True
-        late = self.metrics[Metric.LATE].get(second)
-        return late is not None and late.at(LATE_SHARE) >= LATE_US_MAX
+        own_us = self.own_delay_us([second], LATE_QUANTILE)
+        assigned = self.metrics[Metric.ASSIGN].get(second)
+        return (
+            own_us >= LATE_US_MIN
+            and assigned is not None
+            and own_us >= LATE_PART_MIN * assigned.at(LATE_QUANTILE)
+        )
+
+    def own_delay_us(self, seconds: Iterable[int], quantile: float) -> int:
+        """What the harness itself added to the latencies of these seconds: to its calls, or its reads."""
+        seconds = list(seconds)
+        return max(
+            self.histogram(metric, seconds).at(quantile) for metric in (Metric.LATE, Metric.LAG)
+        )

@@ -85,8 +85,8 @@ class Profile:
     )
     drain_seconds: float = _field(
         15.0,
-        "How long after the last call the end of the jobs is waited for; what is not assigned"
-        " then is lost.",
+        "How long after the last call the end of the jobs is waited for; what still"
+        " waits then is overdue.",
         least=0,
         most=3600,
     )

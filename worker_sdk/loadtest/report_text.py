@@ -60,6 +60,7 @@ def headline(results: Results) -> str:
     parts.append(f"p50 {shown(results.figures, 'p50_ms')} ms")
     parts.append(f"p99 {shown(results.figures, 'p99_ms')} ms")
     parts.append(f"{values['lost']:,.0f} lost")
+    parts += [f"{values[name]:,.0f} {name}" for name in ("overdue", "failed") if values[name]]
     parts.append(f"{values['doubled']:,.0f} doubled")
     if results.is_saturated:
         parts.append("THE HARNESS ITSELF WAS THE BOTTLENECK")
@@ -140,6 +141,8 @@ def _counts(results: Results) -> list[str]:
                 ("acknowledged", "acknowledged"),
                 ("ended", "ended"),
                 ("lost", "lost"),
+                ("overdue", "overdue"),
+                ("failed", "failed"),
                 ("doubled", "doubled"),
                 ("reruns", "run again"),
                 ("unfinished", "unfinished"),
@@ -161,7 +164,8 @@ def _counts(results: Results) -> list[str]:
             "harness",
             (
                 ("harness_cpu_cores", "cores (busiest process)"),
-                ("harness_late_p99_ms", "ms late, p99"),
+                ("harness_late_p99_ms", "ms late with calls, p99"),
+                ("harness_lag_p99_ms", "with reads"),
                 ("harness_saturated_share", "of the seconds the bottleneck"),
             ),
         ),

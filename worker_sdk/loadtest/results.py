@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from worker_sdk.loadtest.calling import Step
     from worker_sdk.loadtest.job_book import JobBook
     from worker_sdk.loadtest.measurements import Measurements
+    from worker_sdk.loadtest.server_record import ServerRecord
 
 __all__ = [
     "EXIT_BROKEN",
@@ -38,6 +39,8 @@ __all__ = [
 EXIT_OK, EXIT_BROKEN, EXIT_SATURATED, EXIT_INTERRUPTED = 0, 1, 3, 130
 
 _EXTENSION_METRICS = (Metric.RUNNING, Metric.END, Metric.CLAIM)
+# Of the harness and not of the server.
+_OWN_METRICS = (Metric.LATE, Metric.LAG)
 _US_PER_MS = 1000.0
 
 
@@ -150,8 +153,9 @@ def measured_figures(
     *,
     is_stock: bool,
     cpu_seconds: float | None,
+    record: ServerRecord | None = None,
 ) -> tuple[Figures, dict[Metric, Histogram]]:
-    """All figures, and the histograms that they are of."""
+    """All figures, and the histograms that they are of. `record`: of the book's unaccounted jobs."""
     figures = Figures()
     whole = range(max(1, math.ceil(seconds)))
     held = [step for step in steps if not step.broken]
@@ -163,7 +167,11 @@ def measured_figures(
 
     calls_made = measured.count(Count.CALLED)
     errors = measured.count(Count.ERRORS)
-    figures.put("lost", book.lost(is_stock=is_stock))
+    unaccounted = len(book.unaccounted(is_stock=is_stock))
+    figures.put("lost", unaccounted - (record.known if record else 0))
+    absent = None if is_stock else 0
+    figures.put("overdue", record.queued + record.running if record else absent, NOT_ON_STOCK)
+    figures.put("failed", record.failed if record else absent, NOT_ON_STOCK)
     figures.put("doubled", book.doubled)
     figures.put("errors", errors)
     figures.put("error_share", errors / max(calls_made, errors) if errors else 0.0)
@@ -192,7 +200,7 @@ def measured_figures(
 
     curves: dict[Metric, Histogram] = {}
     for metric in Metric:
-        if metric is Metric.LATE:
+        if metric in _OWN_METRICS:
             continue
         # Storms and claims are few, and not of calls.
         is_of_calls = metric not in (Metric.RECONNECT, Metric.CLAIM)
@@ -216,8 +224,12 @@ def measured_figures(
     figures.put("server_rss_growth_mib", _growth(memory))
     figures.put("harness_cpu_cores", fmean(look.harness_cpu for look in looks) if looks else None)
     figures.put("machine_cpu_cores", fmean(look.machine_cpu for look in looks) if looks else None)
-    late = measured.histogram(Metric.LATE, window)
-    figures.put("harness_late_p99_ms", fraction_to_ms(late, 0.99) if late.count else None)
+    for name, metric in (
+        ("harness_late_p99_ms", Metric.LATE),
+        ("harness_lag_p99_ms", Metric.LAG),
+    ):
+        own = measured.histogram(metric, window)
+        figures.put(name, fraction_to_ms(own, 0.99) if own.count else None)
     saturated = sum(measured.is_saturated(each) for each in window)
     figures.put("harness_saturated_share", saturated / len(window))
     assert set(figures.values) == {figure.name for figure in FIGURES}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from protocol.errors import CallboardError
+from worker_sdk.client.client import DispatchClient
 from worker_sdk.loadtest.calling import Calling, Step, share
 from worker_sdk.loadtest.channel import pack_numbers, unpack_numbers
 from worker_sdk.loadtest.inflicting import Inflicting
@@ -34,10 +35,12 @@ from worker_sdk.loadtest.results import (
     rows_of,
     seconds_of,
 )
+from worker_sdk.loadtest.server_record import ServerRecord, read_record
 from worker_sdk.loadtest.server_watch import ServerWatch, machine_cpu_cores
 from worker_sdk.loadtest.simulated_worker import Temper
 from worker_sdk.loadtest.tally import Count, Happening, Metric
 from worker_sdk.loadtest.target import ServerFound, Target, look
+from worker_sdk.loadtest.turns import seconds_to_turn
 
 if TYPE_CHECKING:
     from worker_sdk.credentials import Credentials
@@ -57,6 +60,8 @@ WORKER_PROCESSES_MAX = 4096
 # or more than this share failed.
 UNASSIGNED_SHARE_MAX = 0.02
 ERROR_SHARE_MAX = 0.01
+# A server that does not answer at the end is asked again for so long.
+RECORD_RETRY_SECONDS = 3.0
 # Files that a process needs beside its sockets.
 FILES_SPARE = 256
 
@@ -69,6 +74,7 @@ class Phase(Enum):
     WARMING_UP = "warming up"
     MEASURING = "measuring"
     DRAINING = "waiting for the last jobs"
+    ASKING = "asking the server for jobs that nobody has"
     OVER = "over"
 
 
@@ -101,6 +107,8 @@ class LoadTest:
         self._is_interrupted = False
         self._begun_at = ""
         self._cpu_seconds: float | None = None
+        # What the server says of jobs that nobody here can account for; None: it was not asked.
+        self._record: ServerRecord | None = None
 
     # ---- what a screen asks ----
 
@@ -132,8 +140,8 @@ class LoadTest:
 
     async def run(self) -> Results:
         """Run it. Raises TargetUnusable and HarnessFailed."""
-        calls, drain = anyio.CancelScope(), anyio.CancelScope()
-        self._scopes = [calls, drain]
+        calls, drain, asking = anyio.CancelScope(), anyio.CancelScope(), anyio.CancelScope()
+        self._scopes = [calls, drain, asking]
         self.server = await look(self.credentials, self.profile.agent_name)
         target = Target(self.credentials)
         _allow_files(max(self.profile.workers_per_process_max, self.profile.connections_max))
@@ -153,6 +161,8 @@ class LoadTest:
                         await self._drain()
                     with anyio.CancelScope(shield=True):
                         await self._end_processes()
+                    with asking:
+                        await self._ask_server()
                     tasks.cancel_scope.cancel()
             except BaseExceptionGroup as group:
                 raise _first_of_ours(group) from None
@@ -211,6 +221,20 @@ class LoadTest:
         """Is there a call or a job whose end is not reported? Not before callers know of the stop."""
         is_stopped = all(each.state.get("is_stopped") for each in self.callers)
         return not is_stopped or bool(self.book.open or self._sum("under_way", self.callers))
+
+    async def _ask_server(self) -> None:
+        """Have the server say what became of jobs that nobody has; when all processes have told all."""
+        unaccounted = self.book.unaccounted(is_stock=self.server.is_stock)
+        if self.server.is_stock or not unaccounted:
+            return
+        self.phase = Phase.ASKING
+        own = self.credentials
+        async with DispatchClient(
+            own.url, own.api_key, own.api_secret, retry_seconds_max=RECORD_RETRY_SECONDS
+        ) as client:
+            self._record = await read_record(
+                client, self.profile.agent_name, self._run, unaccounted
+            )
 
     async def _end_processes(self) -> None:
         # Callers first: what they still have to tell must not be missing from the book.
@@ -288,8 +312,7 @@ class LoadTest:
     async def _look_on(self) -> None:
         assert self.watch is not None
         while True:
-            into_second = (time.monotonic() - LOOK_AFTER_SECONDS) % LOOK_SECONDS
-            await anyio.sleep(LOOK_SECONDS - into_second)
+            await anyio.sleep(seconds_to_turn(time.monotonic() - LOOK_AFTER_SECONDS, LOOK_SECONDS))
             sample = self.watch.look()
             states = [each.state for each in [*self.workers, *self.callers] if each.state]
             second = int(self.second // 1)
@@ -303,7 +326,6 @@ class LoadTest:
                 harness_cpu=max((state["cpu"] for state in states), default=0.0),
                 lag_ms=max((state["lag_ms"] for state in states), default=0.0),
                 machine_cpu=machine_cpu_cores(),
-                stalled=max((state["stalled"] for state in states), default=0.0),
                 server_cpu=sample.cpu_cores if sample else None,
                 server_rss_mib=sample.rss_mib if sample else None,
             )
@@ -360,6 +382,7 @@ class LoadTest:
             seconds,
             is_stock=self.server.is_stock,
             cpu_seconds=self._cpu_seconds,
+            record=self._record,
         )
         whole = range(math.ceil(seconds))
         is_saturated = is_bottleneck(
@@ -386,6 +409,7 @@ class LoadTest:
                 figures.values,
                 is_saturated=is_saturated,
                 is_stock=self.server.is_stock,
+                record=self._record,
             ),
             is_saturated=is_saturated,
             rows=rows_of(self.measured, range(first, last + 1), seconds),

@@ -5,6 +5,7 @@ Pure: a `LoadTest` in, something that rich can print, or a line, out.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker_sdk.loadtest.profile import Shape
+from worker_sdk.loadtest.run import Phase
 from worker_sdk.loadtest.tally import Count, Metric
 
 if TYPE_CHECKING:
@@ -164,7 +166,10 @@ def _jobs(test: LoadTest) -> Text:
 
 def _recent(test: LoadTest) -> range:
     """The last whole seconds of which everything is reported."""
-    end = int((min(test.second, test.calling.seconds or test.second)) - REPORTED_AFTER_SECONDS)
+    end_second = min(test.second, test.calling.seconds or test.second)
+    if test.phase is not Phase.OVER:
+        end_second -= REPORTED_AFTER_SECONDS
+    end = math.floor(end_second)
     first = -int(test.profile.warm_up_seconds)
     return range(max(first, end - RECENT_SECONDS), end)
 

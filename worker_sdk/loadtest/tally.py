@@ -29,6 +29,7 @@ class Metric(StrEnum):
     RUNNING = "running"  # call due to the receipt that the job runs
     END = "end"  # the receipt that it runs to the receipt that it ended, less its own length
     LATE = "late"  # call due to call made, with a connection at hand: the harness's own
+    LAG = "lag"  # how late a worker's process reads what comes at any moment: the harness's own
     RECONNECT = "reconnect"  # socket lost to registered again
     CLAIM = "claim"  # registered again to the last verdict over its jobs
 

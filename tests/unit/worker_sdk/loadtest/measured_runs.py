@@ -11,6 +11,7 @@ from worker_sdk.loadtest.job_book import JobBook
 from worker_sdk.loadtest.measurements import Look, Measurements
 from worker_sdk.loadtest.profile import Profile
 from worker_sdk.loadtest.results import Results, limits_of, measured_figures, rows_of
+from worker_sdk.loadtest.server_record import ServerRecord
 from worker_sdk.loadtest.tally import Count, Happening, Metric, Tally
 
 NS = 1_000_000_000
@@ -26,14 +27,20 @@ LOOK = Look(
     held=2,
     harness_cpu=0.1,
     lag_ms=1.0,
-    stalled=0.0,
     machine_cpu=1.0,
     server_cpu=0.5,
     server_rss_mib=80.0,
 )
 
 
-def measured_run(*, late_ms: float = 0.0, errors: int = 0, **look: Any) -> Measurements:
+def measured_run(
+    *,
+    late_ms: float = 0.0,
+    lag_ms: float = 0.0,
+    slower_ms: float = 0.0,
+    errors: int = 0,
+    **look: Any,
+) -> Measurements:
     """Ten seconds and one of warm-up; a call of second n was assigned after n + 1 ms."""
     tally = Tally()
     measured = Measurements()
@@ -41,11 +48,13 @@ def measured_run(*, late_ms: float = 0.0, errors: int = 0, **look: Any) -> Measu
         for number in range(CALLS_PER_SECOND):
             due_ns = second * NS + number * NS // CALLS_PER_SECOND
             latency_ns = (second + 1) * MS if second >= 0 else 5 * NS
+            latency_ns += round(slower_ms * MS)
             for count in (Count.DUE, Count.CALLED, Count.ACKNOWLEDGED, Count.ASSIGNED, Count.ENDED):
                 tally.count(count, due_ns)
             for metric in (Metric.ACK, Metric.ASSIGN, Metric.RUNNING, Metric.END):
                 tally.time(metric, due_ns, latency_ns)
             tally.time(Metric.LATE, due_ns, round(late_ms * MS))
+            tally.time(Metric.LAG, due_ns, round(lag_ms * MS))
         measured.looks[second] = replace(LOOK, second=second, **look)
     for _ in range(errors):
         tally.count(Count.ERRORS, 0)
@@ -73,11 +82,19 @@ def results_of(
     is_saturated: bool = False,
     is_interrupted: bool = False,
     events: Sequence[tuple[float, str]] = (),
+    record: ServerRecord | None = None,
 ) -> Results:
     """The results of a run."""
     profile = profile or Profile(duration_seconds=SECONDS, warm_up_seconds=1.0)
     figures, curves = measured_figures(
-        profile, measured, book, steps, SECONDS, is_stock=is_stock, cpu_seconds=4.0
+        profile,
+        measured,
+        book,
+        steps,
+        SECONDS,
+        is_stock=is_stock,
+        cpu_seconds=4.0,
+        record=record,
     )
     return Results(
         profile=profile,

@@ -35,32 +35,33 @@ def test_a_job_that_ended_is_well_in_whatever_order_it_is_reported(
 ) -> None:
     made = book(*entries)
     assert (made.acknowledged, made.waiting, made.open) == (1, 0, 0)
-    assert (made.lost(is_stock=False), made.doubled, made.reruns) == (0, 0, 0)
+    assert (made.unaccounted(is_stock=False), made.doubled, made.reruns) == ([], 0, 0)
 
 
-def test_a_job_that_was_acknowledged_and_never_assigned_is_lost() -> None:
+def test_a_job_that_was_acknowledged_and_never_assigned_is_unaccounted() -> None:
     made = book(ACKNOWLEDGED)
     assert (made.waiting, made.open) == (1, 1)
-    assert made.lost(is_stock=False) == made.lost(is_stock=True) == 1
+    assert made.unaccounted(is_stock=False) == made.unaccounted(is_stock=True) == [5]
 
 
-def test_a_job_that_nobody_acknowledged_cannot_be_lost() -> None:
-    assert book(assigned(1, A)).lost(is_stock=False) == 0
+def test_a_job_that_nobody_acknowledged_cannot_be_unaccounted() -> None:
+    assert book(assigned(1, A)).unaccounted(is_stock=False) == []
 
 
-def test_a_job_whose_worker_vanished_is_lost_but_on_stock() -> None:
+def test_a_job_whose_worker_vanished_is_unaccounted_but_on_stock() -> None:
     made = book(ACKNOWLEDGED, assigned(1, A))
-    assert (made.lost(is_stock=False), made.lost(is_stock=True)) == (1, 0)
+    assert made.unaccounted(is_stock=False) == [5]
+    assert made.unaccounted(is_stock=True) == []
 
 
-def test_a_job_that_its_worker_still_has_is_unfinished_and_not_lost() -> None:
+def test_a_job_that_its_worker_still_has_is_unfinished_and_accounted_for() -> None:
     made = book(ACKNOWLEDGED, assigned(1, A), (Happening.HELD, [5]))
-    assert (made.lost(is_stock=False), made.unfinished()) == (0, 1)
+    assert (made.unaccounted(is_stock=False), made.unfinished()) == ([], 1)
 
 
-def test_a_job_whose_end_was_told_by_a_process_that_was_killed_is_not_lost() -> None:
+def test_a_job_whose_end_was_told_by_a_process_that_was_killed_is_accounted_for() -> None:
     made = book(ACKNOWLEDGED, assigned(1, A), (Happening.END_TOLD, [5]))
-    assert (made.lost(is_stock=False), made.open, made.ended) == (0, 0, 1)
+    assert (made.unaccounted(is_stock=False), made.open, made.ended) == ([], 0, 1)
 
 
 def test_a_job_of_another_worker_at_a_later_epoch_is_a_rerun() -> None:
@@ -85,4 +86,4 @@ def test_a_job_that_ended_twice_is_a_double_and_counts_once() -> None:
 
 def test_it_grows_with_the_numbers() -> None:
     made = book((Happening.ACKNOWLEDGED, [0, 1_000_000]))
-    assert made.lost(is_stock=False) == 2
+    assert made.unaccounted(is_stock=False) == [0, 1_000_000]

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.worker_sdk.loadtest.measured_runs import good_book, measured_run, results_of
 from worker_sdk.loadtest.notes import notes_on
 from worker_sdk.loadtest.profile import Profile
+from worker_sdk.loadtest.server_record import ServerRecord
 from worker_sdk.loadtest.tally import Count
 
 CORES = float(os.cpu_count() or 1)
@@ -18,6 +19,7 @@ def notes(
     *,
     is_saturated: bool = False,
     is_stock: bool = False,
+    record: ServerRecord | None = None,
     sums: dict[str, int] | None = None,
     not_made: int = 0,
     **values: float,
@@ -26,7 +28,9 @@ def notes(
     measured.sums.update(sums or {})
     measured.counts[Count.NOT_MADE][0] += not_made
     figures = {**results_of(measured, good_book()).figures.values, **values}
-    return notes_on(Profile(), measured, figures, is_saturated=is_saturated, is_stock=is_stock)
+    return notes_on(
+        Profile(), measured, figures, is_saturated=is_saturated, is_stock=is_stock, record=record
+    )
 
 
 def test_of_a_good_run_there_is_nothing_to_note() -> None:
@@ -41,7 +45,17 @@ def test_of_a_good_run_there_is_nothing_to_note() -> None:
         ({"machine_cpu_cores": CORES}, "server, harness and all else on this machine used"),
         ({"sums": {"waits_for_connection": 7}}, "7 calls waited for one of the connections"),
         ({"sums": {"foreign_jobs": 3}}, "3 jobs were not of this run"),
-        ({"lost": 2.0}, "2 jobs had no worker 15 s after the last call"),
+        ({"harness_lag_p99_ms": 8.0}, "the harness's workers read up to 8 ms late (p99)"),
+        ({"lost": 2.0}, "2 jobs are lost 15 s after the last call"),
+        (
+            {"record": ServerRecord(queued=5, running=1)},
+            "5 jobs were queued and 1 running still 15 s after the last call",
+        ),
+        ({"record": ServerRecord(ended=3)}, "3 jobs have ended by the server's record"),
+        (
+            {"record": ServerRecord(unasked=4, why_unasked="more than 2,000")},
+            "of 4 of the jobs that count as lost the server was not asked: more than 2,000",
+        ),
         ({"not_made": 4}, "calls that were due were not made"),
         ({"is_stock": True}, "livekit-server: durability"),
     ],

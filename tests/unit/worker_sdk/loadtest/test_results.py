@@ -17,6 +17,7 @@ from worker_sdk.loadtest.calling import Step
 from worker_sdk.loadtest.figures import FIGURES, NOT_ON_STOCK
 from worker_sdk.loadtest.job_book import JobBook
 from worker_sdk.loadtest.profile import Profile, Shape
+from worker_sdk.loadtest.server_record import ServerRecord
 from worker_sdk.loadtest.tally import Happening
 
 
@@ -78,9 +79,30 @@ def test_a_lost_job_fails_without_being_asked() -> None:
     assert results.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("record", "broken", "lost"),
+    [
+        (ServerRecord(unknown=2), ["lost"], 2),
+        (ServerRecord(queued=1, running=1), ["overdue"], 0),
+        (ServerRecord(failed=1, unknown=1), ["lost", "failed"], 1),
+        (ServerRecord(ended=2), [], 0),
+        (ServerRecord(queued=1, unasked=1), ["lost", "overdue"], 1),
+    ],
+    ids=str,
+)
+def test_what_nobody_has_is_lost_only_where_the_server_does_not_know_it_either(
+    record: ServerRecord, broken: list[str], lost: int
+) -> None:
+    results = results_of(measured_run(), lossy_book(), record=record)
+    assert results.figures.values["lost"] == lost
+    assert [each.limit.name for each in results.judgements if each.is_failure] == broken
+    assert results.exit_code == (1 if broken else 0)
+
+
 def test_a_limit_of_ones_own_takes_the_place_of_the_default() -> None:
     results = results_of(measured_run(), lossy_book(), profile("lost>2"))
-    assert [str(each.limit) for each in results.judgements] == ["doubled>0", "lost>2"]
+    limits = [str(each.limit) for each in results.judgements]
+    assert limits == ["overdue>0", "failed>0", "doubled>0", "lost>2"]
     assert results.exit_code == 0
 
 
@@ -112,13 +134,16 @@ def test_a_run_in_which_nothing_was_due_has_failed() -> None:
     [
         ({}, 0.0),
         ({"harness_cpu": 0.95}, 1.0),
-        ({"stalled": 0.4}, 1.0),
-        ({"late_ms": 80.0}, 1.0),
-        ({"late_ms": 8.0, "harness_cpu": 0.5, "stalled": 0.1}, 0.0),
+        ({"late_ms": 6.0}, 1.0),
+        ({"lag_ms": 6.0}, 1.0),
+        # More than half of the time to the assignment, and yet next to nothing.
+        ({"late_ms": 4.0, "lag_ms": 4.0, "harness_cpu": 0.5}, 0.0),
+        # A server that takes long is not the harness.
+        ({"late_ms": 80.0, "slower_ms": 1000.0}, 0.0),
     ],
     ids=str,
 )
-def test_the_harness_is_the_bottleneck_where_it_is_busy_or_late(
+def test_the_harness_is_the_bottleneck_where_it_is_busy_or_late_for_the_most_part(
     what: dict[str, Any], share: float
 ) -> None:
     measured = measured_run(**what)
