@@ -103,7 +103,8 @@ class Fields:
 
         width = self._name_width
         for name, value in self.fields.items():
-            label = Text(f"{name + ':':<{width}}", style="bold")
+            # Assembled: what is added to a bold text is bold too.
+            label = Text.assemble((f"{name + ':':<{width}}", "bold"))
             text = Text(printable(value), style=PHASE_STYLES.get(value, ""))
             lines = text.wrap(console, max(console.width - width, 20))
             if any(len(word) > console.width - width for word in value.split()):

@@ -108,7 +108,8 @@ class Timeline:
             width = min(console.width, BAR_WIDTH_MAX)
             bar = bar_of(stays, width, is_plain=_is_plain(console))
             console.print(Text.assemble(*bar), soft_wrap=True)
-            console.print(Text(self._totals(stays, is_plain=_is_plain(console))))
+            for line in self._totals(stays, console.width, is_plain=_is_plain(console)):
+                console.print(Text(line))
         date = ""
         for attempt in attempts(self.events):
             console.print()
@@ -159,7 +160,8 @@ class Timeline:
             found.append(Stay(last, self.events[-1].at, max(self.now_ns, self.events[-1].at)))
         return found
 
-    def _totals(self, stays: Sequence[Stay], *, is_plain: bool) -> str:
+    def _totals(self, stays: Sequence[Stay], width: int, *, is_plain: bool) -> list[str]:
+        """Return the time in each phase, on lines that no phase is parted by from its mark."""
         spent: dict[str, int] = {}
         for stay in stays:
             spent[stay.phase] = spent.get(stay.phase, 0) + stay.ends_at - stay.begins_at
@@ -168,7 +170,13 @@ class Timeline:
             for phase in MARKS
             if spent.get(phase)
         ]
-        return f"{lasted(stays[-1].ends_at - stays[0].begins_at)}:  " + "  ".join(parts)
+        lines = [f"{lasted(stays[-1].ends_at - stays[0].begins_at)}:"]
+        for part in parts:
+            if len(lines[-1]) + len(_INDENT) + len(part) > width:
+                lines.append(f"{_INDENT}{part}")
+            else:
+                lines[-1] += f"{_INDENT}{part}"
+        return lines
 
     def _after(self, place: int) -> str:
         if not place:

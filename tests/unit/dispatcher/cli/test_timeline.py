@@ -78,6 +78,12 @@ def test_time_spent_in_each_phase_is_told_up_to_now() -> None:
     assert "! orphaned 1.0 s" in totals
 
 
+def test_a_phase_and_its_mark_are_on_one_line_where_the_times_need_several() -> None:
+    lines = drawn(TIMELINE, 50)
+    assert "  ! orphaned 1.0 s" in lines[1:3]
+    assert not any(line.endswith("!") for line in lines[1:3])
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_it_keeps_to_the_terminals_width(width: int) -> None:
     assert max(map(len, drawn(TIMELINE, width))) <= width
