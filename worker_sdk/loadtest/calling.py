@@ -192,4 +192,6 @@ class Calling:
         return (time.monotonic_ns() - self.begin_ns) / _NS
 
     async def _until(self, second: float) -> None:
-        await anyio.sleep(max(0.0, second - self._now_second()))
+        # A sleep may be over a moment early.
+        while (left_seconds := second - self._now_second()) > 0.0:  # noqa: ASYNC110
+            await anyio.sleep(left_seconds)
