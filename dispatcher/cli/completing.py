@@ -6,6 +6,7 @@ name it. Whatever goes wrong, nothing is offered, and nothing is said: a person 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -73,6 +74,30 @@ def room_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]
     async def fetch(client: DispatchClient) -> list[tuple[str, str]]:
         page = await client.list_rooms(page_size=OFFERED_MAX)
         return [(each.name, f"{each.num_participants} participants") for each in page.rooms]
+
+    return _begun(_asked(context, fetch), incomplete)
+
+
+def rooms_of_jobs(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the rooms of the newest jobs; a dispatch's room need not be there yet, or any more."""
+
+    async def fetch(client: DispatchClient) -> list[tuple[str, str]]:
+        page = await client.list_jobs(page_size=OFFERED_MAX)
+        return [
+            (name, f"{count} jobs")
+            for name, count in Counter(each.job.room.name for each in page.jobs).items()
+        ]
+
+    return _begun(_asked(context, fetch), incomplete)
+
+
+def dispatches_of_jobs(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the dispatches of the newest jobs."""
+
+    async def fetch(client: DispatchClient) -> list[tuple[str, str]]:
+        page = await client.list_jobs(page_size=OFFERED_MAX)
+        found = {each.job.dispatch_id: each.job.room.name for each in page.jobs}
+        return [(dispatch_id, room) for dispatch_id, room in found.items() if dispatch_id]
 
     return _begun(_asked(context, fetch), incomplete)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Create, list and delete dispatches: an agent for a room.")
 
 RoomArgument = Annotated[
-    str, typer.Argument(metavar="ROOM", help="The room.", autocompletion=completing.room_names)
+    str, typer.Argument(metavar="ROOM", help="The room.", autocompletion=completing.rooms_of_jobs)
 ]
 
 
@@ -53,7 +53,16 @@ class RestartChoice(StrEnum):
     ),
 )
 def create(
-    room: Annotated[str, typer.Option("--room", "-r", metavar="NAME", help="The room.")],
+    room: Annotated[
+        str,
+        typer.Option(
+            "--room",
+            "-r",
+            metavar="NAME",
+            help="The room.",
+            autocompletion=completing.room_names,
+        ),
+    ],
     agent_name: Annotated[
         str,
         typer.Option(
@@ -64,7 +73,9 @@ def create(
             autocompletion=completing.agent_names,
         ),
     ],
-    metadata: Annotated[str, typer.Option("--metadata", help="Passed to the job as it is.")] = "",
+    metadata: Annotated[
+        str, typer.Option("--metadata", metavar="TEXT", help="Passed to the job as it is.")
+    ] = "",
     attribute: Annotated[
         list[str] | None,
         typer.Option("--attribute", metavar="KEY=VALUE", help="Of the job; may be repeated."),
@@ -73,7 +84,12 @@ def create(
         str, typer.Option("--deployment", metavar="NAME", help="Only workers of this deployment.")
     ] = "",
     restart: Annotated[
-        RestartChoice, typer.Option("--restart", help="When the job fails or its worker is lost.")
+        RestartChoice,
+        typer.Option(
+            "--restart",
+            metavar="on-failure|never",
+            help="When the job fails or its worker is lost.",
+        ),
     ] = RestartChoice.ON_FAILURE,
     request_id: Annotated[
         str | None,

@@ -67,7 +67,7 @@ IdArgument = Annotated[
     "list",
     epilog=examples(
         ("callboard job list --phase queued --watch", "what waits, until Ctrl-C"),
-        ("callboard job list -a greeter --phase failed --json", "for a program"),
+        ("callboard job list --phase failed --json | jq -r '.jobs[].job.id'", "for a program"),
         ("callboard job list --worker AW_... --all", "all that a worker has or had last"),
     ),
 )
@@ -98,7 +98,7 @@ def list_(
             "-r",
             metavar="NAME",
             help="Only this room's.",
-            autocompletion=completing.room_names,
+            autocompletion=completing.rooms_of_jobs,
         ),
     ] = "",
     worker: Annotated[
@@ -111,7 +111,13 @@ def list_(
         ),
     ] = "",
     dispatch: Annotated[
-        str, typer.Option("--dispatch", metavar="ID", help="Only this dispatch's.")
+        str,
+        typer.Option(
+            "--dispatch",
+            metavar="ID",
+            help="Only this dispatch's.",
+            autocompletion=completing.dispatches_of_jobs,
+        ),
     ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
@@ -241,7 +247,18 @@ def terminate(
     if json:
         print_json(as_json(record))
         return
-    typer.echo(f"{record.job.id} {phase_name(record.phase)}: {note(record)}")
+    typer.echo(end_told(record))
+
+
+def end_told(record: api_pb2.JobRecord) -> str:
+    """Return what became of a job that was to be ended: it may have ended by itself before."""
+    from protocol.api_pb2 import FAILED, SUCCEEDED
+
+    phase = phase_name(record.phase)
+    if record.phase in (SUCCEEDED, FAILED):
+        error = f": {record.job.state.error}" if record.job.state.error else ""
+        return f"{record.job.id} had ended before, {phase}{error}"
+    return f"{record.job.id} {phase}: {note(record)}"
 
 
 def _no_job(job_id: str) -> str:

@@ -183,7 +183,16 @@ def event(
             autocompletion=completing.words(*PLACES),
         ),
     ],
-    room: Annotated[str, typer.Option("--room", "-r", metavar="NAME", help="The room.")],
+    room: Annotated[
+        str,
+        typer.Option(
+            "--room",
+            "-r",
+            metavar="NAME",
+            help="The room.",
+            autocompletion=completing.room_names,
+        ),
+    ],
     sid: Annotated[
         str,
         typer.Option("--sid", metavar="SID", help="The room's; tells one session from the next."),

@@ -25,7 +25,7 @@ from dispatcher.cli.failures import CommandFailed, missing_is
 from dispatcher.cli.help_texts import examples
 from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
 from dispatcher.cli.token import parse_pairs
-from dispatcher.core.room_events import RoomEventKind
+from dispatcher.core.room_events import ParticipantKind, RoomEventKind
 from protocol.errors import ConfigError, TwirpCode, TwirpError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ app = typer.Typer(help="Apply, list and explain rules: whom to call for which ro
 EVENT_PANEL = "The event"
 
 _EVENTS = tuple(kind.value for kind in RoomEventKind)
+_KINDS = {kind.name.lower(): kind for kind in ParticipantKind}
 _ROOM_EVENTS = (RoomEventKind.ROOM_STARTED.value, RoomEventKind.ROOM_FINISHED.value)
 
 NameArgument = Annotated[
@@ -83,7 +84,14 @@ def apply(
 @app.command("list")
 def list_(
     agent_name: Annotated[
-        str, typer.Option("--agent-name", "-a", metavar="NAME", help="Only this agent's.")
+        str,
+        typer.Option(
+            "--agent-name",
+            "-a",
+            metavar="NAME",
+            help="Only this agent's.",
+            autocompletion=completing.agent_names,
+        ),
     ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
@@ -215,14 +223,28 @@ def explain(
     job: Annotated[
         str,
         typer.Option(
-            "--job", metavar="ID", help="What a job was made for, AJ_...", show_default=False
+            "--job",
+            metavar="ID",
+            help="What a job was made for, AJ_...",
+            show_default=False,
+            autocompletion=completing.job_ids,
         ),
     ] = "",
     rule: Annotated[
-        str, typer.Option("--rule", metavar="NAME", help="This rule alone.", show_default=False)
+        str,
+        typer.Option(
+            "--rule",
+            metavar="NAME",
+            help="This rule alone.",
+            show_default=False,
+            autocompletion=completing.rule_names,
+        ),
     ] = "",
     room_metadata: Annotated[
-        str, typer.Option("--room-metadata", metavar="JSON", rich_help_panel=EVENT_PANEL)
+        str,
+        typer.Option(
+            "--room-metadata", metavar="JSON", help="Of the room.", rich_help_panel=EVENT_PANEL
+        ),
     ] = "",
     identity: Annotated[
         str,
@@ -230,7 +252,16 @@ def explain(
             "--identity", "-i", metavar="NAME", help="The participant.", rich_help_panel=EVENT_PANEL
         ),
     ] = "",
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", rich_help_panel=EVENT_PANEL)] = "",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help=f"One of {', '.join(_KINDS)}.",
+            rich_help_panel=EVENT_PANEL,
+            autocompletion=completing.words(*_KINDS),
+        ),
+    ] = "",
     attribute: Annotated[
         list[str] | None,
         typer.Option(
@@ -320,7 +351,6 @@ def _event(
     attributes: dict[str, str],
     metadata: str,
 ) -> api_pb2.RoomEvent:
-    from dispatcher.core.room_events import ParticipantKind
     from protocol import api_pb2
 
     if event not in _EVENTS:
@@ -336,8 +366,7 @@ def _event(
     told.participant.identity, told.participant.metadata = identity, metadata
     told.participant.attributes.update(attributes)
     if kind:
-        kinds = {known.name.lower(): int(known) for known in ParticipantKind}
-        number = number_named("--kind", kinds, kind)
+        number = number_named("--kind", _KINDS, kind)
         told.participant.kind = cast("wire_pb2.ParticipantInfo.Kind", number)
     return told
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.completing import words
+
 if TYPE_CHECKING:
     from dispatcher.config import Config
 
@@ -113,6 +115,7 @@ def serve(
             "--log-level",
             metavar="LEVEL",
             help="debug, info, warning or error. Default info.",
+            autocompletion=words("debug", "info", "warning", "error"),
             rich_help_panel=LOG_PANEL,
         ),
     ] = None,
@@ -122,6 +125,7 @@ def serve(
             "--log-format",
             metavar="FORM",
             help="auto, human or json. Default auto.",
+            autocompletion=words("auto", "human", "json"),
             rich_help_panel=LOG_PANEL,
         ),
     ] = None,

@@ -37,8 +37,12 @@ def create(
     identity: Annotated[
         str, typer.Option("--identity", "-i", metavar="ID", help="Who bears it.")
     ] = "",
-    name: Annotated[str, typer.Option("--name", "-n", help="The bearer's name for people.")] = "",
-    metadata: Annotated[str, typer.Option("--metadata", help="The participant's metadata.")] = "",
+    name: Annotated[
+        str, typer.Option("--name", "-n", metavar="TEXT", help="The bearer's name for people.")
+    ] = "",
+    metadata: Annotated[
+        str, typer.Option("--metadata", metavar="TEXT", help="The participant's metadata.")
+    ] = "",
     attribute: Annotated[
         list[str] | None,
         typer.Option("--attribute", metavar="KEY=VALUE", help="An attribute; may be repeated."),

@@ -84,12 +84,17 @@ def list_(
             "-r",
             metavar="NAME",
             help="Only those with a job of this room.",
-            autocompletion=completing.room_names,
+            autocompletion=completing.rooms_of_jobs,
         ),
     ] = "",
     dispatch: Annotated[
         str,
-        typer.Option("--dispatch", metavar="ID", help="Only those with a job of this dispatch."),
+        typer.Option(
+            "--dispatch",
+            metavar="ID",
+            help="Only those with a job of this dispatch.",
+            autocompletion=completing.dispatches_of_jobs,
+        ),
     ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")

@@ -112,8 +112,25 @@ def test_a_server_that_was_never_there_is_a_failure_and_no_wait() -> None:
     assert "no answer" in callboard("room", "list", "--watch", env=env).failed_with(1)
 
 
+def offered(server: Server, line: str) -> list[str]:
+    """Return what bash is offered for the last word of a line."""
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    return callboard(
+        env={**server.env, **asked, "_CALLBOARD_COMPLETE": "complete_bash"}
+    ).out.split()
+
+
 def test_a_shell_is_offered_the_ids_that_the_server_knows(server: Server) -> None:
     job_id = job_of(server, "completed")
-    asked = {"COMP_WORDS": f"callboard job show {job_id[:20]}", "COMP_CWORD": "3"}
-    offered = callboard(env={**server.env, **asked, "_CALLBOARD_COMPLETE": "complete_bash"})
-    assert job_id in offered.out
+    for command in ("job show", "rule explain --job"):
+        assert job_id in offered(server, f"callboard {command} {job_id[:20]}")
+
+
+def test_a_shell_is_offered_dispatches_and_the_rooms_that_they_are_for(server: Server) -> None:
+    job_of(server, "a-room-to-come")
+    (dispatch,) = callboard("dispatch", "list", "a-room-to-come", "--json", env=server.env).json[
+        "agent_dispatches"
+    ]
+    assert offered(server, "callboard dispatch list a-room") == ["a-room-to-come"]
+    assert offered(server, "callboard job list --room a-room") == ["a-room-to-come"]
+    assert dispatch["id"] in offered(server, "callboard job list --dispatch AD_")

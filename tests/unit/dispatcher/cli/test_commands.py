@@ -103,6 +103,22 @@ def test_a_shell_is_offered_the_phases(shell: str) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("callboard rule explain participant_joined --kind si", ["sip"]),
+        ("callboard room event participant_joined --kind si", ["sip"]),
+        ("callboard dispatch create --restart n", ["never"]),
+        ("callboard serve --log-level w", ["warning"]),
+        ("callboard serve --log-format ", ["auto", "human", "json"]),
+    ],
+)
+def test_what_an_option_may_be_is_offered(line: str, offered: list[str]) -> None:
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    done = run(environment={**asked, "_CALLBOARD_COMPLETE": "complete_bash"})
+    assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
 def test_ids_are_offered_by_nobody_where_no_server_answers() -> None:
     asked = {"COMP_WORDS": "callboard job show AJ_", "COMP_CWORD": "3"}
     done = run(environment={**asked, "_CALLBOARD_COMPLETE": "complete_bash"})

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dispatcher.cli.jobs import made_by, note
+from dispatcher.cli.jobs import end_told, made_by, note
 from protocol import api_pb2, wire_pb2
 
 SECOND = 1_000_000_000
@@ -57,3 +57,13 @@ def test_a_cancelled_job_says_why() -> None:
 )
 def test_what_made_a_job_is_told(record: api_pb2.JobRecord, told: str) -> None:
     assert made_by(record) == told
+
+
+def test_a_job_that_had_ended_by_itself_was_not_ended() -> None:
+    record = api_pb2.JobRecord(phase=api_pb2.SUCCEEDED, job=wire_pb2.Job(id="AJ_1"))
+    assert end_told(record) == "AJ_1 had ended before, succeeded"
+    record.phase, record.job.state.error = api_pb2.FAILED, "it broke"
+    assert end_told(record) == "AJ_1 had ended before, failed: it broke"
+    record.phase, record.detail = api_pb2.CANCELLED, "terminated by an operator"
+    record.job.state.error = ""
+    assert end_told(record) == "AJ_1 cancelled: terminated by an operator"
