@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -73,10 +73,18 @@ def missing_is(text: str) -> Iterator[None]:
         raise
 
 
+# What the library advises a program, which has no options, and what we advise a person.
+_ADVICE_FOR_PROGRAMS = (
+    ("check that LIVEKIT_URL is", "check that --url (LIVEKIT_URL) is"),
+    ("and that LIVEKIT_URL is", "and that --url (LIVEKIT_URL) is"),
+    (", or give it more call_timeout_seconds", ""),
+)
+
+
 def sentence(error: CallboardError) -> str:
     """Return the error for a person, with what can be done about it where that is known."""
     if not isinstance(error, TwirpError):
-        return str(error)
+        return _replaced(str(error), _ADVICE_FOR_PROGRAMS)
     from worker_sdk.errors import CREDENTIALS_ADVICE
 
     remedies = {
@@ -110,9 +118,13 @@ _LIBRARY_WORDS = (
 
 def _plain(message: str) -> str:
     """Return what is wrong with an option, in the words of the rest of our messages."""
-    for theirs, ours in _LIBRARY_WORDS:
-        message = message.replace(theirs, ours)
-    return message
+    return _replaced(message, _LIBRARY_WORDS)
+
+
+def _replaced(text: str, words: Iterable[tuple[str, str]]) -> str:
+    for theirs, ours in words:
+        text = text.replace(theirs, ours)
+    return text
 
 
 def _say(text: str, code: int) -> int:
