@@ -10,13 +10,13 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
-from dispatcher.core.effects import Verdict
+from dispatcher.core.effects import Ignored, Verdict
 from dispatcher.core.lifecycle import JobTrigger, WorkerPhase
 from dispatcher.metrics import catalogue as m
 from dispatcher.metrics.catalogue import Metric
@@ -59,6 +59,8 @@ REQUEUES = (
     JobTrigger.HANDED_OVER,
     JobTrigger.ASSIGNMENT_EXPIRED,
 )
+# Why a connection ignores a word of its worker, beside what the engine ignores.
+IGNORED_BY_CONNECTIONS = ("acceptance_over_limit", "refused", "unknown_message", "unreadable")
 WORKER_STATES = tuple(phase for phase in WorkerPhase if phase is not WorkerPhase.GONE)
 
 
@@ -208,9 +210,7 @@ class Collector:
 
     def _of_workers(self) -> Iterator[Family]:
         sessions = self._sources.sessions
-        ignored = Counter(sessions.ignored)
-        for why, count in self._sources.log_witness.ignored_counts.items():
-            ignored[why.value] += count
+        ignored = ignored_words(self._sources.log_witness.ignored_counts, sessions.ignored)
         yield m.REGISTRATIONS, [((), sessions.registrations)]
         yield m.RECONNECTS, [((), sessions.reconnects)]
         yield m.DISCONNECTS, [((), sessions.disconnects)]
@@ -265,6 +265,16 @@ class Collector:
             states = {"registered": connected, "lost": len(sockets) - connected}
             yield m.BRIDGE_SOCKETS, (((state,), count) for state, count in states.items())
             yield m.BRIDGE_SWEEPING, [((), int(not bridge.health.is_failing))]
+
+
+def ignored_words(
+    by_engine: Mapping[Ignored, int], by_connections: Mapping[str, int]
+) -> Counter[str]:
+    """Return how many words of workers were ignored, by each reason that there is."""
+    counts = Counter(dict.fromkeys(IGNORED_BY_CONNECTIONS, 0))
+    counts.update({why.value: by_engine.get(why, 0) for why in Ignored})
+    counts.update(by_connections)
+    return counts
 
 
 def wait_seconds(count: AgentCount, now: int) -> float:
