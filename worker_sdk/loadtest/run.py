@@ -125,6 +125,16 @@ class LoadTest:
         return self._sum("connected", self.workers)
 
     @property
+    def held(self) -> int:
+        """Jobs that workers have, as of their processes' last reports."""
+        return self._sum("held", self.workers)
+
+    @property
+    def orphans(self) -> int:
+        """Jobs that had a worker and have none now, or nearly so: reports are a moment apart."""
+        return max(0, self.book.open - self.book.waiting - self.held)
+
+    @property
     def is_saturated(self) -> bool:
         """Has the harness been the bottleneck in too many of its seconds so far?"""
         seconds = range(int(max(0.0, min(self.second, self.calling.seconds))))
@@ -322,7 +332,7 @@ class LoadTest:
                 workers=self.connected,
                 under_way=self._sum("under_way", self.callers),
                 backlog=self._sum("backlog", self.callers),
-                held=self._sum("held", self.workers),
+                held=self.held,
                 harness_cpu=max((state["cpu"] for state in states), default=0.0),
                 lag_ms=max((state["lag_ms"] for state in states), default=0.0),
                 machine_cpu=machine_cpu_cores(),

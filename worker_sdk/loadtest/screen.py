@@ -48,7 +48,7 @@ def picture(test: LoadTest) -> RenderableType:
     rows.add_row("p99", Text(_sparkline(_p99s(test)), "cyan"))
     rows.add_row("jobs", _jobs(test))
     look = measured.looks.get(max(measured.looks, default=0))
-    rows.add_row("workers", f"{test.connected:,} of {test.profile.all_workers:,} connected")
+    rows.add_row("workers", _workers(test))
     if look is not None and look.server_cpu is not None and look.server_rss_mib is not None:
         name = test.watch.name if test.watch else ""
         rows.add_row(
@@ -90,6 +90,7 @@ def line(test: LoadTest) -> str:
         f"p99 {_ms(histogram, 0.99)} ms",
         f"waiting {test.book.waiting:,}",
         f"workers {test.connected:,}",
+        *([f"orphans {test.orphans:,}"] if test.orphans else []),
         f"errors {measured.count(Count.ERRORS):,}",
     ]
     look = measured.looks.get(max(measured.looks, default=0))
@@ -147,11 +148,10 @@ def _latencies(histogram: Histogram, which: str) -> Text:
 
 def _jobs(test: LoadTest) -> Text:
     errors = test.measured.count(Count.ERRORS)
-    held = sum(int(process.state.get("held", 0)) for process in test.workers)
     return Text.assemble(
         (f"{max(test.book.waiting, 0):,}", "yellow"),
         " wait  ",
-        (f"{held:,}", "cyan"),
+        (f"{test.held:,}", "cyan"),
         " run  ",
         (f"{test.measured.count(Count.ENDED):,}", "green"),
         " ended  ",
@@ -164,8 +164,19 @@ def _jobs(test: LoadTest) -> Text:
     )
 
 
+def _workers(test: LoadTest) -> Text:
+    orphans = test.orphans
+    return Text.assemble(
+        f"{test.connected:,} of {test.profile.all_workers:,} connected  ",
+        (f"{orphans:,}", "bold yellow" if orphans else "dim"),
+        " jobs have lost theirs",
+    )
+
+
 def _recent(test: LoadTest) -> range:
     """The last whole seconds of which everything is reported."""
+    if not test.calling.begin_ns:
+        return range(0)
     end_second = min(test.second, test.calling.seconds or test.second)
     if test.phase is not Phase.OVER:
         end_second -= REPORTED_AFTER_SECONDS

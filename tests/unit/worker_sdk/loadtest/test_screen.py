@@ -13,6 +13,7 @@ from worker_sdk.credentials import Credentials
 from worker_sdk.loadtest.profile import Profile
 from worker_sdk.loadtest.run import LoadTest, Phase
 from worker_sdk.loadtest.screen import WIDTH, line, picture
+from worker_sdk.loadtest.tally import Happening
 from worker_sdk.loadtest.target import ServerFound
 
 
@@ -50,10 +51,19 @@ def test_the_screen_has_rates_latencies_jobs_and_the_server(test: LoadTest) -> N
     assert "0.50 cores 80 MiB" in screen
 
 
+def test_jobs_whose_worker_has_gone_are_said(test: LoadTest) -> None:
+    assert "connected 0 jobs have lost theirs" in " ".join(shown(test).split())
+    assert "orphans" not in line(test)
+    test.book.take(Happening.ACKNOWLEDGED, [900, 901])
+    test.book.take(Happening.ASSIGNED, [900, 1, 7])
+    assert "connected 1 jobs have lost theirs" in " ".join(shown(test).split())
+    assert "waiting 1  workers 0  orphans 1" in line(test)
+
+
 def test_before_anything_is_measured_there_is_a_screen(test: LoadTest) -> None:
     fresh = LoadTest(test.profile, test.credentials)
     assert "looking at the server" in shown(fresh)
-    assert "looking at the server" in line(fresh)
+    assert line(fresh) == "   0.0 s  looking at the server, 0 workers"
 
 
 @pytest.mark.parametrize("cpu", [0.1, 0.99])
