@@ -30,8 +30,13 @@ def demo(
         ),
     ] = None,
     sabotage: Annotated[
-        str, typer.Option("--sabotage", hidden=True, help="Break something on purpose.")
-    ] = "none",
+        list[str] | None,
+        typer.Option("--sabotage", hidden=True, help="Break something on purpose."),
+    ] = None,
+    patience: Annotated[
+        float,
+        typer.Option("--patience", hidden=True, help="Let it take so many times as long."),
+    ] = 1.0,
 ) -> None:
     """Show the main job on this machine, in half a minute.
 
@@ -47,7 +52,7 @@ def demo(
     scene = new_scene()
     stage = _Stage(scene, svg)
     with Cast() as cast:
-        run = Run(cast, scene, stage.tell, Sabotage(sabotage))
+        run = Run(cast, scene, stage.tell, frozenset(map(Sabotage, sabotage or ())), patience)
         try:
             verdict = anyio.run(stage.show, run)
         except typer.Abort:
