@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Folders that hold Python of ours.
 SOURCES := $(wildcard protocol dispatcher worker_sdk examples tests bench docs/*.py)
-# Many tests wait for processes: two run at a time, each file's tests one after the other.
+# Many tests wait for processes: two run at a time, each file's tests one after the other, in the
+# order of tests/conftest.py, which has the long ones first.
 TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 # The real Node clients of the conformance tests; without npm those tests say that they are skipped.
@@ -63,7 +64,7 @@ $(LIVEKIT_PROGRAM):
 		&& mv $(LIVEKIT_FOLDER)/server $@; } || echo "No livekit-server: its tests are skipped." >&2
 
 test: $(VENV)/.dev $(NODE_PACKAGES) $(LIVEKIT_SERVER) ## Run all tests; says what was skipped and why
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: lint types test ## Check format, lint, types and tests: the one command
 

@@ -9,10 +9,12 @@ import os
 import shutil
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+QUICK = Path(__file__).parent / "unit"
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 # A busy machine is slow, and that is no failure.
@@ -25,6 +27,9 @@ settings.load_profile("callboard")
 # Whoever is started in the background of a shell ignores Ctrl-C, and so would all that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests start hundreds of interpreters, and each would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +44,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for program in marker.args:
             if shutil.which(program) is None:
                 pytest.skip(f"{program} is not installed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with the quickest tests last: with them all processes are busy to the end."""
+    items.sort(key=lambda item: QUICK in item.path.parents)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -256,7 +256,7 @@ def test_a_torn_line_is_skipped_and_said(run: Run, tmp_path: Path) -> None:
     first, *others = run.worker_log.read_text().splitlines(keepends=True)
     log.write_text(f"{first[:20]}\n{''.join(others)}")
     arguments = ["check-history", "--data-dir", str(run.data), "--worker-log", str(log)]
-    done = callboard(*arguments, "--all-workers")
+    done = callboard(*arguments, "--ended", "--all-workers")
     assert done.code == 0, done
     assert "1 torn line of the logs skipped, and not judged" in done.out
     assert "records of workers are missing there" in done.out

@@ -22,7 +22,7 @@ def test_the_data_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
 def test_sigterm_drains_and_ends_with_0(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
     names = [line["event"] for line in server.lines()]
     assert names[-2:] == ["server_draining", "server_stopped"]
 
