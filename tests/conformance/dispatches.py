@@ -64,7 +64,7 @@ class Dispatch:
         (job,) = await eventually(f"a job of {self.id}", self.jobs)
         return job
 
-    async def job_with(self, status: agent.JobStatus, *, seconds: float = 30.0) -> agent.Job:
+    async def job_with(self, status: agent.JobStatus, *, seconds: float = 60.0) -> agent.Job:
         """Wait until its only job has `status`, and return the job."""
 
         async def with_status() -> agent.Job | None:

@@ -88,9 +88,9 @@ class Process:
     def kill(self) -> None:
         """Kill the process itself at once, as a crash would, and see it gone."""
         self._child.kill()
-        self._child.wait(10)
+        self._child.wait(60)
 
-    async def exit_code(self, *, seconds: float = 20.0) -> int:
+    async def exit_code(self, *, seconds: float = 60.0) -> int:
         """Wait for the end of the process."""
         await eventually(
             f"the end of process {self.pid}", lambda: not self.is_running(), seconds=seconds
@@ -101,7 +101,7 @@ class Process:
         """Kill whatever is left, and show the end of its output if the test failed."""
         self.send_signal_to_all(signal.SIGCONT)
         self.send_signal_to_all(signal.SIGKILL)
-        self._child.wait(10)
+        self._child.wait(60)
         tail = "\n".join(self.output().splitlines()[-80:])
         print(f"--- {self.log.name}: exit {self._child.returncode}\n{tail}")
 
@@ -224,7 +224,7 @@ class Worker(Process):
         """How often it has registered."""
         return self.output().count("registered worker")
 
-    async def registered(self, *, times: int = 1, seconds: float = 30.0) -> None:
+    async def registered(self, *, times: int = 1, seconds: float = 60.0) -> None:
         """Wait until it has registered, or registered again."""
 
         def is_registered() -> bool:
@@ -252,7 +252,7 @@ class Worker(Process):
                 found.append(record)
         return found
 
-    async def job_started(self, *, jobs: int = 1, seconds: float = 20.0) -> Record:
+    async def job_started(self, *, jobs: int = 1, seconds: float = 60.0) -> Record:
         """Wait until it has started as many jobs, and return the record of the last of these."""
         started = await eventually(
             f"job {jobs} started in {self.folder.name}",

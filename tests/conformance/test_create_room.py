@@ -52,7 +52,7 @@ async def test_the_agents_of_a_new_room_are_called_once_and_by_us_alone(
     unnamed = start_worker(ours, "")
     theirs = [start_worker(ours, name, url=sfu.url) for name in ("greeter", "")]
     for worker in (greeter, unnamed, *theirs):
-        await worker.registered(seconds=60)
+        await worker.registered()
 
     async with calling(ours) as caller:
         named, preset = new_room("named"), new_room("preset")

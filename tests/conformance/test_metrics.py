@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 async def of_agent(server: Server, metric: str, agent_name: str) -> dict[str, float]:
     """Return what a metric tells of an agent, by state."""
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         answer = await client.get(f"{server.http_url}/metrics")
     assert answer.status_code == 200
     return {
@@ -42,7 +42,7 @@ async def test_a_stock_worker_and_its_job_are_counted_and_scaled_by(
         return jobs.get("running") == 1 and sum(workers.values()) == 1
 
     await eventually("the worker and its job are in the metrics", is_counted)
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         answer = await client.get(f"{server.http_url}/scaling/agents/counted")
     told = answer.json()
     assert (told["workers"], told["running"], told["desired_workers"]) == (1, 1, 1)

@@ -36,13 +36,13 @@ async def test_stock_worker_whose_network_is_cut_for_ten_seconds_keeps_all_its_j
         def all_started() -> bool:
             return len(worker.records("started")) + len(other.records("started")) == JOBS
 
-        await eventually("all jobs started", all_started, seconds=60)
+        await eventually("all jobs started", all_started)
 
         relay.is_open = False
         relay.cut()
         await anyio.sleep(CUT_SECONDS)  # the time is what is tested
         relay.is_open = True
-        await worker.registered(times=2, seconds=30)
+        await worker.registered(times=2)
 
         for dispatch in dispatches:
             assert (await dispatch.job()).state.status == agent.JobStatus.JS_RUNNING

@@ -156,7 +156,7 @@ async def run_a_hundred_jobs(worker: Worker, caller: Caller) -> list[Dispatch]:
     """Have the worker run 100 jobs that hold."""
     await worker.registered()
     dispatches = [await caller.create("hundred", metadata="hold") for _ in range(JOBS)]
-    await worker.job_started(jobs=JOBS, seconds=60)
+    await worker.job_started(jobs=JOBS, seconds=180)
     return dispatches
 
 

@@ -25,7 +25,7 @@ async def eventually(
     what: str, condition: Callable[[], T | None], *, seconds: float = ...
 ) -> T: ...
 async def eventually(
-    what: str, condition: Callable[[], object], *, seconds: float = 20.0
+    what: str, condition: Callable[[], object], *, seconds: float = 60.0
 ) -> object:
     """Wait until `condition()` is true, and return what it gave.
 

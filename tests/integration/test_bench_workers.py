@@ -57,7 +57,7 @@ async def test_a_worker_of_either_sdk_runs_a_job_that_waited_for_it_and_is_measu
     async def are_gone() -> bool:
         return not any(map(is_alive, processes))
 
-    await eventually("all that was started is gone", are_gone, seconds=20)
+    await eventually("all that was started is gone", are_gone, seconds=60)
 
 
 async def test_a_line_fails_over_a_final_status_in_each_manner(stage: Stage) -> None:

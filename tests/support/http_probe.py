@@ -6,7 +6,7 @@ import anyio
 
 __all__ = ["DEADLINE_SECONDS", "ask", "get"]
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 async def ask(port: int, request: bytes) -> tuple[int, str, str]:

@@ -30,8 +30,8 @@ needs_livekit_server = pytest.mark.skipif(
     reason=f"livekit-server {VERSION} is not installed: it takes Go to make it",
 )
 
-START_SECONDS = 30.0
-CALL_SECONDS = 10.0
+START_SECONDS = 60.0
+CALL_SECONDS = 60.0
 SAMPLE_RATE, CHANNELS = 48_000, 1
 
 

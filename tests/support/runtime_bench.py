@@ -199,7 +199,7 @@ class RuntimeBench:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until the condition holds."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while not condition():
                 await anyio.lowlevel.checkpoint()
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptedConnection", "ScriptedServer"]
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 class ScriptedConnection:

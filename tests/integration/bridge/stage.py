@@ -83,7 +83,7 @@ class Stage:
         token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
         found: list[dict[str, Any]] = []
         page = ""
-        async with httpx2.AsyncClient(timeout=20) as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             while True:
                 answer = await client.post(
                     self.server.http_url + LIST_JOBS,
@@ -100,7 +100,7 @@ class Stage:
     async def apply_rule(self, **rule: object) -> None:
         """Apply a rule."""
         token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
-        async with httpx2.AsyncClient(timeout=20) as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             answer = await client.post(
                 f"{self.server.http_url}/twirp/callboard.RuleService/ApplyRule",
                 json={"rule": rule},
@@ -119,7 +119,7 @@ class Stage:
 
     async def _ask(self, method: str, request: dict[str, object]) -> dict[str, Any]:
         token = mint_api_token(API_KEY, API_SECRET, now_ns=now_ns(), dispatch_admin=True)
-        async with httpx2.AsyncClient(timeout=20) as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             answer = await client.post(
                 f"{self.server.http_url}/twirp/callboard.{method}",
                 json=request,
@@ -128,7 +128,7 @@ class Stage:
         content: dict[str, Any] = answer.json()
         return content if answer.status_code == 200 else {}
 
-    async def only_job(self, room: str, *phases: str, seconds: float = 20) -> dict[str, Any]:
+    async def only_job(self, room: str, *phases: str, seconds: float = 60) -> dict[str, Any]:
         """Wait until the room has a job, in one of these phases; it must be the only one ever."""
 
         async def found() -> dict[str, Any] | None:

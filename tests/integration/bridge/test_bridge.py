@@ -147,7 +147,7 @@ async def test_a_room_that_ends_unheard_ends_its_job_by_the_sweep(tmp_path: Path
             await _agent_is_there(ada)
             await own.only_job(room, "RUNNING")
             worker.send_signal_to_all(signal.SIGSTOP)  # it will not say that it has ended
-        ended = await own.only_job(room, "CANCELLED", seconds=40)
+        ended = await own.only_job(room, "CANCELLED")
         assert ended["job"]["state"]["reason"] == "JSR_ROOM_CLOSED"
 
 
@@ -183,7 +183,6 @@ async def test_a_job_outlives_a_restart_of_the_sfu_and_there_is_no_second(
             await eventually(
                 "both are there again",
                 lambda: ada.disconnected is None and len(ada.others()) == 1,
-                seconds=30,
             )
 
             async def is_answered() -> bool:
@@ -192,7 +191,7 @@ async def test_a_job_outlives_a_restart_of_the_sfu_and_there_is_no_second(
                     await ada.send(b"again")
                 return b"echo again" in [message.data for message in ada.messages]
 
-            await eventually("an echo", is_answered, seconds=40)
+            await eventually("an echo", is_answered)
             after = await own.only_job(room, "RUNNING")
             assert after["job"]["id"] == before["job"]["id"]
             assert after["epoch"] == before["epoch"]

@@ -70,7 +70,7 @@ async def test_rooms_of_the_time_when_all_sockets_were_gone_are_found(tmp_path: 
         room = new_room()
         async with own.sfu.joined(room, "ada", agents=["cut"]) as ada:
             relay.is_open = True
-            await eventually("the agent is there", lambda: len(ada.others()) == 1, seconds=30)
+            await eventually("the agent is there", lambda: len(ada.others()) == 1)
             await own.only_job(room, "RUNNING")
 
 
@@ -90,5 +90,5 @@ async def test_our_server_killed_while_an_offer_comes_has_one_job(tmp_path: Path
                 own.server.kill()
         await own.server.start()
         for room in rooms:
-            await own.only_job(room, "RUNNING", seconds=40)
+            await own.only_job(room, "RUNNING")
         assert len({r.job_id for r in worker.records("started")}) == len(rooms)

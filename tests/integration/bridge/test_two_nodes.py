@@ -97,11 +97,11 @@ async def test_a_room_on_each_node_has_one_job_also_when_a_node_is_killed(
         all_of_it.nodes[killed].kill()
 
         async def is_told() -> bool:
-            async with httpx2.AsyncClient() as http:
+            async with httpx2.AsyncClient(timeout=60) as http:
                 answer = await http.get(f"{one.server.http_url}/readyz")
             return answer.status_code == 200 and "1 of its rooms" in answer.text
 
-        await eventually("a sweep of the node that is left", is_told, seconds=30)
+        await eventually("a sweep of the node that is left", is_told)
 
         for _ in range(10):  # of several sweeps, none ends a job or makes another
             jobs = [job for room in rooms for job in await one.jobs(room=room)]

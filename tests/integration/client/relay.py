@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 HOST = "127.0.0.1"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 _RESET = struct.pack("ii", 1, 0)
 
 

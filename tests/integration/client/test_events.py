@@ -11,7 +11,7 @@ import pytest
 from tests.integration.cli.callboard import KEY, SECRET, Server, served
 from worker_sdk import DispatchClient, EventsGone, SyncDispatchClient
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def test_events_go_on_after_a_server_was_killed(tmp_path: Path) -> None:

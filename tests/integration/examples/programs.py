@@ -47,7 +47,7 @@ class Programs:
             process.clean_up()
 
 
-async def ended(client: DispatchClient, room: str, *, seconds: float = 30.0) -> JobRecord:
+async def ended(client: DispatchClient, room: str, *, seconds: float = 60.0) -> JobRecord:
     """Wait for the end of the room's one job."""
     over = {JobPhase.SUCCEEDED, JobPhase.FAILED, JobPhase.CANCELLED}
 

@@ -47,7 +47,7 @@ async def server(
 @pytest.fixture
 async def api(server: RunningServer) -> AsyncIterator[Caller]:
     """A caller of the shared server."""
-    async with httpx2.AsyncClient(timeout=20) as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         yield Caller(server, client)
 
 

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from protocol import wire_pb2
 from tests.support.server import KEY, RunningServer, admin_token, room_token, worker_token
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 CREATE = "/twirp/livekit.AgentDispatchService/CreateDispatch"
 LIST = "/twirp/livekit.AgentDispatchService/ListDispatch"
 DELETE = "/twirp/livekit.AgentDispatchService/DeleteDispatch"

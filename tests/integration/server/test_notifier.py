@@ -36,7 +36,7 @@ from tests.support.server import (
 
 pytestmark = pytest.mark.anyio
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 LIMITS = NotifierLimits(
     timeout_seconds=0.3,
     backoff_seconds_min=0.01,

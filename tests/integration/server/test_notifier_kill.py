@@ -34,7 +34,7 @@ async def test_what_a_killed_server_had_to_tell_is_told_by_the_next(tmp_path: Pa
         with served(tmp_path, "--config", str(config)) as first:
             running = as_running(first)
             async with (
-                httpx2.AsyncClient() as client,
+                httpx2.AsyncClient(timeout=60) as client,
                 registered(running, agent_name) as worker,
             ):
                 api = Caller(running, client)

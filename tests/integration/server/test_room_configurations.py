@@ -103,7 +103,7 @@ async def test_another_project_has_its_own(api: Caller) -> None:
 
 
 async def test_all_are_there_after_a_restart(data_dir: Path) -> None:
-    async with httpx2.AsyncClient(timeout=20) as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         async with running_server(data_dir) as server:
             made = await Caller(server, client).ask(CREATE, body("big", "usher"), admin_token())
         async with running_server(data_dir) as server:
@@ -117,7 +117,7 @@ async def test_one_of_the_servers_file_is_listed_and_cannot_be_changed(
     of_file = wire_pb2.RoomConfiguration(name="big", empty_timeout=9)
     async with (
         running_server(data_dir, room_configurations={"big": of_file}) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         api = Caller(server, client)
         request = {"name": "big"} if path == DELETE else body("big", "usher")
@@ -131,7 +131,7 @@ async def test_more_than_the_limit_are_refused_by_name(data_dir: Path) -> None:
     limits = RoomConfigurationLimits(configurations_max=1)
     async with (
         running_server(data_dir, room_configuration_limits=limits) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         api = Caller(server, client)
         await api.ask(CREATE, body("one"), admin_token())

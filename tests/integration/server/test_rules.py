@@ -165,7 +165,7 @@ async def test_a_project_has_a_bound_of_rules(data_dir: Path) -> None:
     limits = RuleLimits(rules_max=2)
     async with (
         running_server(data_dir, rules=limits) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         api = Caller(server, client)
         rules = [_rule() for _ in range(3)]
@@ -258,7 +258,7 @@ async def test_rules_outlast_the_server(data_dir: Path) -> None:
     for _ in range(2):
         async with (
             running_server(data_dir) as server,
-            httpx2.AsyncClient(timeout=20) as client,
+            httpx2.AsyncClient(timeout=60) as client,
         ):
             made = await _apply(Caller(server, client), rule)
             assert made["rule"]["version"] == "1"
@@ -351,7 +351,7 @@ async def test_what_cannot_be_explained_is_refused(
 async def test_an_explanation_that_is_too_long_is_refused_by_name(data_dir: Path) -> None:
     async with (
         running_server(data_dir, rules=RuleLimits(verdicts_max=3)) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         api = Caller(server, client)
         rules = [_rule(match={}, type="JT_PARTICIPANT") for _ in range(2)]

@@ -171,7 +171,7 @@ async def test_a_body_that_comes_in_pieces_is_read_whole(server: RunningServer) 
             yield piece
             await asyncio.sleep(0.01)
 
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         response = await client.post(
             server.http_url + LIST,
             content=pieces(),

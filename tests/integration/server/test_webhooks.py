@@ -67,7 +67,7 @@ async def test_the_sfus_own_key_may_sign(data_dir: Path) -> None:
         running_server(
             data_dir, room_url="ws://127.0.0.1:9", room_key="sfukey", room_secret=SFU_SECRET
         ) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         api = Caller(server, client)
         await Sfu(api, "sfukey", SFU_SECRET).tell(life.started)
@@ -125,11 +125,11 @@ async def test_an_old_event_that_is_sent_again_after_a_restart_changes_nothing(
 ) -> None:
     """What has been is known durably; the ids of events, which are not, are not needed for it."""
     stays, ended = Life(), Life()
-    async with running_server(data_dir) as server, httpx2.AsyncClient(timeout=20) as client:
+    async with running_server(data_dir) as server, httpx2.AsyncClient(timeout=60) as client:
         sfu = Sfu(Caller(server, client))
         await sfu.tell(stays.started, stays.alice_joined, stays.alice_left)
         await sfu.tell(ended.started, ended.alice_joined, ended.finished)
-    async with running_server(data_dir) as server, httpx2.AsyncClient(timeout=20) as client:
+    async with running_server(data_dir) as server, httpx2.AsyncClient(timeout=60) as client:
         api = Caller(server, client)
         assert await room_of(api, stays.room) is not None
         await Sfu(api).tell(stays.alice_joined, ended.started, ended.alice_joined)

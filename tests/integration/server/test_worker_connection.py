@@ -124,7 +124,7 @@ async def test_with_an_sfu_the_assignment_has_its_url_and_a_token_of_its_key(
         running_server(
             data_dir, room_url="wss://sfu.example", room_key="sfu", room_secret=SECRET + "9"
         ) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
         registered(server, "agent") as worker,
     ):
         await Caller(server, client).dispatch("agent")
@@ -266,7 +266,7 @@ async def test_a_hung_worker_is_found_and_its_job_goes_to_another(data_dir: Path
     policy = replace(POLICY, grace=200 * MILLISECOND)
     async with (
         running_server(data_dir, limits=limits, policy=policy) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
         connected(server) as hung,
     ):
         api = Caller(server, client)
@@ -300,7 +300,7 @@ async def test_a_worker_that_does_not_read_is_cut_off_and_others_are_served(
     policy = replace(POLICY, offers_in_flight_max=1000, grace=60 * SECOND)
     async with (
         running_server(data_dir, limits=limits, policy=policy) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
         registered(server, "agent") as other,
         connected(server, sock=_narrow_socket(server.port)) as deaf,
     ):
@@ -322,7 +322,7 @@ async def test_pings_without_reading_are_bounded_too(data_dir: Path) -> None:
     limits = replace(LIMITS, outbound_frames_max=1000)
     async with (
         running_server(data_dir, limits=limits) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
         connected(server, sock=_narrow_socket(server.port)) as deaf,
     ):
         api = Caller(server, client)

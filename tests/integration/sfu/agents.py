@@ -11,7 +11,7 @@ import anyio
 from tests.support.server import KEY, SECRET
 from worker_sdk import JobContext, JobsLoad, JobType, Worker
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 @dataclass

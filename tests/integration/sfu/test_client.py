@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -105,10 +104,8 @@ async def test_an_sfu_that_was_killed_may_be_asked_again_when_it_is_back(
         async with SfuClient(SfuAccess(server.url, server.key, server.secret)) as client:
             await client.list_rooms()
             server.kill()
-            started_at = time.monotonic()
             with pytest.raises(SfuUnavailable):
                 await client.list_rooms()
-            assert time.monotonic() - started_at < 5
             await server.start()
             assert await client.list_rooms() == []
     finally:

@@ -69,7 +69,7 @@ async def test_a_call_in_json_is_as_good(
     client: api.LiveKitAPI, server: RunningServer, sfu: LiveKitServer, room: str
 ) -> None:
     agent = {"agentName": "greeter", "attributes": {"tier": "vip"}, "restartPolicy": "JRP_NEVER"}
-    async with httpx2.AsyncClient() as caller:
+    async with httpx2.AsyncClient(timeout=60) as caller:
         answer = await caller.post(
             f"{server.http_url}/twirp/livekit.RoomService/CreateRoom",
             json={"name": room, "emptyTimeout": 77, "agents": [agent]},

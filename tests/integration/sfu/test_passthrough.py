@@ -149,7 +149,7 @@ async def test_an_answer_is_the_same_with_us_and_without_us(
     headers = {"content-type": "application/json", "authorization": f"Bearer {ADMIN}", **headers}
     if not headers["authorization"]:
         del headers["authorization"]
-    async with httpx2.AsyncClient(headers=headers) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         direct = await http.post(f"{sfu.http_url}{ROOMS}{path}", content=body)
         passed = await http.post(f"{server.http_url}{ROOMS}{path}", content=body)
 
@@ -182,7 +182,7 @@ PREFLIGHT = {
 async def test_any_method_and_a_browser_are_answered_as_the_sfu_answers(
     sfu: LiveKitServer, server: RunningServer, method: str, headers: dict[str, str], path: str
 ) -> None:
-    async with httpx2.AsyncClient(headers=headers) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         direct = await http.request(method, f"{sfu.http_url}{path}")
         passed = await http.request(method, f"{server.http_url}{path}")
 
@@ -196,7 +196,7 @@ async def test_our_own_services_let_a_page_call_as_the_sfu_does(
 ) -> None:
     method = "OPTIONS" if headers is PREFLIGHT else "POST"
     path = "/twirp/livekit.AgentDispatchService/ListDispatch"
-    async with httpx2.AsyncClient(headers=headers) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         direct = await http.request(method, f"{sfu.http_url}{path}")
         ours = await http.request(method, f"{server.http_url}{path}")
 
@@ -209,7 +209,7 @@ async def test_our_own_services_let_a_page_call_as_the_sfu_does(
 async def test_a_large_call_is_passed_on(sfu: LiveKitServer, server: RunningServer) -> None:
     body = json.dumps({"names": ["none"], "unknown": "x" * (9 << 20)}).encode()
     headers = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
-    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         direct = await http.post(f"{sfu.http_url}{ROOMS}/ListRooms", content=body)
         passed = await http.post(f"{server.http_url}{ROOMS}/ListRooms", content=body)
 
@@ -225,7 +225,7 @@ async def test_a_service_of_the_sfu_that_we_do_not_know_is_passed_on(
 ) -> None:
     path = "/twirp/livekit.Egress/ListEgress"
     headers = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
-    async with httpx2.AsyncClient(headers=headers) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         direct = await http.post(f"{sfu.http_url}{path}", content=b"{}")
         passed = await http.post(f"{server.http_url}{path}", content=b"{}")
 
@@ -304,7 +304,7 @@ async def test_a_token_of_ours_that_is_not_valid_is_refused_before_the_sfu(
     own_key_server: RunningServer,
 ) -> None:
     token = mint(KEY, at_seconds=-9999, room_list=True)
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         answer = await http.post(
             f"{own_key_server.http_url}{ROOMS}/ListRooms",
             json={},
@@ -340,7 +340,7 @@ async def test_without_an_sfu_the_client_is_told_of_the_option(tmp_path: Path) -
 
 
 async def test_without_an_sfu_a_caller_without_a_token_learns_nothing(tmp_path: Path) -> None:
-    async with running_server(tmp_path / "data") as server, httpx2.AsyncClient() as http:
+    async with running_server(tmp_path / "data") as server, httpx2.AsyncClient(timeout=60) as http:
         answer = await http.post(f"{server.http_url}{ROOMS}/ListRooms", json={})
 
     assert answer.status_code == 401
@@ -375,7 +375,7 @@ async def test_calls_are_refused_while_the_sfu_is_away_and_pass_when_it_is_back(
 async def test_who_asks_us_for_a_room_is_told_where_the_rooms_are(
     sfu: LiveKitServer, server: RunningServer, path: str
 ) -> None:
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         answer = await http.get(f"{server.http_url}{path}")
 
     assert answer.status_code == 404
@@ -395,7 +395,7 @@ async def test_a_socket_that_looks_for_a_room_is_told_where_the_rooms_are(
 
 
 async def test_without_an_sfu_who_looks_for_a_room_is_told_of_the_option(tmp_path: Path) -> None:
-    async with running_server(tmp_path / "data") as server, httpx2.AsyncClient() as http:
+    async with running_server(tmp_path / "data") as server, httpx2.AsyncClient(timeout=60) as http:
         answer = await http.get(f"{server.http_url}/rtc/validate")
 
     assert answer.status_code == 404

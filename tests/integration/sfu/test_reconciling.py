@@ -118,7 +118,7 @@ async def test_an_sfu_that_is_killed_and_back_is_one_outage(tmp_path: Path, room
 
 async def rooms_of(server: RunningServer) -> dict[str, int]:
     """The rooms that our server knows of, and how many are in each."""
-    async with httpx2.AsyncClient(timeout=10) as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         answer = await http.post(
             f"{server.http_url}/twirp/callboard.RoomService/ListRooms",
             json={},
@@ -164,7 +164,7 @@ async def test_an_agent_that_no_webhook_told_of_ends_its_job_when_it_has_left(
             sfu=SfuLimits(reconcile_seconds=0.1),
             policy=Policy(parting_time=500 * MILLISECOND),
         ) as server,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
         registered(server, "silent") as worker,
     ):
         caller = Caller(server, client)
@@ -198,7 +198,7 @@ async def test_the_rooms_are_listed_at_once_when_a_job_is_lost_with_its_worker(
             running_server(
                 tmp_path / "data", room_url=sfu.url, sfu=SfuLimits(reconcile_seconds=600)
             ) as server,
-            httpx2.AsyncClient(timeout=20) as client,
+            httpx2.AsyncClient(timeout=60) as client,
         ):
 
             async def is_known() -> bool:

@@ -34,7 +34,7 @@ async def told_by_livekit(folder: Path) -> AsyncIterator[tuple[LiveKitServer, Ca
             webhook_urls=[f"{server.http_url}/webhooks/livekit"],
             departure_seconds=1,
         ) as sfu,
-        httpx2.AsyncClient(timeout=20) as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         yield sfu, Caller(server, client)
 

@@ -74,7 +74,7 @@ class DrainedWorker(Process):
         lines = map(json.loads, self._records.read_text().splitlines())
         return [line for line in lines if line["event"] == event]
 
-    async def started(self, count: int, seconds: float = 30.0) -> None:
+    async def started(self, count: int, seconds: float = 60.0) -> None:
         """Wait until so many jobs were started here."""
         await eventually(
             f"{count} jobs start on {self.name}", lambda: len(self.runs()) >= count, seconds=seconds
@@ -127,7 +127,7 @@ class DrainStage:
             found[name] = found.get(name, 0) + 1
         return found
 
-    async def all_in(self, phase: str, count: int, seconds: float = 30.0) -> None:
+    async def all_in(self, phase: str, count: int, seconds: float = 60.0) -> None:
         """Wait until so many jobs, and no other, are in this phase."""
 
         async def are_there() -> bool:

@@ -20,7 +20,7 @@ from worker_sdk.job import Job
 from worker_sdk.planner import Start
 
 # For what takes a fraction of a second on an idle machine.
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 # Processes of a pool that run no jobs.
 NURSERIES = 1 if sys.platform == "linux" else 0
 _ids = count(1)

@@ -86,6 +86,6 @@ async def test_a_job_that_is_not_over_at_the_end_is_unfinished_and_counts_no_mor
 
 async def test_the_job_that_shows_that_workers_are_there_is_not_counted() -> None:
     book = JobBook()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await first_job_over(Contender(book), book)
     assert (book.taken.jobs, book.taken.start_us) == (0, [])

@@ -15,7 +15,7 @@ from protocol.errors import StoreError, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 60.0
 
 
 class Log:

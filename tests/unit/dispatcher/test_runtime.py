@@ -6,6 +6,7 @@ The store's commits are held back until a test lets them pass, so each test sees
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import cast
 
 import anyio
@@ -35,7 +36,7 @@ from dispatcher.core.policy import Policy
 from dispatcher.runtime import EngineFailed, Overloaded, RuntimeLimits
 from dispatcher.store.contract import JobFilter
 from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
-from tests.support.runtime_bench import RuntimeBench, running
+from tests.support.runtime_bench import LIMITS, RuntimeBench, running
 
 pytestmark = pytest.mark.anyio
 
@@ -255,7 +256,7 @@ async def test_a_caller_that_waits_when_the_store_fills_up_is_refused_and_nothin
 async def test_damage_that_a_reader_finds_ends_the_run_in_its_own_words() -> None:
     bench = RuntimeBench()
     bench.runtime.note_damage(StoreCorrupt("is damaged", "somewhere", "restore it"))
-    with anyio.fail_after(5), pytest.raises(StoreCorrupt, match="is damaged"):
+    with anyio.fail_after(60), pytest.raises(StoreCorrupt, match="is damaged"):
         await bench.runtime.run()
     assert bench.store.is_closed
 
@@ -274,7 +275,7 @@ async def test_refusing_ten_thousand_callers_gathers_no_memory() -> None:
 async def test_a_store_that_is_broken_ends_the_run_in_its_own_words() -> None:
     bench = RuntimeBench()
     bench.store.error = StoreCorrupt("is damaged", "here", "restore it")
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         bench.runtime.submit(bench.order()(1))
         with pytest.raises(StoreCorrupt):
             await bench.runtime.run()
@@ -289,7 +290,7 @@ async def test_an_engine_that_fails_ends_the_run_and_decides_nothing_more() -> N
     sent = len(bench.sent)
     bench.worker()
     assert len(bench.sent) == sent
-    with anyio.fail_after(5), pytest.raises(EngineFailed, match="start the server again"):
+    with anyio.fail_after(60), pytest.raises(EngineFailed, match="start the server again"):
         await bench.runtime.run()
     assert len(bench.engine_errors) == 1
     assert bench.store.is_closed
@@ -367,7 +368,8 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind() -> None:
 
 
 async def test_a_drain_returns_when_offers_are_answered_and_all_is_durable() -> None:
-    async with running(RuntimeBench()) as bench, anyio.create_task_group() as tasks:
+    bench = RuntimeBench(limits=replace(LIMITS, drain_seconds=600))
+    async with running(bench), anyio.create_task_group() as tasks:
         bench.worker()
         bench.runtime.submit(bench.order()(1))
         bench.store.let_pass()
@@ -385,8 +387,11 @@ async def test_a_drain_returns_when_offers_are_answered_and_all_is_durable() -> 
         with anyio.move_on_after(0.02):  # many times as long as it looks away
             await drained.wait()
         assert not drained.is_set()
-        bench.store.let_pass()
-        with anyio.fail_after(5):
+        bench.store.is_open_to_all = True
+        await bench.until(lambda: bench.of(SendAssignment))
+        assert not drained.is_set()
+        bench.runtime.submit(JobReported("w", "AJ_1", JobStatus.SUCCESS))
+        with anyio.fail_after(60):
             await drained.wait()
         assert len(bench.of(SendAssignment)) == 1
 
@@ -396,7 +401,7 @@ async def test_a_drain_waits_no_longer_than_its_bound() -> None:
     async with running(bench):
         bench.worker()
         bench.runtime.submit(bench.order()(1))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await bench.runtime.drain()
         assert bench.runtime.engine.has_offers
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 PROGRAM = """
 import anyio

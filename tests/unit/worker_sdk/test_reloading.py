@@ -17,7 +17,7 @@ from tests.support.scripted_server import ScriptedServer
 
 pytestmark = pytest.mark.anyio
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 PROGRAM = """
 import anyio

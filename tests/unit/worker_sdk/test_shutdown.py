@@ -54,7 +54,7 @@ class Shutdown:
             ending()
             await anyio.lowlevel.checkpoint()
 
-        with structlog.testing.capture_logs() as self.logged, anyio.fail_after(10):
+        with structlog.testing.capture_logs() as self.logged, anyio.fail_after(60):
             return await execute(job, context(), self.scope, seconds_max)
 
 

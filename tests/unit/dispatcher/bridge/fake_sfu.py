@@ -165,7 +165,7 @@ class FakeSfu:
             all_of_it = [c for c in self.connections if c.served == served]
             return all_of_it if len(all_of_it) == count else None
 
-        return await eventually(f"{count} sockets of {agent!r}", found, seconds=5)
+        return await eventually(f"{count} sockets of {agent!r}", found)
 
     def offer(self, socket: FakeConnection, job: wire_pb2.Job) -> None:
         """Offer a job on this socket."""
@@ -179,7 +179,7 @@ class FakeSfu:
         def found() -> wire_pb2.AvailabilityResponse | None:
             return next((each for each in socket.answers if each.job_id == job.id), None)
 
-        return await eventually("an answer", found, seconds=5)
+        return await eventually("an answer", found)
 
     async def assign(self, socket: FakeConnection, job: wire_pb2.Job) -> None:
         """Offer a job, which must be taken, and assign it."""

@@ -136,7 +136,7 @@ class Scene:
             assert len(jobs) <= 1
             return next((j for j in jobs if not phases or j.state.phase in phases), None)
 
-        return await eventually(f"one job {phases}", found, seconds=5)
+        return await eventually(f"one job {phases}", found)
 
     async def swept(self) -> None:
         """Wait for a sweep that begins after this."""

@@ -45,7 +45,7 @@ async def test_a_workers_name_is_registered_on_two_sockets_as_available_and_idle
 
 
 async def _more(socket: FakeConnection, count: int) -> list[wire_pb2.UpdateWorkerStatus]:
-    await eventually("another status", lambda: len(socket.statuses) > count, seconds=5)
+    await eventually("another status", lambda: len(socket.statuses) > count)
     return socket.statuses
 
 
@@ -95,14 +95,14 @@ async def test_a_node_that_is_away_for_good_does_not_keep_rooms_from_ending() ->
             await one.swept()
             return (await one.only()).state.phase is JobPhase.CANCELLED
 
-        await eventually("the room is over", has_ended, seconds=5)
+        await eventually("the room is over", has_ended)
 
 
 async def test_more_names_than_the_bound_are_left_out() -> None:
     limits = replace(LIMITS, names_max=3)
     policy = Policy(agents={f"agent-{n}": AgentPolicy() for n in range(9)})
     async with scene(policy=policy, limits=limits) as one:
-        await eventually("three", lambda: len(one.sfu.connections) == 6, seconds=5)
+        await eventually("three", lambda: len(one.sfu.connections) == 6)
         await throughout("no more", lambda: len(one.sfu.connections) == 6, seconds=0.1)
 
 
@@ -140,8 +140,7 @@ async def test_a_commit_that_is_late_is_declined_in_time_and_its_job_is_found_ag
         job = one.sfu.job(one.sfu.dispatch())
         one.store.hold()
         one.sfu.offer(first, job)
-        with anyio.fail_after(1):
-            assert not (await one.sfu.answer(first, job)).available
+        assert not (await one.sfu.answer(first, job)).available
         # LiveKit offers the same job at once to the other socket.
         one.sfu.offer(second, job)
         one.store.gate.set()
@@ -285,7 +284,7 @@ async def test_a_termination_is_a_hint_as_long_as_the_dispatch_is_there() -> Non
         await one.sfu.assign(socket, job)
         asked = one.sfu.asked_for_one
         socket.say(wire_pb2.ServerMessage(termination={"job_id": job.id}))
-        await eventually("it asks", lambda: one.sfu.asked_for_one > asked, seconds=5)
+        await eventually("it asks", lambda: one.sfu.asked_for_one > asked)
         await one.swept()
         assert (await one.only()).state.phase is JobPhase.QUEUED
 
@@ -329,7 +328,7 @@ async def test_the_end_of_a_job_is_told_once(status: JobStatus, told: int) -> No
         await _accepted(one, worker, ours.id)
         assert not socket.ends
         one.runtime.submit(JobReported(worker, ours.id, status, "why"))
-        end = (await eventually("it is told", lambda: socket.ends, seconds=5))[0]
+        end = (await eventually("it is told", lambda: socket.ends))[0]
         assert (end.job_id, end.status) == (job.id, told)
         await throughout("once", lambda: len(socket.ends) == 1, seconds=0.1)
 

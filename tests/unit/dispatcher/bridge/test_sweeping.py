@@ -115,7 +115,7 @@ async def test_a_room_that_the_sfu_tells_nothing_of_is_left_as_it_is() -> None:
         async def rooms() -> bool:
             return {each.job.room for each in await one.jobs()} == {"room", "other"}
 
-        await eventually("the other room's job", rooms, seconds=5)
+        await eventually("the other room's job", rooms)
         assert (await one.jobs())[0].state.phase is job.state.phase
         assert "1 of its rooms" in one.bridge.health.warnings()[0]
         asked = one.sfu.asked_for["room"]
@@ -236,7 +236,7 @@ async def test_publishers_and_participants_are_adopted_one_by_one_and_agents_are
             who = sorted((c.agent_name, c.participant.identity) for c in configs)
             return who == [("each", "ada"), ("each", "bob"), ("loud", "ada")]
 
-        await eventually("all are called", called, seconds=5)
+        await eventually("all are called", called)
         await one.swept()
         assert await called()
 

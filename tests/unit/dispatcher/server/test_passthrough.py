@@ -243,7 +243,7 @@ async def test_an_answer_over_its_limit_is_refused(sfu: FakeSfu) -> None:
 async def test_an_sfu_that_hangs_is_given_up_at_the_deadline(sfu: FakeSfu) -> None:
     sfu.is_open = anyio.Event()
     async with caller_of(passthrough_to(sfu, passthrough_timeout_seconds=0.05)) as caller:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             answer = await caller.post(LIST, content=b"{}")
 
     assert (answer.status_code, answer.json()["code"]) == (408, "deadline_exceeded")

@@ -98,7 +98,7 @@ async def test_an_event_that_is_not_durable_yet_is_not_said_to_be_taken(engine: 
     async def report() -> None:
         answers.append(await reports.report(STARTED, "EV_1"))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(report)
             await anyio.wait_all_tasks_blocked()

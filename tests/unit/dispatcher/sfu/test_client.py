@@ -121,7 +121,7 @@ async def test_an_sfu_that_hangs_is_given_up_after_the_timeout() -> None:
         ACCESS, SfuLimits(call_timeout_seconds=0.05), transport=httpx2.MockTransport(hang)
     )
     async with client:
-        with anyio.fail_after(5), pytest.raises(SfuUnavailable, match=r"within 0\.05 s"):
+        with anyio.fail_after(60), pytest.raises(SfuUnavailable, match=r"within 0\.05 s"):
             await client.list_rooms()
 
 

@@ -83,7 +83,7 @@ def client_of(streams: Streams) -> DispatchClient:
 
 
 async def sequences(stream: EventStream, count: int) -> list[int]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         return [(await anext(stream)).sequence for _ in range(count)]
 
 

@@ -129,7 +129,7 @@ async def staged(
         )
         tasks.start_soon(stage.pool.keep)
         yield stage
-        with anyio.fail_after(5.0):
+        with anyio.fail_after(60):
             await stage.pool.close()
 
 

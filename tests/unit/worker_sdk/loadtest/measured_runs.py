@@ -36,7 +36,8 @@ LOOK = Look(
 def measured_run(
     *,
     late_ms: float = 0.0,
-    lag_ms: float = 0.0,
+    worker_lag_ms: float = 0.0,
+    caller_lag_ms: float = 0.0,
     slower_ms: float = 0.0,
     errors: int = 0,
     **look: Any,
@@ -53,8 +54,12 @@ def measured_run(
                 tally.count(count, due_ns)
             for metric in (Metric.ACK, Metric.ASSIGN, Metric.RUNNING, Metric.END):
                 tally.time(metric, due_ns, latency_ns)
-            tally.time(Metric.LATE, due_ns, round(late_ms * MS))
-            tally.time(Metric.LAG, due_ns, round(lag_ms * MS))
+            for metric, own_ms in (
+                (Metric.LATE, late_ms),
+                (Metric.WORKER_LAG, worker_lag_ms),
+                (Metric.CALLER_LAG, caller_lag_ms),
+            ):
+                tally.time(metric, due_ns, round(own_ms * MS))
         measured.looks[second] = replace(LOOK, second=second, **look)
     for _ in range(errors):
         tally.count(Count.ERRORS, 0)

@@ -45,7 +45,7 @@ def test_of_a_good_run_there_is_nothing_to_note() -> None:
         ({"machine_cpu_cores": CORES}, "server, harness and all else on this machine used"),
         ({"sums": {"waits_for_connection": 7}}, "7 calls waited for one of the connections"),
         ({"sums": {"foreign_jobs": 3}}, "3 jobs were not of this run"),
-        ({"harness_lag_p99_ms": 8.0}, "the harness's workers read up to 8 ms late (p99)"),
+        ({"harness_lag_p99_ms": 8.0}, "the harness read what came up to 8 ms late (p99)"),
         ({"lost": 2.0}, "2 jobs are lost 15 s after the last call"),
         (
             {"record": ServerRecord(queued=5, running=1)},

@@ -135,9 +135,10 @@ def test_a_run_in_which_nothing_was_due_has_failed() -> None:
         ({}, 0.0),
         ({"harness_cpu": 0.95}, 1.0),
         ({"late_ms": 6.0}, 1.0),
-        ({"lag_ms": 6.0}, 1.0),
+        ({"worker_lag_ms": 6.0}, 1.0),
+        ({"caller_lag_ms": 6.0}, 1.0),
         # More than half of the time to the assignment, and yet next to nothing.
-        ({"late_ms": 4.0, "lag_ms": 4.0, "harness_cpu": 0.5}, 0.0),
+        ({"late_ms": 4.0, "worker_lag_ms": 4.0, "harness_cpu": 0.5}, 0.0),
         # A server that takes long is not the harness.
         ({"late_ms": 80.0, "slower_ms": 1000.0}, 0.0),
     ],

@@ -114,7 +114,7 @@ async def test_a_room_that_ends_ends_the_block_of_the_job() -> None:
         room.end()
         await anyio.sleep_forever()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await in_room(room, wait)
     assert told == ["ROOM_DELETED"]
 

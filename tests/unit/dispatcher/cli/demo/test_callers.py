@@ -69,7 +69,7 @@ async def played(listener: Listener, retry_seconds_max: float = 5.0) -> Callers:
     ) as client:
         callers = Callers(client, scene, calls, until)
         callers.rush.set()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await callers.call()
     return callers
 
