@@ -63,6 +63,8 @@ def socket_path(folder: Path, index: int) -> Path:
 class _Process:
     """What both kinds do: obey, report, watch themselves."""
 
+    lag_metric: Metric
+
     def __init__(self, connection: socket.socket, setup: dict[str, Any]) -> None:
         self._connection = connection
         self.setup = setup
@@ -104,9 +106,6 @@ class _Process:
     def state(self) -> dict[str, Any]:
         """What a report says of now."""
         raise NotImplementedError
-
-    def lagged(self, at_ns: int, late_ns: int) -> None:
-        """What came at this moment would have been read so late."""
 
     def last_words(self, *, is_killed: bool) -> None:
         """Tally what is left."""
@@ -172,13 +171,15 @@ class _Process:
         self._lag_ns = max(self._lag_ns, now_ns - self._tick_ns)
         # A long stand is every tick that came in it, as it would have been every job.
         while self._tick_ns <= now_ns:
-            self.lagged(self._tick_ns, now_ns - self._tick_ns)
+            self.tally.time(self.lag_metric, self._tick_ns, now_ns - self._tick_ns)
             self._tick_ns += LAG_TICK_NS
         self._ticking.arm(self._tick_ns)
 
 
 class _WorkerProcess(_Process):
     """Workers."""
+
+    lag_metric = Metric.WORKER_LAG
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         self._tasks = tasks
@@ -228,9 +229,6 @@ class _WorkerProcess(_Process):
             "workers": len(self._workers),
             "held": sum(worker.held_count for worker in self._living),
         }
-
-    def lagged(self, at_ns: int, late_ns: int) -> None:
-        self.tally.time(Metric.LAG, at_ns, late_ns)
 
     def last_words(self, *, is_killed: bool) -> None:
         for worker in self._living:
@@ -303,6 +301,8 @@ class _WorkerProcess(_Process):
 
 class _CallerProcess(_Process):
     """Callers."""
+
+    lag_metric = Metric.CALLER_LAG
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         self._is_stopped = False

@@ -97,7 +97,11 @@ FIGURES: Sequence[Figure] = (
     Figure("ended", "jobs that ended", is_count=True),
     Figure("reruns", "jobs that were given to a worker more than once", is_count=True),
     Figure("declined", "offers that workers declined or left without an answer", is_count=True),
-    Figure("not_made", "calls that were due and not made: the backlog was full", is_count=True),
+    Figure(
+        "not_made",
+        "calls that were due and not made: too many waited for a connection, or to the end",
+        is_count=True,
+    ),
     Figure("unfinished", "jobs that their workers still ran at the end", is_count=True),
     Figure("rate_wanted", "calls a second that were due"),
     Figure("rate", "calls a second that were acknowledged"),
@@ -114,6 +118,6 @@ FIGURES: Sequence[Figure] = (
     Figure("harness_cpu_cores", "the busiest process of the harness, mean; 1: one core"),
     Figure("machine_cpu_cores", "all of the harness's machine, mean; 1: one core"),
     Figure("harness_late_p99_ms", "how late the harness made calls, with a connection at hand"),
-    Figure("harness_lag_p99_ms", "how late the harness's workers read what came"),
+    Figure("harness_lag_p99_ms", "how late the harness's workers, or callers, read what came"),
     Figure("harness_saturated_share", "seconds in which the harness was the bottleneck; 0 to 1"),
 )

@@ -114,5 +114,6 @@ class Measurements:
         """What the harness itself added to the latencies of these seconds: to its calls, or its reads."""
         seconds = list(seconds)
         return max(
-            self.histogram(metric, seconds).at(quantile) for metric in (Metric.LATE, Metric.LAG)
+            self.histogram(metric, seconds).at(quantile)
+            for metric in (Metric.LATE, Metric.WORKER_LAG, Metric.CALLER_LAG)
         )

@@ -46,7 +46,7 @@ def notes_on(
     p99_ms = values["p99_ms"] or math.inf
     for name, words in (
         ("harness_late_p99_ms", "the harness made calls"),
-        ("harness_lag_p99_ms", "the harness's workers read"),
+        ("harness_lag_p99_ms", "the harness read what came"),
     ):
         late_ms = values[name] or 0.0
         if late_ms > LATE_PART_NOTED * p99_ms and not is_saturated:

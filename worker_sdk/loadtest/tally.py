@@ -29,7 +29,9 @@ class Metric(StrEnum):
     RUNNING = "running"  # call due to the receipt that the job runs
     END = "end"  # the receipt that it runs to the receipt that it ended, less its own length
     LATE = "late"  # call due to call made, with a connection at hand: the harness's own
-    LAG = "lag"  # how late a worker's process reads what comes at any moment: the harness's own
+    # How late a process reads what comes at any moment, which is the harness's own, too.
+    WORKER_LAG = "worker_lag"
+    CALLER_LAG = "caller_lag"
     RECONNECT = "reconnect"  # socket lost to registered again
     CLAIM = "claim"  # registered again to the last verdict over its jobs
 
