@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker_sdk.loadtest.figures import Figures, latency_names
+from worker_sdk.loadtest.figures import NOT_ON_STOCK, Figures, latency_names
 from worker_sdk.loadtest.profile import Shape
 from worker_sdk.loadtest.screen import rate_text
 from worker_sdk.loadtest.tally import Metric
@@ -172,7 +172,11 @@ def _counts(results: Results) -> list[str]:
     )
     lines = []
     for title, names in groups:
-        cells = [f"{shown(figures, name)} {words}" for name, words in names]
+        cells = [
+            f"{shown(figures, name)} {words}"
+            for name, words in names
+            if figures.reasons.get(name) != NOT_ON_STOCK
+        ]
         if title == "server" and not results.server_process:
             cells = ["not a process of this machine that we may look at"]
         lines.append(f"{title:<9}{', '.join(cells)}")

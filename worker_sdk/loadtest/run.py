@@ -67,14 +67,14 @@ FILES_SPARE = 256
 
 
 class Phase(Enum):
-    """How far the run is."""
+    """How far the run is, in words that fit the screen's corner."""
 
     LOOKING = "looking at the server"
     CONNECTING = "connecting workers"
     WARMING_UP = "warming up"
     MEASURING = "measuring"
-    DRAINING = "waiting for the last jobs"
-    ASKING = "asking the server for jobs that nobody has"
+    DRAINING = "waiting for last jobs"
+    ASKING = "asking the server"
     OVER = "over"
 
 

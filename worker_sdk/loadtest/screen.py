@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["line", "picture", "rate_text"]
 
 WIDTH = 80
+PHASE_WIDTH = 24
 # Rates and latencies of now are of so many whole seconds.
 RECENT_SECONDS = 3
 # A second is shown when its jobs have been assigned and reported.
@@ -103,8 +104,8 @@ def line(test: LoadTest) -> str:
 
 def _head(test: LoadTest) -> RenderableType:
     grid = Table.grid(expand=False)
-    grid.add_column(width=WIDTH - 24)
-    grid.add_column(width=24, justify="right")
+    grid.add_column(width=WIDTH - PHASE_WIDTH)
+    grid.add_column(width=PHASE_WIDTH, justify="right")
     shape = test.profile.shape.value
     if test.calling.steps:
         shape = f"{shape} at {rate_text(test.calling.steps[-1].rate)}/s"

@@ -36,8 +36,11 @@ def shown(test: LoadTest) -> str:
     return captured.get()
 
 
-def test_the_screen_fits_80_columns_and_24_lines(test: LoadTest) -> None:
+@pytest.mark.parametrize("phase", Phase)
+def test_the_screen_fits_80_columns_and_24_lines(test: LoadTest, phase: Phase) -> None:
+    test.phase = phase
     lines = shown(test).splitlines()
+    assert lines[0].endswith(f" {phase.value}")
     assert len(lines) <= 24
     assert max(map(len, lines)) <= WIDTH
 
