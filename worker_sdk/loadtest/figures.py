@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from worker_sdk.loadtest.tally import Metric
 
-__all__ = ["FIGURES", "NOT_ON_STOCK", "Figure", "Figures", "latency_names"]
+__all__ = ["FIGURES", "NOT_ON_STOCK", "Figure", "Figures", "latency_names", "number_text"]
 
 NOT_ON_STOCK = "not on stock"
 
@@ -63,6 +63,11 @@ def latency_names(metric: Metric) -> dict[str, float | None]:
     prefix = _METRICS[metric][0]
     names: dict[str, float | None] = {f"{prefix}{name}": share for name, share in _SHARES.items()}
     return {**names, f"{prefix}max_ms": 1.0, f"{prefix}mean_ms": None}
+
+
+def number_text(value: float) -> str:
+    """A measured number for people: four digits, or all before the point where there are more."""
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _latencies() -> Sequence[Figure]:

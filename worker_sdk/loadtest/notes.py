@@ -8,6 +8,7 @@ import platform
 import socket
 from typing import TYPE_CHECKING
 
+from worker_sdk.loadtest.figures import number_text
 from worker_sdk.loadtest.tally import Count
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def notes_on(
         late_ms = values[name] or 0.0
         if late_ms > LATE_PART_NOTED * p99_ms and not is_saturated:
             notes.append(
-                f"{words} up to {late_ms:.3g} ms late (p99), which is a large part of"
-                f" the p99 of {p99_ms:.3g} ms: this machine has too much else to do"
+                f"{words} up to {number_text(late_ms)} ms late (p99), which is a large part of"
+                f" the p99 of {number_text(p99_ms)} ms: this machine has too much else to do"
             )
     cores, used = os.cpu_count() or 1, values["machine_cpu_cores"] or 0.0
     if used > MACHINE_SHARE_NOTED * cores:

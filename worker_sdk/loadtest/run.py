@@ -21,6 +21,7 @@ from protocol.errors import CallboardError
 from worker_sdk.client.client import DispatchClient
 from worker_sdk.loadtest.calling import Calling, Step, share
 from worker_sdk.loadtest.channel import pack_numbers, unpack_numbers
+from worker_sdk.loadtest.figures import number_text
 from worker_sdk.loadtest.inflicting import Inflicting
 from worker_sdk.loadtest.job_book import JobBook
 from worker_sdk.loadtest.limits import parse_limit
@@ -361,7 +362,7 @@ class LoadTest:
             return f"{assigned.count} of {wanted} jobs were assigned in time"
         p99_ms = assigned.at(0.99) / 1000.0
         if p99_ms > self.profile.ramp_p99_ms_max:
-            return f"p99 was {p99_ms:.4g} ms, above {self.profile.ramp_p99_ms_max:g}"
+            return f"p99 was {number_text(p99_ms)} ms, above {self.profile.ramp_p99_ms_max:g}"
         figures, _ = measured_figures(
             self.profile,
             self.measured,
@@ -378,7 +379,7 @@ class LoadTest:
             if limit.is_on_count or limit.name == "rate_held" or value is None:
                 continue
             if limit.is_broken_by(value):
-                return f"{limit.name} was {value:.4g}: {limit}"
+                return f"{limit.name} was {number_text(value)}: {limit}"
         return ""
 
     def _results(self) -> Results:

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from worker_sdk.loadtest.figures import number_text
 from worker_sdk.loadtest.profile import Shape
 from worker_sdk.loadtest.run import Phase
 from worker_sdk.loadtest.tally import Count, Metric
@@ -198,7 +199,7 @@ def _p99s(test: LoadTest) -> list[int]:
 
 
 def _ms(histogram: Histogram, share: float) -> str:
-    return f"{histogram.at(share) / 1000:,.4g}" if histogram.count else "-"
+    return number_text(histogram.at(share) / 1000) if histogram.count else "-"
 
 
 def _sparkline(values: Sequence[int]) -> str:
@@ -207,7 +208,7 @@ def _sparkline(values: Sequence[int]) -> str:
         return ""
     steps = len(_BLOCKS) - 1
     drawn = "".join(_BLOCKS[-(-value * steps // greatest)] for value in values)
-    return f"{drawn} top {greatest / 1000:.4g} ms"
+    return f"{drawn} top {number_text(greatest / 1000)} ms"
 
 
 def rate_text(rate: float) -> str:

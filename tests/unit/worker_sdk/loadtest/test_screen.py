@@ -69,6 +69,11 @@ def test_before_anything_is_measured_there_is_a_screen(test: LoadTest) -> None:
     assert line(fresh) == "   0.0 s  looking at the server, 0 workers"
 
 
+def test_a_latency_of_many_seconds_is_written_out(test: LoadTest) -> None:
+    test.measured = measured_run(slower_ms=12_000)
+    assert "p99 12,009 ms" in line(test)
+
+
 @pytest.mark.parametrize("cpu", [0.1, 0.99])
 def test_a_harness_that_is_the_bottleneck_is_said(test: LoadTest, cpu: float) -> None:
     test.measured = measured_run(harness_cpu=cpu)
