@@ -134,6 +134,9 @@ class RuntimeLimits:
     # larger commits cost a tenth less CPU a job, and under such a load even the wait is shorter.
     crowded_batch: int = 8
     rest_seconds: float = 0.002
+    # What only the worker waits for that reported it (a job started, or ended) has this time to find
+    # company, for a commit of its own would have the next call wait for the disk twice as long.
+    patience_seconds: float = 0.002
     # How long a drain waits for offers in flight, for commits and for running jobs, and how often it
     # looks. Jobs outlive a restart, but none is given out meanwhile: so it is short.
     drain_seconds: float = 5.0
@@ -174,6 +177,8 @@ class Runtime:
         self._underway_since = 0.0
         # the end of its rest; None: it is not at rest
         self._rest: asyncio.TimerHandle | None = None
+        # when what is patient is committed, if nothing else is before; None: nothing waits so
+        self._patience: asyncio.TimerHandle | None = None
         # set when there is one, or the engine has failed
         self._work = asyncio.Event()
         # callers that wait for a Reply, and since when by the loop's clock, by request number;
@@ -278,7 +283,7 @@ class Runtime:
         finally:
             self._is_open = False
             self._refuse_callers()
-            for timer in (self._timer, self._rest):
+            for timer in (self._timer, self._rest, self._patience):
                 if timer is not None:
                     timer.cancel()
             with anyio.CancelScope(shield=True):
@@ -307,20 +312,33 @@ class Runtime:
         return bool(len(self._commits)) or engine.has_offers or engine.has_held_jobs
 
     def _begin_commit(self) -> None:
-        """Hand the store what waits, if it is neither at work nor at rest."""
-        if (
-            self._is_open
-            and self._underway is None
-            and self._rest is None
-            and (batch := self._commits.take())
-        ):
+        """Hand the store what waits, at once or in a moment, if it is neither at work nor at rest."""
+        if self._commits.is_urgent:
+            self._hand_over()
+        elif self._patience is None and self._commits.has_waiting:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(self._limits.patience_seconds, self._end_patience)
+
+    def _hand_over(self) -> None:
+        """Hand the store what waits, now, if it is neither at work nor at rest."""
+        if not self._is_open or self._underway is not None or self._rest is not None:
+            return
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        batch = self._commits.take()
+        if batch:
             self._underway_since = time.perf_counter()
             self._underway = batch, self.store.commit(batch, self.now())
             self._work.set()
 
+    def _end_patience(self) -> None:
+        self._patience = None
+        self._hand_over()
+
     def _end_rest(self) -> None:
         self._rest = None
-        self._begin_commit()
+        self._hand_over()
 
     async def _commit(self) -> None:
         """Finish one commit after the other, for ever."""
@@ -351,7 +369,7 @@ class Runtime:
                 pause = min(pause * 2, self._limits.commit_retry_seconds_max)
                 self._underway = None
                 if self._commits.has_changes:
-                    self._begin_commit()
+                    self._hand_over()
                 else:
                     await self._wait_until_writable(pause)
                 continue
@@ -391,7 +409,7 @@ class Runtime:
             await anyio.sleep(pause_seconds)
             if self._underway is not None:
                 return
-        self._begin_commit()
+        self._hand_over()
 
     def _recovered(self) -> None:
         self._failing = None

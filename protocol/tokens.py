@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from protocol.errors import TokenError
 from protocol.limits import DEFAULT_LIMITS, WireLimits
 from protocol.signing import decode_part, is_signed_with, sign
+from protocol.values import quick
 from protocol.wire_pb2 import ParticipantPermission
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _write_json = json.JSONEncoder(separators=(",", ":")).encode
 _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Grants:
     """What a verified token says. Claims that are absent have their empty value."""
@@ -373,10 +375,12 @@ def _grants(claims: Mapping[str, object], api_key: str, expires_at_seconds: floa
     video = _group(claims, "video")
     # Most tokens have few claims: what is there is read, and nothing asked of what is not.
     said: dict[str, Any] = {}
-    for name in claims.keys() & _TEXTS.keys():
-        said[_TEXTS[name]] = _text(claims, name)
-    for name in video.keys() & _FLAGS.keys():
-        said[_FLAGS[name]] = _flag(video, "video", name)
+    for name in claims:
+        if name in _TEXTS:
+            said[_TEXTS[name]] = _text(claims, name)
+    for name in video:
+        if name in _FLAGS:
+            said[_FLAGS[name]] = _flag(video, "video", name)
     return Grants(
         api_key=api_key,
         attributes=_attributes(claims),

@@ -41,8 +41,8 @@ from dispatcher.core.placement import Pools
 from dispatcher.core.policy import Policy
 from dispatcher.core.recent import Recent
 from dispatcher.core.tally import Tally
-from dispatcher.core.values import changed
 from dispatcher.core.workers import JobInHand, Worker
+from protocol.values import changed
 
 # Lanes of which it is remembered when a worker came last, and when one was lost: the latest.
 ARRIVALS_MAX = 10_000

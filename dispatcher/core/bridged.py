@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dispatcher.core.jobs import Job, JobType, Nanoseconds
-from dispatcher.core.values import quick
+from protocol.values import quick
 
 # What `Job.order` of such a job begins with; the SFU's dispatch follows.
 BRIDGE_ORDER = "bridge:"

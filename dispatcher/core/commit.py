@@ -52,6 +52,8 @@ _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
 # Moves between phases in which a job is held.
 UNHURRIED = frozenset({JobTrigger.WORKER_LOST, JobTrigger.CLAIMED})
+# Moves that only the worker waits for that reported them: they need no commit of their own.
+PATIENT = frozenset({JobTrigger.STARTED, JobTrigger.SUCCEEDED, JobTrigger.FAILED, JobTrigger.LEFT})
 # What may promise one of them. (A stop may promise one of its own job's.)
 _BEHIND_UNHURRIED = frozenset({SendVerdicts, SendStatusReceipt})
 _NONE: frozenset[str] = frozenset()
@@ -111,6 +113,7 @@ class GroupCommit:
         "_failed",
         "_gated",
         "_gated_behind_unhurried",
+        "_is_urgent",
         "_made",
         "_numbers",
         "_open",
@@ -134,6 +137,8 @@ class GroupCommit:
         # requests that no batch has yet, and the batch under way; empty: no commit is under way
         self._waiting: list[StoreRequest] = []
         self._underway: list[StoreRequest] = []
+        # is one of the former to be durable soon, for somebody waits for it
+        self._is_urgent = False
         # the batch under way changed nothing, and is to be taken again
         self._failed = False
         # how many requests each turn made that no batch has yet: a turn is committed as a whole
@@ -169,6 +174,16 @@ class GroupCommit:
         """How many requests, unhurried ones apart, are not durable: what a new one waits for."""
         return self._made - self._durable
 
+    @property
+    def is_urgent(self) -> bool:
+        """Does somebody wait for a commit of what waits, other than a worker for a receipt?"""
+        return self._is_urgent
+
+    @property
+    def has_waiting(self) -> bool:
+        """Is there something that no batch has yet?"""
+        return bool(self._waiting or self._unhurried)
+
     def add(self, effects: Iterable[Effect]) -> list[Message]:
         """Take in the effects of a turn; return the messages that go out at once."""
         at_once: list[Message] = []
@@ -176,8 +191,13 @@ class GroupCommit:
         for effect in effects:
             kind = type(effect)
             if kind in _REQUESTS:
-                if kind is RecordMove and self._may_wait(cast(RecordMove, effect)):
-                    continue
+                if kind is RecordMove:
+                    move = cast(RecordMove, effect)
+                    if self._may_wait(move):
+                        continue
+                    self._is_urgent = self._is_urgent or move.trigger not in PATIENT
+                else:
+                    self._is_urgent = True
                 self._waiting.append(cast(StoreRequest, effect))
                 self._made += 1
             elif kind in _AT_ONCE or (kind is Reply and cast(Reply, effect).is_durable):
@@ -197,6 +217,7 @@ class GroupCommit:
     def _may_wait(self, move: RecordMove) -> bool:
         """Put an unhurried move in its line. Any other has those of its job go before it."""
         if move.trigger in UNHURRIED:
+            self._is_urgent = True
             self._numbers += 1
             self._unhurried[self._numbers] = move
             self._unhurried_of.setdefault(move.job_id, []).append(self._numbers)
@@ -233,6 +254,7 @@ class GroupCommit:
         if len(self._waiting) <= self._batch_max:
             self._underway, self._waiting = self._waiting, []
             self._turns.clear()
+            self._is_urgent = len(self._unhurried) > self._unhurried_max
             if self._unhurried:
                 self._take_unhurried()
         else:  # and no unhurried move, which may be of a job that has one among those that wait

@@ -17,7 +17,7 @@ from dispatcher.core.events import Acceptance
 from dispatcher.core.jobs import Dispatch, Job, JobState, JobStateReason, Lane, Nanoseconds
 from dispatcher.core.lifecycle import JobTrigger
 from dispatcher.core.notes import Note, NoteKind
-from dispatcher.core.values import quick
+from protocol.values import quick
 
 # --- to the store ----------------------------------------------------------------------------
 

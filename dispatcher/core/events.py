@@ -26,7 +26,7 @@ from dispatcher.core.lifecycle import JobPhase
 from dispatcher.core.notes import Note
 from dispatcher.core.room_events import RoomEvent, RoomSeen
 from dispatcher.core.rules import Rule
-from dispatcher.core.values import quick
+from protocol.values import quick
 
 # --- workers ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from dispatcher.core.lifecycle import JobPhase
-from dispatcher.core.values import quick
+from protocol.values import quick
 
 Nanoseconds = int
 SECOND: Nanoseconds = 1_000_000_000

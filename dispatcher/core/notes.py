@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dispatcher.core.values import quick
+from protocol.values import quick
 
 
 class NoteKind(StrEnum):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from dispatcher.core.jobs import Nanoseconds
-from dispatcher.core.values import quick
+from protocol.values import quick
 
 
 class ParticipantKind(IntEnum):

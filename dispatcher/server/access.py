@@ -15,6 +15,7 @@ from dispatcher.core.jobs import Nanoseconds
 from protocol.errors import TokenError
 from protocol.limits import WireLimits
 from protocol.tokens import Grants, verify
+from protocol.values import quick
 
 _QUERY_NAMES = (b"access_token", b"worker_token")
 
@@ -33,6 +34,7 @@ class ApiKey(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """Somebody with a valid token."""

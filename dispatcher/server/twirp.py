@@ -30,6 +30,7 @@ from dispatcher.server.limits import ServerLimits
 from protocol.codec import BodyFormat, body_format, parse_body, print_body
 from protocol.errors import CallboardError, StoreError, TokenError, TwirpCode, TwirpError, WireError
 from protocol.limits import check_text
+from protocol.values import quick
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -53,6 +54,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Call:
     """Who calls, and which call this is: the same id means the same call again ("": none)."""

@@ -224,10 +224,14 @@ class Batch:
             )
         self._insert(INSERT_EVENTS, self._events)
 
-    def commit(self) -> None:
-        """Make all of it durable. Nothing to do where nothing was written."""
+    def flush_gathered(self) -> None:
+        """Write what was gathered, if anything was."""
         if self._events:
             self.flush()
+
+    def commit(self) -> None:
+        """Make all of it durable. Nothing to do where nothing was written."""
+        self.flush_gathered()
         if self._begun:
             self.cursor.execute("COMMIT")
             self._begun = False

@@ -8,6 +8,7 @@ is very large, so that it has a bound.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import apsw
@@ -19,6 +20,8 @@ from protocol.errors import StoreTooNew
 
 PAGE_CACHE_KIB = 16_384  # of the writer; the reader has the half of it
 BUSY_TIMEOUT_MILLISECONDS = 1_000
+# How often the writer looks whether another program has let go.
+BUSY_PAUSE_SECONDS = 0.01
 STATEMENTS_CACHED_MAX = 128
 # The log's size in pages of 4 KiB at which a checkpoint is due: idle, under load, at any price.
 WAL_PAGES_IDLE = 1_000
@@ -49,6 +52,9 @@ class FileConnections:
             raise
         self.reader.execute("PRAGMA query_only = ON")
         self.reader.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB // 2}")
+        # does the writer wait, within a bound, for another program that has the file
+        self.waits = True
+        self.writer.set_busy_handler(self._wait)
         # pages in the log after the last commit
         self._wal_pages = 0
         self.writer.set_wal_hook(self._note_wal)
@@ -58,9 +64,13 @@ class FileConnections:
         """Is the log as large as it may become?"""
         return self._wal_pages >= WAL_PAGES_MAX
 
+    def wants_checkpoint(self, idle: bool) -> bool:
+        """Is the log so large that a checkpoint is due?"""
+        return self._wal_pages >= (WAL_PAGES_IDLE if idle else WAL_PAGES_BUSY)
+
     def checkpoint(self, idle: bool) -> None:
         """Do a checkpoint if one is due; one that cannot be done now is done another time."""
-        if self._wal_pages < (WAL_PAGES_IDLE if idle else WAL_PAGES_BUSY):
+        if not self.wants_checkpoint(idle):
             return
         restart, passive = apsw.SQLITE_CHECKPOINT_RESTART, apsw.SQLITE_CHECKPOINT_PASSIVE
         mode = restart if self.must_checkpoint else passive
@@ -77,6 +87,12 @@ class FileConnections:
             self.reader.close()
         finally:
             self.writer.close()
+
+    def _wait(self, waits: int) -> bool:
+        if not self.waits or waits * BUSY_PAUSE_SECONDS * 1_000 >= BUSY_TIMEOUT_MILLISECONDS:
+            return False
+        time.sleep(BUSY_PAUSE_SECONDS)
+        return True
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages

@@ -11,7 +11,8 @@ One process has the file (`DataFolder`); a second one would make memory and tabl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,24 +175,46 @@ class SqliteDatabase:
 
     def apply(self, requests: Sequence[StoreRequest], now: Nanoseconds) -> list[StoreResult]:
         """Apply the requests in order, durably. After an error nothing of them is there."""
+        return self.make_durable(self.write(requests, now))
+
+    def write(self, requests: Sequence[StoreRequest], now: Nanoseconds) -> list[StoreResult]:
+        """Apply the requests in a transaction that is left open: `make_durable` is to follow.
+
+        After an error nothing of them is there.
+        """
         batch = self._writing()
         results: list[StoreResult] = []
-        try:
+        with self._all_or_nothing(batch):
             for request in requests:
                 self._apply(batch, request, now, results)
+            batch.flush_gathered()
+        return results
+
+    def make_durable(self, results: list[StoreResult]) -> list[StoreResult]:
+        """Make durable what `write` wrote, and return its results. After an error nothing is there."""
+        batch = self._writing()
+        with self._all_or_nothing(batch):
             batch.commit()
-        except apsw.Error as error:
-            self._abandon(batch)
-            raise of_sqlite(error, self._place) from error
-        except BaseException:  # a bug, or a value that cannot be stored
-            self._abandon(batch)
-            raise
         self._index.keep()
         self._ended += self._ending
         self._ending = 0
         if self.connections.must_checkpoint:
             self.connections.checkpoint(idle=False)
         return results
+
+    @contextmanager
+    def waiting_for_nobody(self) -> Iterator[None]:
+        """Where another program has the file, StoreUnavailable at once: for whom must not wait."""
+        files = self.connections
+        files.waits = False
+        try:
+            yield
+        finally:
+            files.waits = True
+
+    def wants_checkpoint(self, idle: bool) -> bool:
+        """Is there so much of the log that a checkpoint is due?"""
+        return self._files is not None and self._files.wants_checkpoint(idle)
 
     def checkpoint(self, idle: bool) -> None:
         """Bring the log of recent writes into the file when there is much of it."""
@@ -202,7 +225,7 @@ class SqliteDatabase:
         """Delete at most `limit` rows (and what hangs on them) that are past retention."""
         batch = self._writing()
         cursor = batch.cursor
-        try:
+        with self._all_or_nothing(batch):
             batch.begin()
             events = pruning.prune_events(cursor, retention, now, limit, batch.event_sequence)
             jobs, others = pruning.prune_jobs(cursor, retention, now, limit - events, self._ended)
@@ -211,28 +234,16 @@ class SqliteDatabase:
                 for (name, _, _), number in zip(NUMBERS, numbers, strict=True):
                     cursor.execute(pruning.SAVE_NUMBER, (name, number))
             batch.commit()
-        except apsw.Error as error:
-            self._abandon(batch)
-            raise of_sqlite(error, self._place) from error
-        except BaseException:
-            self._abandon(batch)
-            raise
         self._ended -= jobs
         return events + jobs + others
 
     def set_position(self, name: str, sequence: int) -> None:
         """Keep the position under the name, durably."""
         batch = self._writing()
-        try:
+        with self._all_or_nothing(batch):
             batch.begin()
             batch.cursor.execute(SET_POSITION, (name, sequence))
             batch.commit()
-        except apsw.Error as error:
-            self._abandon(batch)
-            raise of_sqlite(error, self._place) from error
-        except BaseException:
-            self._abandon(batch)
-            raise
 
     def oldest_queued(self, lanes: Sequence[Lane]) -> dict[Lane, Nanoseconds]:
         """Return since when the job waits that was queued first, of each lane that has one."""
@@ -474,6 +485,18 @@ class SqliteDatabase:
 
     def _missing(self, job: LiveJob) -> StoreError:
         return corrupt(self._place, f"is damaged (job {job.id} is missing)")
+
+    @contextmanager
+    def _all_or_nothing(self, batch: Batch) -> Iterator[None]:
+        """What is done to the batch is undone, all of it, when it fails."""
+        try:
+            yield
+        except apsw.Error as error:
+            self._abandon(batch)
+            raise of_sqlite(error, self._place) from error
+        except BaseException:  # a bug, or a value that cannot be stored
+            self._abandon(batch)
+            raise
 
     def _abandon(self, batch: Batch) -> None:
         """Go back to the last commit, in memory and in the file."""

@@ -21,13 +21,18 @@ _Call = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoo
 class CallThread:
     """Runs calls on a thread of its own, which starts with the first of them."""
 
-    def __init__(self, name: str, after: Callable[[bool], None] | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        # called on the thread when a call's result is on its way: is nothing else waiting?
-        self._after = after
+        # calls whose result the loop has not seen; it alone counts them
+        self._under_way = 0
         # None asks the thread to end
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Has it nothing to do? Then what it works on may be used on the loop."""
+        return not self._under_way
 
     def call(
         self,
@@ -45,6 +50,7 @@ class CallThread:
             self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
+        self._under_way += 1
         self._calls.put((lambda: function(*args, **kwargs), future, loop))
         return future
 
@@ -61,7 +67,7 @@ class CallThread:
             thread.join()  # at once: it has nothing left to do
 
     def _run(self) -> None:
-        calls, after = self._calls, self._after
+        calls = self._calls
         while (item := calls.get()) is not None:
             function, future, loop = item
             result: Any = None
@@ -71,18 +77,18 @@ class CallThread:
             except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for it
                 failure = error
             try:
-                loop.call_soon_threadsafe(_settle, future, result, failure)
+                loop.call_soon_threadsafe(self._settle, future, result, failure)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
             del item, function, future, result, failure
-            if after is not None:
-                after(calls.empty())
 
-
-def _settle(future: asyncio.Future[Result], result: Result, failure: BaseException | None) -> None:
-    if future.cancelled():
-        return
-    if failure is not None:
-        future.set_exception(failure)
-    else:
-        future.set_result(result)
+    def _settle(
+        self, future: asyncio.Future[Result], result: Result, failure: BaseException | None
+    ) -> None:
+        self._under_way -= 1
+        if future.cancelled():
+            return
+        if failure is not None:
+            future.set_exception(failure)
+        else:
+            future.set_result(result)

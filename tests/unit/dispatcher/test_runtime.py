@@ -15,8 +15,10 @@ import pytest
 
 from dispatcher.core.effects import (
     ClaimJobs,
+    CreateDispatch,
     Outcome,
     PutNote,
+    RecordMove,
     Reply,
     SendAssignment,
     SendOffer,
@@ -39,6 +41,45 @@ from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
 from tests.support.runtime_bench import LIMITS, RuntimeBench, running
 
 pytestmark = pytest.mark.anyio
+
+
+# --- when a commit begins ---
+
+
+def started(job: str, worker: str = "w") -> JobReported:
+    return JobReported(worker, job, JobStatus.RUNNING, epoch=1, sequence=7)
+
+
+async def test_what_a_worker_reports_is_committed_with_the_next_call() -> None:
+    limits = replace(LIMITS, patience_seconds=3600)
+    async with running(RuntimeBench(limits=limits)) as bench:
+        job = await bench.held_order()
+        bench.store.arrived.clear()
+        bench.runtime.submit(started(job))
+        await bench.quiet()
+        assert bench.store.arrived == []
+        bench.runtime.submit(bench.order()(999))
+        await bench.until(lambda: bench.store.arrived)
+        [batch] = bench.store.arrived
+        assert [type(request) for request in batch] == [RecordMove, CreateDispatch]
+
+
+async def test_what_a_worker_reports_is_committed_when_no_call_comes() -> None:
+    async with running(RuntimeBench()) as bench:
+        job = await bench.held_order()
+        bench.store.is_open_to_all = True
+        bench.runtime.submit(started(job))
+        assert bench.of(SendStatusReceipt) == []
+        await bench.until(lambda: bench.of(SendStatusReceipt))
+
+
+async def test_a_drain_waits_for_what_a_worker_reported() -> None:
+    async with running(RuntimeBench()) as bench:
+        job = await bench.held_order()
+        bench.store.is_open_to_all = True
+        bench.runtime.submit(replace(started(job), status=JobStatus.SUCCESS))
+        await bench.runtime.drain()
+        assert bench.recorded_moves[-1].trigger is JobTrigger.SUCCEEDED
 
 
 # --- persist, then send ---

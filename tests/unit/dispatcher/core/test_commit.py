@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.commit import GroupCommit, void_jobs
+from dispatcher.core.commit import PATIENT, GroupCommit, void_jobs
 from dispatcher.core.effects import (
     SENT_AT_ONCE,
     CreateDispatch,
@@ -48,6 +49,21 @@ def test_what_needs_no_commit_goes_out_at_once() -> None:
     commits = GroupCommit()
     assert commits.add([note(1), promise(2)]) == [note(1), promise(2)]
     assert commits.take() == []
+
+
+@pytest.mark.parametrize("trigger", JobTrigger)
+def test_only_what_a_worker_reports_of_its_jobs_is_in_no_hurry(trigger: JobTrigger) -> None:
+    commits = GroupCommit()
+    commits.add([RecordMove("AJ_1", 1, trigger, JobState(JobPhase.RUNNING))])
+    assert commits.has_waiting
+    assert commits.is_urgent is (trigger not in PATIENT)
+
+
+def test_nothing_is_urgent_any_more_once_it_is_in_a_batch() -> None:
+    commits = GroupCommit()
+    commits.add([request(1)])
+    hurry_before, _, hurry_after = commits.is_urgent, commits.take(), commits.is_urgent
+    assert (hurry_before, hurry_after, commits.has_waiting) == (True, False, False)
 
 
 def test_a_promise_waits_for_every_request_that_was_made_before_it() -> None:

@@ -1,17 +1,24 @@
 """The facade on its threads: cancellation, closing, and the log's bound."""
 
+import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
+import apsw
 import pytest
 
-from dispatcher.core.jobs import JobState
+from dispatcher.core.effects import StoreRequest
+from dispatcher.core.events import StoreResult
+from dispatcher.core.jobs import JobState, Nanoseconds
 from dispatcher.core.lifecycle import JobPhase
-from dispatcher.store.contract import JobFilter
+from dispatcher.store.contract import JobFilter, Retention
 from dispatcher.store.sqlite import SqliteDatabase, SqliteStore
 from dispatcher.store.sqlite.connections import WAL_PAGES_BUSY, WAL_PAGES_IDLE
 from dispatcher.store.sqlite.folder import DATABASE_NAME
+from dispatcher.store.sqlite.store import REQUESTS_ON_LOOP_MAX
 from dispatcher.store.sqlite.threads import CallThread
 from protocol.errors import StoreCorrupt, StoreError
 from tests.conformance.store.builders import NOW, claim, claimed_names, create, create_job
@@ -114,6 +121,94 @@ async def test_a_value_that_cannot_be_stored_fails_its_batch_alone(tmp_path: Pat
         await store.commit([create_job("1"), create_job("2", state=broken)], NOW)
     await store.commit([create_job("3")], NOW)
     assert claimed_names(await store.commit([claim()], NOW)) == ["3"]
+    await store.close()
+
+
+class WatchedDatabase(SqliteDatabase):
+    """A database that takes down on which thread rows are written and made durable."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.wrote_on: list[str] = []
+        self.committed_on: list[str] = []
+
+    def write(self, requests: Sequence[StoreRequest], now: Nanoseconds) -> list[StoreResult]:
+        self.wrote_on.append(threading.current_thread().name)
+        return super().write(requests, now)
+
+    def make_durable(self, results: list[StoreResult]) -> list[StoreResult]:
+        self.committed_on.append(threading.current_thread().name)
+        return super().make_durable(results)
+
+
+async def watched(folder: Path) -> tuple[SqliteStore, WatchedDatabase]:
+    database = WatchedDatabase(folder)
+    store = SqliteStore(folder, database)
+    await store.open(NOW)
+    return store, database
+
+
+async def test_a_small_batch_is_written_on_the_loop_and_made_durable_on_the_thread(
+    tmp_path: Path,
+) -> None:
+    store, database = await watched(tmp_path)
+    await store.commit([create_job("1")], NOW)
+    assert database.wrote_on == [threading.current_thread().name]
+    assert database.committed_on == ["store-writer"]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [[create_job(str(number)) for number in range(REQUESTS_ON_LOOP_MAX + 1)], [claim()]],
+    ids=["large", "reads"],
+)
+async def test_a_batch_that_may_take_long_is_written_on_the_thread(
+    tmp_path: Path, batch: list[StoreRequest]
+) -> None:
+    store, database = await watched(tmp_path)
+    await store.commit(batch, NOW)
+    assert database.wrote_on == ["store-writer"]
+    await store.close()
+
+
+async def test_while_the_thread_is_at_work_nothing_is_written_on_the_loop(tmp_path: Path) -> None:
+    store, database = await watched(tmp_path)
+    pruned = asyncio.ensure_future(store.prune(Retention(1, 1, 1, 1), NOW, 10))
+    await anyio.lowlevel.checkpoint()
+    await store.commit([create_job("1")], NOW)
+    assert database.wrote_on == ["store-writer"]
+    await pruned
+    await store.close()
+
+
+async def test_the_loop_does_not_wait_for_a_program_that_has_the_file(tmp_path: Path) -> None:
+    store, database = await watched(tmp_path)
+    other = apsw.Connection(str(tmp_path / DATABASE_NAME))
+    other.execute("BEGIN IMMEDIATE")
+    commit = asyncio.ensure_future(store.commit([create_job("1")], NOW))
+    await anyio.lowlevel.checkpoint()
+    assert not commit.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await commit
+    assert database.wrote_on == [threading.current_thread().name, "store-writer"]
+    assert claimed_names(await store.commit([claim()], NOW)) == ["1"]
+    await store.close()
+
+
+async def test_a_log_that_has_grown_becomes_the_file_when_nothing_else_is_to_do(
+    tmp_path: Path,
+) -> None:
+    store, database = await watched(tmp_path)
+    state = JobState(JobPhase.QUEUED, error="x" * 100_000)
+    number = 0
+    while not database.wants_checkpoint(idle=True):
+        number += 1
+        await store.commit([create(str(number), state=state)], NOW)
+    with anyio.fail_after(30):
+        while database.wants_checkpoint(idle=True):  # noqa: ASYNC110
+            await anyio.sleep(0.01)
     await store.close()
 
 
