@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
-from dispatcher.cli.commands import command
-from dispatcher.cli.failures import exit_code_of_failure
+__all__ = ["INTERRUPTED", "main"]
 
-__all__ = ["main"]
+# Exit code of what Ctrl-C ended.
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -27,6 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A room may have any name, and a terminal any encoding.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    try:
+        from dispatcher.cli.commands import command
+        from dispatcher.cli.failures import exit_code_of_failure
+    except KeyboardInterrupt:  # to read all that takes a moment, and longer on a busy machine
+        sys.stderr.write("callboard: interrupted\n")
+        sys.exit(INTERRUPTED)
     with exit_code_of_failure() as outcome:
         code = command()(given or ["--help"], prog_name="callboard", standalone_mode=False)
         outcome.code = code if isinstance(code, int) else 0

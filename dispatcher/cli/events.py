@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli import INTERRUPTED
 from dispatcher.cli.connection import (
     RETRY_SECONDS_MAX,
     DevOption,
@@ -17,7 +18,6 @@ from dispatcher.cli.connection import (
     UrlOption,
     credentials,
 )
-from dispatcher.cli.failures import INTERRUPTED
 from dispatcher.cli.output import PHASE_STYLES, clock, printable
 
 if TYPE_CHECKING:

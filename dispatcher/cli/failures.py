@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import typer
 
+from dispatcher.cli import INTERRUPTED
 from protocol.errors import CallboardError, ConfigError, TwirpCode, TwirpError
 
 FAILED = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
 
 
 @dataclass(slots=True)

@@ -123,3 +123,29 @@ def test_ids_are_offered_by_nobody_where_no_server_answers() -> None:
     asked = {"COMP_WORDS": "callboard job show AJ_", "COMP_CWORD": "3"}
     done = run(environment={**asked, "_CALLBOARD_COMPLETE": "complete_bash"})
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_ctrl_c_is_one_line_also_while_the_program_is_read() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_WHILE_READ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "callboard: interrupted\n")
+
+
+# Ctrl-C comes when the commands are looked for.
+_INTERRUPTED_WHILE_READ = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "dispatcher.cli.commands":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from dispatcher.cli import main
+main(["--version"])
+"""
