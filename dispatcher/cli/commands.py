@@ -79,6 +79,8 @@ def command() -> Any:  # noqa: ANN401 (typer's own copy of click has no public t
     # typer has all commands before all groups
     whole.commands = {name: whole.commands[name] for name in ORDER}
     for _, each in commands_of(whole, "callboard"):
+        # Where the source's lines end is no place to end one on the terminal.
+        each.help = "\n\n".join(" ".join(part.split()) for part in each.help.split("\n\n"))
         context = typer.Context(each, help_option_names=HELP_OPTIONS)
         for parameter in [*each.params, each.get_help_option(context)]:
             if getattr(parameter, "is_flag", False):

@@ -44,6 +44,12 @@ def test_each_command_has_a_help_that_fits_one_line(name: str) -> None:
     assert first.endswith(".")
 
 
+def test_a_help_ends_its_lines_where_the_terminal_does() -> None:
+    out = run("worker", "drain", "--help").stdout
+    assert " ".join(out.split()).count("until it is started anew.") == 1
+    assert not any(line.strip() == "anew." for line in out.splitlines())
+
+
 def test_the_whole_help_is_grouped_and_keeps_to_80_columns() -> None:
     out = run("--help").stdout
     assert max(map(len, out.splitlines())) <= 80
