@@ -132,7 +132,7 @@ class RuntimeLimits:
     commit_retry_seconds_max: float = 2.0
     # After a commit of so many requests the store rests so long, to find as many again: fewer and
     # larger commits cost a tenth less CPU a job, and under such a load even the wait is shorter.
-    crowded_batch: int = 8
+    crowded_batch: int = 16
     rest_seconds: float = 0.002
     # What only the worker waits for that reported it (a job started, or ended) has this time to find
     # company, for a commit of its own would have the next call wait for the disk twice as long.
