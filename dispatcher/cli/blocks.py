@@ -153,8 +153,11 @@ class View:
     asides: Sequence[str] = field(default=())
 
 
-def show(view: View) -> None:
-    """Write a view to stdout, for whoever reads it there, and its asides to stderr."""
+def show(view: View, said: Collection[str] = ()) -> Sequence[str]:
+    """Write a view to stdout, for whoever reads it there; return its asides.
+
+    They are written to stderr, but for those that were `said` already.
+    """
     asides: list[str] = list(view.asides)
     if sys.stdout.isatty():
         from rich.console import Console
@@ -165,7 +168,8 @@ def show(view: View) -> None:
     else:
         for block in view.blocks:
             asides += block.write(sys.stdout)
-    sys.stderr.writelines(f"{line}\n" for line in asides)
+    sys.stderr.writelines(f"{line}\n" for line in asides if line not in said)
+    return asides
 
 
 def print_table(

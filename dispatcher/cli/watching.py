@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
@@ -205,6 +205,8 @@ class _Stream(_Output[T]):
         self._shown = shown
         self._as_json = as_json
         self._is_lost = False
+        # Beside the look before: it is not said with each look again.
+        self._said: Sequence[str] = ()
 
     def answered(self, answer: T) -> None:
         if self._is_lost:
@@ -215,7 +217,7 @@ class _Stream(_Output[T]):
         else:
             if self.has_shown:
                 sys.stdout.write("\n")
-            show(self._shown.view(answer))
+            self._said = show(self._shown.view(answer), self._said)
             sys.stdout.flush()
         self.has_shown = True
 
