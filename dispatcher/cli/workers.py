@@ -233,7 +233,7 @@ def drain(
     """Take a worker out of service: it gets no more jobs.
 
     It keeps those that it has, until they end or are handed over, and stays out until it is started
-    anew.
+    anew. Said again, it is the last word that holds: without --hand-over-after nothing is handed over.
     """
 
     async def call(client: DispatchClient) -> api_pb2.WorkerRecord:
@@ -244,9 +244,7 @@ def drain(
     if json:
         print_json(as_json(worker))
         return
-    jobs = "1 job" if worker.jobs_held == 1 else f"{worker.jobs_held} jobs"
-    then = f", which go to others after {hand_over_after} s" if hand_over_after else ""
-    typer.echo(f"{worker.id} gets no more jobs; it has {jobs}{then if worker.jobs_held else ''}")
+    typer.echo(drain_told(worker, hand_over_after))
 
 
 @app.command("served")
@@ -317,6 +315,17 @@ def forget(
         print_json({"agent_name": name})
     else:
         typer.echo(f"{agent_name} is forgotten")
+
+
+def drain_told(worker: api_pb2.WorkerRecord, hand_over_seconds: int) -> str:
+    """Return what becomes of a worker that was taken out of service, and of its jobs."""
+    told = f"{worker.id} gets no more jobs; it has"
+    if not worker.jobs_held:
+        return f"{told} none"
+    jobs = "1 job" if worker.jobs_held == 1 else f"{worker.jobs_held} jobs"
+    if hand_over_seconds:
+        return f"{told} {jobs}, to go to others after {hand_over_seconds} s"
+    return f"{told} {jobs}, to stay there until the end"
 
 
 def _no_worker(worker_id: str) -> str:
