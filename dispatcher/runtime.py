@@ -18,7 +18,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.abc
@@ -46,8 +46,6 @@ from dispatcher.core.events import (
 from dispatcher.core.jobs import Job, JobState, Nanoseconds
 from dispatcher.store.contract import Retention, Store
 from protocol.errors import CallboardError, StoreError
-
-Arguments = ParamSpec("Arguments")
 
 Clock = Callable[[], Nanoseconds]
 # Job, worker and epoch.
@@ -229,11 +227,17 @@ class Runtime:
 
     def submit(self, event: Event) -> None:
         """Tell the engine what happened, and have its effects carried out."""
-        self._carry_out(self._turn(self.engine.handle, event, self.now()))
+        self._carry_out(self._handled(event))
 
     def expire(self) -> None:
         """Let pass what is due by the clock now: for who moves the clock. A timer does it else."""
-        self._carry_out(self._turn(self.engine.expire, self.now()))
+        if self._broken is not None:
+            return
+        try:
+            effects = self.engine.expire(self.now())
+        except Exception as error:  # noqa: BLE001 (as in `_handled`)
+            effects = self._broke(error)
+        self._carry_out(effects)
 
     async def ask(self, make_event: Callable[[int], Event]) -> Reply:
         """Submit a caller's request, made with the number given to it; return its answer.
@@ -396,7 +400,7 @@ class Runtime:
                 self._committed()
             effects: list[Effect] = []
             for result in results:
-                effects += self._turn(self.engine.handle, result, self.now())
+                effects += self._handled(result)
             self._underway = None
             if len(batch) >= self._limits.crowded_batch:
                 loop = asyncio.get_running_loop()
@@ -439,7 +443,7 @@ class Runtime:
             if entry is not None and not entry[0].done():
                 entry[0].set_exception(error.with_traceback(None))
             existed = DispatchCreated(request.request, request.dispatch.id, created=False)
-            self._carry_out(self._turn(self.engine.handle, existed, self.now()))
+            self._carry_out(self._handled(existed))
 
     def _drop_prepared(self, void: Collection[str]) -> None:
         """Forget the assignments of jobs that were not made."""
@@ -505,22 +509,21 @@ class Runtime:
         self._timer = None
         self.expire()
 
-    def _turn(
-        self,
-        decide: Callable[Arguments, list[Effect]],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> list[Effect]:
+    def _handled(self, event: Event) -> list[Effect]:
         """Let the engine decide; a turn that fails is its last."""
         if self._broken is not None:
             return []
         try:
-            return decide(*args, **kwargs)
+            return self.engine.handle(event, self.now())
         except Exception as error:  # noqa: BLE001 (nothing that it may be leaves the engine whole)
-            self._broken = error
-            self._witness.engine_failed(error)
-            self._work.set()
-            return []
+            return self._broke(error)
+
+    def _broke(self, error: Exception) -> list[Effect]:
+        """The engine raised: it has no effects, and is asked no more."""
+        self._broken = error
+        self._witness.engine_failed(error)
+        self._work.set()
+        return []
 
     def _send(self, message: Message) -> None:
         if type(message) is Reply:

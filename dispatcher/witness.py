@@ -38,10 +38,12 @@ class LogWitness:
         self.ignored_counts: Counter[Ignored] = Counter()
         # moves of one commit that may be many: how, and of which worker
         self._together: dict[tuple[JobTrigger, str], list[RecordMove]] = {}
+        # asked once, for the answer costs more than all else that is done here
+        self._tells_all = _log.is_enabled_for(logging.DEBUG)
 
     def created(self, job: Job, state: JobState) -> None:
         """A new job is durable."""
-        if _log.is_enabled_for(logging.DEBUG):
+        if self._tells_all:
             _log.debug(
                 "job_moved",
                 kind=JobTrigger.CREATED.value,
@@ -60,7 +62,7 @@ class LogWitness:
             self._together.setdefault(key, []).append(move)
         elif move.trigger not in _EXPECTED:
             _log.info("job_moved", **self._told(move))
-        elif _log.is_enabled_for(logging.DEBUG):  # three times a job, and mostly not wanted
+        elif self._tells_all:  # three times a job, and mostly not wanted
             _log.debug("job_moved", **self._told(move))
 
     def assigned(self, assignment: SendAssignment, now: Nanoseconds) -> None:

@@ -24,7 +24,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
-from typing import cast, get_args
+from typing import get_args
 
 from dispatcher.core.effects import (
     SENT_AT_ONCE,
@@ -188,28 +188,28 @@ class GroupCommit:
         """Take in the effects of a turn; return the messages that go out at once."""
         at_once: list[Message] = []
         before = self._made
+        effect: Any  # of the kind that is asked for
         for effect in effects:
             kind = type(effect)
             if kind in _REQUESTS:
                 if kind is RecordMove:
-                    move = cast(RecordMove, effect)
-                    if self._may_wait(move):
+                    if self._may_wait(effect):
                         continue
-                    self._is_urgent = self._is_urgent or move.trigger not in PATIENT
+                    if effect.trigger not in PATIENT:
+                        self._is_urgent = True
                 else:
                     self._is_urgent = True
-                self._waiting.append(cast(StoreRequest, effect))
+                self._waiting.append(effect)
                 self._made += 1
-            elif kind in _AT_ONCE or (kind is Reply and cast(Reply, effect).is_durable):
-                at_once.append(cast(Message, effect))
-            elif (self._open or self._stops) and self._may_promise_unhurried(cast(Message, effect)):
-                message = cast(Message, effect)
-                self._gated_behind_unhurried.append((self._made, self._numbers, message))
-                self._stops.update(_stops_of(message))
+            elif kind in _AT_ONCE or (kind is Reply and effect.is_durable):
+                at_once.append(effect)
+            elif (self._open or self._stops) and self._may_promise_unhurried(effect):
+                self._gated_behind_unhurried.append((self._made, self._numbers, effect))
+                self._stops.update(_stops_of(effect))
             elif self._made == self._durable:
-                at_once.append(cast(Message, effect))
+                at_once.append(effect)
             else:
-                self._gated.append((self._made, cast(Message, effect)))
+                self._gated.append((self._made, effect))
         if self._made > before:
             self._turns.append(self._made - before)
         return at_once

@@ -37,6 +37,9 @@ class JobInHand:
     """A job that this engine is offering, or that a worker holds."""
 
     held: HeldJob  # what never changes of it; its `state` is the one it came with
+    # of `held`, where they are asked for most
+    id: str = field(init=False)
+    lane: Lane = field(init=False)
     # its last durable state
     state: JobState
     # its phase now: a job that is OFFERED from the queue is QUEUED in `state`
@@ -58,15 +61,9 @@ class JobInHand:
     # how it left the room, and has not come back, though its worker says that it runs
     absence: Absence | None = None
 
-    @property
-    def id(self) -> str:
-        """The job's id."""
-        return self.held.id
-
-    @property
-    def lane(self) -> Lane:
-        """The job's lane."""
-        return self.held.lane
+    def __post_init__(self) -> None:
+        self.id = self.held.id
+        self.lane = self.held.lane
 
     @property
     def is_reserved(self) -> bool:
@@ -172,10 +169,13 @@ class Worker:
         """How many more jobs it may be offered now."""
         if self.phase is not WorkerPhase.AVAILABLE:
             return 0
-        room = policy.offers_in_flight_max - len(self.offers)
+        offers = len(self.offers)
+        room = policy.offers_in_flight_max - offers
         if self.capacity is not None:
-            room = min(room, self.capacity - self.jobs_count - len(self.offers))
-        return max(room, 0)
+            free = self.capacity - self.jobs_count - offers
+            if free < room:
+                room = free
+        return max(0, room)
 
     def may_run(self, job_id: str) -> bool:
         """May it still be running this job? Then it is not offered it: it would run it twice."""
@@ -185,4 +185,4 @@ class Worker:
         """Is this job its own, or has it claimed it of another connection that may have it?"""
         if job_id in self.jobs:
             return True
-        return any(job_id in contest for contest in self.contests.values())
+        return bool(self.contests) and any(job_id in contest for contest in self.contests.values())

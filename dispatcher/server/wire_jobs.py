@@ -7,8 +7,6 @@ Left to others: the jobs of rules and of dispatches (`dispatcher.core.drafting`)
 
 from __future__ import annotations
 
-from typing import cast
-
 from dispatcher.core.events import JobSimulated
 from dispatcher.core.jobs import (
     Dispatch,
@@ -155,8 +153,8 @@ def dispatch_message(stored: StoredDispatch) -> wire_pb2.AgentDispatch:
 
 
 def _fill_state(target: wire_pb2.JobState, state: JobState) -> None:
-    target.status = cast("wire_pb2.JobStatus", int(state.wire_status))
-    target.reason = cast("wire_pb2.JobStateReason", int(state.reason))
+    target.status = state.wire_status  # type: ignore[assignment]  # the same numbers
+    target.reason = state.reason  # type: ignore[assignment]
     target.error = state.error
     target.started_at = state.started_at
     target.ended_at = state.ended_at
