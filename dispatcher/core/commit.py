@@ -24,7 +24,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
-from typing import get_args
+from typing import Any, get_args
 
 from dispatcher.core.effects import (
     SENT_AT_ONCE,
