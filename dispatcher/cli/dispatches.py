@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -151,10 +152,9 @@ def list_(
     """
     _check_named("ROOM", room)
 
-    async def call(client: DispatchClient) -> tuple[list[wire_pb2.AgentDispatch], set[str]]:
-        return await client.list_dispatches(room), {
-            agent.agent_name for agent in await client.list_agents()
-        }
+    async def call(client: DispatchClient) -> tuple[list[wire_pb2.AgentDispatch], set[str] | None]:
+        dispatches = await client.list_dispatches(room)
+        return dispatches, await _served(client) if dispatches and not json else None
 
     found, served = ask(call, url, api_key, api_secret, dev)
     if json:
@@ -221,12 +221,24 @@ def _show(dispatch: wire_pb2.AgentDispatch) -> None:
     )
 
 
-def _jobs_or_why_none(dispatch: wire_pb2.AgentDispatch, served: Collection[str]) -> str:
+async def _served(client: DispatchClient) -> set[str] | None:
+    """Return the agents that are known; None: this is LiveKit's own server, which does not tell."""
+    from worker_sdk.errors import UnexpectedAnswer
+
+    try:
+        return {agent.agent_name for agent in await client.list_agents()}
+    except UnexpectedAnswer as answer:
+        if answer.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
+
+
+def _jobs_or_why_none(dispatch: wire_pb2.AgentDispatch, served: Collection[str] | None) -> str:
     """Return a dispatch's jobs; where nobody has taken any and the name is new to us, that."""
     from protocol.wire_pb2 import JS_PENDING
 
     is_taken = any(job.state.status != JS_PENDING for job in dispatch.state.jobs)
-    if is_taken or dispatch.agent_name in served:
+    if is_taken or served is None or dispatch.agent_name in served:
         return _jobs(dispatch)
     jobs = f"{_jobs(dispatch)} " if dispatch.state.jobs else ""
     return f"{jobs}(nobody ever served this agent)"
