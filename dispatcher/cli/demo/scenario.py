@@ -112,7 +112,9 @@ class Run:
         self._say(f"A server and {WORKERS} workers start")
 
     def _start_worker(self, name: str) -> None:
-        grace_seconds = VICTIM_GRACE_SECONDS if name == VICTIM else GRACE_SECONDS
+        # Who has lost its job on the disk is waited for in vain: nobody wants to see that for long.
+        is_brief = name == VICTIM or Sabotage.OLD_DATA in self.sabotage
+        grace_seconds = VICTIM_GRACE_SECONDS if is_brief else GRACE_SECONDS
         player = self.cast.start_worker(name, grace_seconds)
         self.scene.workers[name] = WorkerRow(name, player.process.pid, CAPACITY)
 
