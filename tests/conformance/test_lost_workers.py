@@ -18,7 +18,7 @@ NEVER = agent_dispatch.JobRestartPolicy.JRP_NEVER
 
 @pytest.fixture
 def server_settings() -> Mapping[str, object]:
-    """A worker that hangs is noticed in 2 s, a lost one is given up 1 s later."""
+    """A worker that hangs is noticed in 4 s, a lost one is given up 1 s later."""
     return {
         "policy": {
             "grace_seconds": 1,
@@ -26,7 +26,7 @@ def server_settings() -> Mapping[str, object]:
             "retry_backoff_seconds_min": 0.2,
             "attempts_max": 3,
         },
-        "limits": {"ping_interval_seconds": 1, "ping_timeout_seconds": 1},
+        "limits": {"ping_interval_seconds": 1, "ping_timeout_seconds": 3},
     }
 
 

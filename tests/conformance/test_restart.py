@@ -21,8 +21,8 @@ JOBS = 100
 
 @pytest.fixture
 def server_settings() -> Mapping[str, object]:
-    """A stock worker tries again 2 s after it failed to reconnect at once."""
-    return {"policy": {"grace_seconds": 8}}
+    """A stock worker tries again 2 s after it failed to reconnect at once, and then more slowly."""
+    return {"policy": {"grace_seconds": 60}, "runtime": {"drain_seconds": 1}}
 
 
 async def test_job_that_runs_is_claimed_by_its_worker_and_not_run_again(

@@ -24,7 +24,7 @@ import psutil
 from dispatcher.core.policy import Policy
 from protocol import api_pb2, wire_pb2
 from tests.integration.worker_sdk import jobs
-from tests.integration.worker_sdk.pool import NURSERIES
+from tests.integration.worker_sdk.pool import NURSERIES, runs
 from tests.support.server import KEY, SECRET, running_server
 from worker_sdk import DispatchClient, ProcessExecutor, Worker
 from worker_sdk.executors import PoolCounts
@@ -140,12 +140,19 @@ async def run(plan: Plan, progress: Callable[[int], None] = lambda _: None) -> R
                 await _wait_ended(client, plan, progress)
                 await _judge(client, report)
                 with anyio.move_on_after(SETTLE_SECONDS_MAX):
-                    while not _has_settled(worker.pool, plan):  # noqa: ASYNC110 - has no event
+                    while not (  # noqa: ASYNC110 - has no event
+                        _has_settled(worker.pool, plan)
+                        and len(set(_descendants()) - before) == plan.warm + NURSERIES
+                    ):
                         await anyio.sleep(0.1)
                 report.pool = worker.pool or PoolCounts()
                 report.warm_processes = len(set(_descendants()) - before) - NURSERIES
                 worker.drain()
             around.cancel_scope.cancel()
+    # The kernel ends what was killed in its own time.
+    with anyio.move_on_after(SETTLE_SECONDS_MAX):
+        while set(_descendants()) - before:  # noqa: ASYNC110 - has no event
+            await anyio.sleep(0.05)
     report.left_behind = sorted(set(_descendants()) - before)
     report.seconds = time.monotonic() - began_at
     return report
@@ -175,7 +182,7 @@ async def _wait_ended(client: DispatchClient, plan: Plan, progress: Callable[[in
     phases = (api_pb2.SUCCEEDED, api_pb2.FAILED, api_pb2.CANCELLED)
     ended = 0
     while ended < plan.jobs:
-        await anyio.sleep(1.0)
+        await anyio.sleep(0.2)
         ended = len([job async for job in client.iterate_jobs(phases=phases, page_size=1000)])
         progress(ended)
 
@@ -201,4 +208,4 @@ def _has_settled(pool: PoolCounts | None, plan: Plan) -> bool:
 
 
 def _descendants() -> list[int]:
-    return [process.pid for process in psutil.Process().children(recursive=True)]
+    return [each.pid for each in psutil.Process().children(recursive=True) if runs(each)]

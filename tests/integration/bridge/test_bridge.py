@@ -6,6 +6,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import pytest
 from livekit import api
 from livekit.rtc.participant import PublishDataError
@@ -128,12 +129,16 @@ async def test_a_rule_and_a_token_that_name_the_same_agent_make_one_job(shared: 
     await worker.registered()
     await shared.registered("both")
     await shared.apply_rule(name="both", agent_name="both", match={"room": "both-*"})
-    for number in range(5):
-        room = f"both-{number}-{new_room()}"
+
+    async def take_part(room: str) -> None:
         async with shared.sfu.joined(room, "ada", agents=["both"]) as ada:
             await _agent_is_there(ada)
             await shared.only_job(room, "RUNNING")
         await shared.only_job(room, *OVER)
+
+    async with anyio.create_task_group() as rooms:
+        for number in range(5):
+            rooms.start_soon(take_part, f"both-{number}-{new_room()}")
     assert len(worker.records("started")) == 5
 
 

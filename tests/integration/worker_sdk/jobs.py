@@ -37,6 +37,13 @@ async def job(ctx: JobContext) -> None:
     await globals()[name](ctx, argument)
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file that is there whole, or not at all: others look at it meanwhile."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.rename(path)
+
+
 async def succeed(_ctx: JobContext, _argument: str) -> None:
     """Return."""
     await anyio.lowlevel.checkpoint()
@@ -107,11 +114,11 @@ async def wait(_ctx: JobContext, _argument: str) -> None:
 
 async def tidy_up(_ctx: JobContext, argument: str) -> None:
     """Run until cancelled, and write the file at first and when that comes."""
-    Path(argument).write_text("begun")
+    write(Path(argument), "begun")
     try:
         await anyio.sleep_forever()
     except anyio.get_cancelled_exc_class():
-        Path(argument).write_text("tidied up")
+        write(Path(argument), "tidied up")
         raise
 
 
@@ -148,7 +155,7 @@ async def leave_a_child(_ctx: JobContext, argument: str) -> None:
     """Start a process that outlives the job, and write down which."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     held.append(child)
-    Path(argument).write_text(f"{os.getpid()} {child.pid}")
+    write(Path(argument), f"{os.getpid()} {child.pid}")
 
 
 async def leave_a_child_and_wait(ctx: JobContext, argument: str) -> None:
@@ -177,15 +184,13 @@ async def tell(ctx: JobContext, argument: str) -> None:
         "more": (ctx.resuming, ctx.url, ctx.token),
         "python_path": os.environ.get("PYTHONPATH"),
     }
-    Path(argument).write_text(repr(told))
+    write(Path(argument), repr(told))
 
 
 async def tell_pid_and(ctx: JobContext, argument: str) -> None:
     """Write down the process's id, then do something else."""
     path, _, action = argument.partition(" ")
-    partial = Path(path + ".partial")
-    partial.write_text(str(os.getpid()))
-    partial.rename(path)
+    write(Path(path), str(os.getpid()))
     await globals()[action](ctx, "")
 
 
@@ -207,7 +212,7 @@ async def loop_name(_ctx: JobContext, argument: str) -> None:
     name = anyio.get_cancelled_exc_class().__module__.partition(".")[0]
     if name == "asyncio":
         name = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    Path(argument).write_text(name)
+    write(Path(argument), name)
 
 
 # ---- prewarm ----
@@ -243,6 +248,11 @@ def prewarm_once_it_may() -> None:
     """Raise until a file is there; which one is said by the environment."""
     if not Path(os.environ["PREWARM_MAY"]).exists():
         raise RuntimeError("not yet")
+
+
+def prewarm_and_say_so() -> None:
+    """Make a file; which one is said by the environment."""
+    Path(os.environ["PREWARM_SAYS"]).touch()
 
 
 def prewarm_and_end_soon() -> None:

@@ -55,8 +55,8 @@ async def test_one_nursery_forks_all_job_processes_and_goes_with_the_executor(
         assert (await run(runner, str(tmp_path / "told"))).kind is OutcomeKind.SUCCESS
         await wait_until(lambda: runner.pool is not None and runner.pool.idle == 2)
         (nursery,) = nurseries()
-    assert not is_alive(nursery)
-    assert job_processes() == []
+    await wait_until(lambda: not is_alive(nursery))
+    await wait_until(lambda: job_processes() == [])
 
 
 async def test_a_job_process_has_the_environment_and_the_folder_of_the_moment_of_its_start(
@@ -86,7 +86,7 @@ async def test_jobs_run_again_after_the_nursery_was_killed(tmp_path: Path) -> No
         os.kill(nursery, signal.SIGKILL)
         assert (await run(runner, str(tmp_path / "after"))).kind is OutcomeKind.SUCCESS
         assert nurseries() != [nursery]
-    assert nurseries() == []
+    await wait_until(lambda: nurseries() == [])
 
 
 @linux
@@ -106,7 +106,7 @@ async def test_a_job_whose_nursery_was_killed_has_failed(tmp_path: Path) -> None
         (nursery,) = nurseries()
         os.kill(nursery, signal.SIGKILL)
     assert [outcome.kind for outcome in outcomes] == [OutcomeKind.FAILED]
-    assert job_processes() == []
+    await wait_until(lambda: job_processes() == [])
 
 
 async def test_where_there_is_no_nursery_a_job_process_is_a_new_interpreter(

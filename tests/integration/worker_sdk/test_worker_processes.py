@@ -92,7 +92,7 @@ async def test_a_worker_that_drains_waits_for_its_processes_jobs(tmp_path: Path)
             worker.drain()
         record = await wait_phase(client, "lobby", api_pb2.SUCCEEDED, api_pb2.FAILED)
         assert record.job.state.status == wire_pb2.JS_SUCCESS
-        assert job_processes() == []
+        await wait_until(lambda: job_processes() == [])
 
 
 PROGRAM = """

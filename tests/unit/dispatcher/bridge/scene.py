@@ -33,7 +33,7 @@ PROJECT = "project"
 ACCESS = SfuAccess("ws://sfu:7880", "key", "secret-of-at-least-thirty-two-bytes")
 RETENTION = Retention(3600 * SECOND, 1000, 3600 * SECOND, 1000)
 LIMITS = BridgeLimits(
-    answer_seconds=0.3,
+    answer_seconds=60,
     status_seconds=0.05,
     look_seconds=0.02,
     sweep_seconds=600,  # only when something makes one necessary
@@ -51,15 +51,19 @@ class HeldStore(MemoryStore):
         self.gate = anyio.Event()
         self.gate.set()
         self.error: StoreError | None = None
+        # commits that have come to the gate
+        self.come = 0
 
     def hold(self) -> None:
         """Let no commit pass until `gate` is set."""
         self.gate = anyio.Event()
+        self.come = 0
 
     async def commit(
         self, requests: Sequence[StoreRequest], now: Nanoseconds
     ) -> Sequence[StoreResult]:
         """Commit, once the gate is open."""
+        self.come += 1
         await self.gate.wait()
         if self.error is not None:
             raise self.error

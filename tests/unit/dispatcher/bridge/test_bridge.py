@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import anyio
 import pytest
 
 from dispatcher.core.events import (
@@ -133,7 +132,7 @@ async def test_an_offer_is_answered_after_its_commit_with_an_empty_identity() ->
 
 
 async def test_a_commit_that_is_late_is_declined_in_time_and_its_job_is_found_again() -> None:
-    async with scene() as one:
+    async with scene(limits=replace(LIMITS, answer_seconds=0.5)) as one:
         one.work()
         first, second = await one.sfu.sockets()
         one.sfu.room()
@@ -189,7 +188,7 @@ async def test_a_socket_cut_between_offer_and_answer_leaves_one_job() -> None:
         job = one.sfu.job(one.sfu.dispatch())
         one.store.hold()
         one.sfu.offer(first, job)
-        await anyio.sleep(0.05)  # it is on its way to the store
+        await eventually("it is on its way to the store", lambda: one.store.come)
         first.cut()
         one.sfu.offer(second, job)
         one.store.gate.set()
@@ -240,7 +239,7 @@ async def test_an_offer_lost_with_its_server_is_adopted_by_the_sweep_at_start() 
         sfu.room()
         one.store.hold()
         sfu.offer(socket, sfu.job(sfu.dispatch()))
-        await anyio.sleep(0.05)
+        await eventually("it is on its way to the store", lambda: one.store.come)
     database.crash()
     async with scene(sfu, database) as one:
         await one.only()
