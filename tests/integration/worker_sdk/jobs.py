@@ -251,8 +251,9 @@ def prewarm_once_it_may() -> None:
 
 
 def prewarm_and_say_so() -> None:
-    """Make a file; which one is said by the environment."""
+    """Make a file, and go on for a moment; which file is said by the environment."""
     Path(os.environ["PREWARM_SAYS"]).touch()
+    time.sleep(0.5)
 
 
 def prewarm_and_end_soon() -> None:

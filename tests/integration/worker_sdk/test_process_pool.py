@@ -180,13 +180,10 @@ async def test_a_worker_that_stood_while_a_process_started_does_not_blame_it(
 ) -> None:
     path = tmp_path / "prewarmed"
     monkeypatch.setenv("PREWARM_SAYS", str(path))
-    executor = ProcessExecutor(warm=1, prewarm_seconds_max=2.0)
+    executor = ProcessExecutor(warm=1, prewarm_seconds_max=4.0)
     async with opened(executor, prewarm=jobs.prewarm_and_say_so) as runner:
-        await wait_until(lambda: counts(runner).starting == 1)
-        # It stands until the process has said that it is ready, and longer than it may take.
-        time.sleep(2.5)  # noqa: ASYNC251
-        while not path.exists():
-            time.sleep(0.5)  # noqa: ASYNC251
+        await wait_until(path.exists)
+        time.sleep(4.5)  # noqa: ASYNC251 - it stands
         await wait_warm(runner, 1)
         assert counts(runner).killed_total == 0
 
