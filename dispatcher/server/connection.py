@@ -272,6 +272,8 @@ class WorkerConnection(WebSocketsSansIOProtocol):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
+        # It and its generator hold each other, and Python looks for such cycles rarely here (`app`).
+        del self.conn.parser
 
     # --- ours ---
 

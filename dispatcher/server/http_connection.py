@@ -58,6 +58,7 @@ class BoundedHttpConnection(HttpToolsProtocol):
         self._stop_head_timer()
         self._stop_unread_timer()
         super().connection_lost(exc)
+        self._let_go_of_parser()
 
     def data_received(self, data: bytes) -> None:
         self._is_much = self._head_bytes + len(data) > self.head_bytes_max
@@ -115,6 +116,14 @@ class BoundedHttpConnection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
             super().handle_websocket_upgrade()
+            self._let_go_of_parser()
+
+    def _let_go_of_parser(self) -> None:
+        """Nothing more is parsed here: connection and parser hold each other, with all that they have.
+
+        Python looks for such cycles rarely here (`app`).
+        """
+        self.parser = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
         super().pause_writing()
