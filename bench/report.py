@@ -122,9 +122,24 @@ def _readme(results: Results) -> str:
         "",
         "| | in the program | in the system |",
         "|---|---|---|",
-        _part("event loop", real, lambda parts: (parts.loop_user, parts.loop_system)),
-        _part("the store's thread", real, lambda parts: (parts.store_user, parts.store_system)),
-        _part("bare transport", bare, lambda parts: (parts.loop_user, parts.loop_system)),
+        _part(
+            "sockets, HTTP and websockets: the bare transport, on its event loop",
+            bare,
+            lambda parts: (parts.loop_user, parts.loop_system),
+        ),
+        _part(
+            "callboard's event loop, with its sockets, HTTP and websockets, and the store's rows",
+            real,
+            lambda parts: (parts.loop_user, parts.loop_system),
+        ),
+        _part(
+            "the store's thread: commits and checkpoints",
+            real,
+            lambda parts: (parts.store_user, parts.store_system),
+        ),
+        "",
+        "What the event loop does with it, function by function, is in [profile.md](profile.md)",
+        "(`python -m bench.profile`); what limits it, and what would lift it, in [limits.md](limits.md).",
         "",
         (
             f"One job at a time on an otherwise idle server, {WORKERS} workers"

@@ -248,7 +248,8 @@ def waiting_summary(
         return f"{no_worker_of(lane)} takes {_type_name(lane.job_type)} jobs; there are others: {others}"
     if found.counts[Obstacle.NONE]:
         if position > 1:
-            return f"a worker has room; {position - 1} jobs go before it"
+            before = "1 job goes" if position == 2 else f"{position - 1} jobs go"
+            return f"a worker has room; {before} before it"
         return "a worker has room: it is offered the job in a moment"
     busy = ", ".join(_counted(found.counts, frozenset(Obstacle) - OTHERS))
     return f"no worker of its lane can take a job now: {busy}"
@@ -273,7 +274,9 @@ def advice(
         return told
     if not found.of_lane:
         if counts[Obstacle.OTHER_DEPLOYMENT] and not counts[Obstacle.OTHER_TYPE]:
-            there = ", ".join(repr(each) if each else "none" for each in sorted(deployments))
+            there = ", ".join(
+                repr(each) if each else "no deployment" for each in sorted(deployments)
+            )
             told = (
                 f"start workers of deployment {lane.deployment!r}"
                 if lane.deployment
