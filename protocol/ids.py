@@ -138,6 +138,11 @@ def _time_ordered(now_ns: int, random: RandomBits) -> str:
 
 
 def _encode(bits: int) -> str:
-    return "".join(
-        [_PAIRS[bits >> shift & 1023] for shift in range(5 * _BODY_CHARACTERS - 10, -1, -10)]
+    # 22 characters, two at a time. Written out: each job has two ids, and a loop takes twice as long.
+    pairs = _PAIRS
+    return (
+        f"{pairs[bits >> 100]}{pairs[bits >> 90 & 1023]}{pairs[bits >> 80 & 1023]}"
+        f"{pairs[bits >> 70 & 1023]}{pairs[bits >> 60 & 1023]}{pairs[bits >> 50 & 1023]}"
+        f"{pairs[bits >> 40 & 1023]}{pairs[bits >> 30 & 1023]}{pairs[bits >> 20 & 1023]}"
+        f"{pairs[bits >> 10 & 1023]}{pairs[bits & 1023]}"
     )

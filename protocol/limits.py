@@ -163,6 +163,8 @@ def check_attributes(
     field: str, attributes: Mapping[str, str], limits: WireLimits = DEFAULT_LIMITS
 ) -> None:
     """Refuse attributes that are too large together: LimitExceeded."""
+    if not attributes:
+        return
     size = attributes_bytes(attributes)
     if size > limits.attributes_bytes_max:
         raise LimitExceeded(field, size, limits.attributes_bytes_max)

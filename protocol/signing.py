@@ -60,7 +60,8 @@ def _encode_part(data: bytes) -> bytes:
 
 def _signature(signed: bytes, secret: str) -> bytes:
     """HMAC-SHA256 (RFC 2104), from where the key has been taken in: that is the same each time."""
-    inner, outer = (begun.copy() for begun in _begun(secret))
+    inner_begun, outer_begun = _begun(secret)
+    inner, outer = inner_begun.copy(), outer_begun.copy()
     inner.update(signed)
     outer.update(inner.digest())
     return _encode_part(outer.digest())

@@ -102,7 +102,8 @@ def draft_dispatched_job(
     config.agent_name = dispatch.agent_name
     config.dispatch_id = dispatch.id
     config.deployment = dispatch.deployment
-    config.attributes.update(asked.attributes)
+    if asked.attributes:
+        config.attributes.update(asked.attributes)
     return Job(
         id=job_id,
         dispatch_id=dispatch.id,
@@ -124,6 +125,8 @@ def draft_dispatched_job(
 def fill_room(target: wire_pb2.Room, room: RoomInfo) -> None:
     """Fill an empty wire room."""
     target.name = room.name
+    if not room.sid and not room.created_at and not room.metadata:
+        return  # nothing is known of it, as of most rooms that a dispatch names
     target.sid = room.sid
     target.metadata = room.metadata
     target.creation_time = room.created_at // _NS_PER_SECOND

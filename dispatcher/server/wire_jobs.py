@@ -153,11 +153,18 @@ def dispatch_message(stored: StoredDispatch) -> wire_pb2.AgentDispatch:
 
 
 def _fill_state(target: wire_pb2.JobState, state: JobState) -> None:
-    target.status = state.wire_status  # type: ignore[assignment]  # the same numbers
-    target.reason = state.reason  # type: ignore[assignment]
-    target.error = state.error
-    target.started_at = state.started_at
-    target.ended_at = state.ended_at
+    # The numbers are the same. What is empty is left alone: that is done three times for a job.
+    target.status = state.wire_status  # type: ignore[assignment]
     target.updated_at = state.updated_at
-    target.participant_identity = state.participant_identity
-    target.worker_id = state.worker_id
+    if state.reason:
+        target.reason = state.reason  # type: ignore[assignment]
+    if state.error:
+        target.error = state.error
+    if state.started_at:
+        target.started_at = state.started_at
+    if state.ended_at:
+        target.ended_at = state.ended_at
+    if state.worker_id:
+        target.worker_id = state.worker_id
+    if state.participant_identity:
+        target.participant_identity = state.participant_identity

@@ -233,7 +233,7 @@ def test_of_many_workers_each_obstacle_is_shown_and_all_are_counted(bench: Engin
         (
             idle,
             Lane(PROJECT, AGENT, deployment="blue"),
-            "start workers of deployment 'blue', or dispatch to one that is here: none",
+            "start workers of deployment 'blue', or dispatch to one that is here: no deployment",
         ),
         (out_of_service, LANE, "all its workers are on their way out: start others"),
         (full, LANE, "start more workers, or wait until one of its jobs ends"),
