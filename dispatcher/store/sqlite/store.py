@@ -5,7 +5,7 @@ it is under way is carried out nevertheless, and its result dropped.
 
 The rows of a small batch are written on the loop, where that takes a tenth of a millisecond, and only
 its commit, which waits for the disk, is the thread's: two threads that both run Python cost a
-fifth more than one, for they take the interpreter's lock from each other with every row.
+tenth more than one, for they take the interpreter's lock from each other with every row.
 """
 
 from __future__ import annotations
@@ -90,11 +90,14 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what is under way and let go. Idempotent."""
         with anyio.CancelScope(shield=True):
-            if self._idle is not None:
-                self._idle.cancel()
-                self._idle = None
-            await self._reader.stop(_nothing)
-            await self._writer.stop(self._database.close)
+            try:
+                await self._reader.stop(_nothing)
+                await self._writer.stop(self._database.close)
+            finally:
+                # The last commits may have set it: it would start the thread again.
+                if self._idle is not None:
+                    self._idle.cancel()
+                    self._idle = None
 
     async def get_dispatch(self, project: str, dispatch_id: str) -> StoredDispatch | None:
         """Return the dispatch with its jobs, also when it is deleted."""

@@ -18,7 +18,7 @@ from dispatcher.store.contract import JobFilter, Retention
 from dispatcher.store.sqlite import SqliteDatabase, SqliteStore
 from dispatcher.store.sqlite.connections import WAL_PAGES_BUSY, WAL_PAGES_IDLE
 from dispatcher.store.sqlite.folder import DATABASE_NAME
-from dispatcher.store.sqlite.store import REQUESTS_ON_LOOP_MAX
+from dispatcher.store.sqlite.store import IDLE_SECONDS, REQUESTS_ON_LOOP_MAX
 from dispatcher.store.sqlite.threads import CallThread
 from protocol.errors import StoreCorrupt, StoreError
 from tests.conformance.store.builders import NOW, claim, claimed_names, create, create_job
@@ -210,6 +210,22 @@ async def test_a_log_that_has_grown_becomes_the_file_when_nothing_else_is_to_do(
         while database.wants_checkpoint(idle=True):  # noqa: ASYNC110
             await anyio.sleep(0.01)
     await store.close()
+
+
+async def test_a_store_that_is_closed_with_a_large_log_starts_no_thread_again(
+    tmp_path: Path, others: set[threading.Thread]
+) -> None:
+    store, database = await watched(tmp_path)
+    state = JobState(JobPhase.QUEUED, error="x" * 100_000)
+    number = 0
+    while not database.wants_checkpoint(idle=True):
+        number += 1
+        await store.commit([create(str(number), state=state)], NOW)
+    last = store.commit([create_job("last")], NOW)
+    await store.close()
+    await last
+    await anyio.sleep(3 * IDLE_SECONDS)
+    assert threads() <= others
 
 
 def log_bytes(folder: Path) -> int:
