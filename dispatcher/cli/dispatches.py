@@ -21,6 +21,7 @@ from dispatcher.cli.connection import (
 )
 from dispatcher.cli.failures import missing_is
 from dispatcher.cli.help_texts import examples
+from dispatcher.cli.naming import RoomOption
 from dispatcher.cli.output import ago, as_json, print_json
 from dispatcher.cli.token import parse_pairs
 from protocol.errors import ConfigError
@@ -54,16 +55,7 @@ class RestartChoice(StrEnum):
     ),
 )
 def create(
-    room: Annotated[
-        str,
-        typer.Option(
-            "--room",
-            "-r",
-            metavar="NAME",
-            help="The room.",
-            autocompletion=completing.room_names,
-        ),
-    ],
+    room: RoomOption,
     agent_name: Annotated[
         str,
         typer.Option(

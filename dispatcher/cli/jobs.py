@@ -22,6 +22,7 @@ from dispatcher.cli.connection import (
 )
 from dispatcher.cli.failures import missing_is
 from dispatcher.cli.help_texts import examples
+from dispatcher.cli.naming import AgentFilterOption
 from dispatcher.cli.output import (
     NS_PER_SECOND,
     ago,
@@ -81,16 +82,7 @@ def list_(
             autocompletion=completing.words(*PHASES),
         ),
     ] = None,
-    agent_name: Annotated[
-        str,
-        typer.Option(
-            "--agent-name",
-            "-a",
-            metavar="NAME",
-            help="Only this agent's.",
-            autocompletion=completing.agent_names,
-        ),
-    ] = "",
+    agent_name: AgentFilterOption = "",
     room: Annotated[
         str,
         typer.Option(

@@ -22,6 +22,7 @@ from dispatcher.cli.connection import (
 )
 from dispatcher.cli.failures import missing_is
 from dispatcher.cli.help_texts import examples
+from dispatcher.cli.naming import RoomOption
 from dispatcher.cli.output import ago, as_json, clock, hint_at_more, print_json
 from dispatcher.cli.token import parse_pairs
 from dispatcher.cli.watching import (
@@ -183,16 +184,7 @@ def event(
             autocompletion=completing.words(*PLACES),
         ),
     ],
-    room: Annotated[
-        str,
-        typer.Option(
-            "--room",
-            "-r",
-            metavar="NAME",
-            help="The room.",
-            autocompletion=completing.room_names,
-        ),
-    ],
+    room: RoomOption,
     sid: Annotated[
         str,
         typer.Option("--sid", metavar="SID", help="The room's; tells one session from the next."),

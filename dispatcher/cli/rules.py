@@ -23,6 +23,7 @@ from dispatcher.cli.connection import (
 )
 from dispatcher.cli.failures import CommandFailed, missing_is
 from dispatcher.cli.help_texts import examples
+from dispatcher.cli.naming import AgentFilterOption, RoomOption
 from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
 from dispatcher.cli.token import parse_pairs
 from dispatcher.core.room_events import ParticipantKind, RoomEventKind
@@ -83,16 +84,7 @@ def apply(
 
 @app.command("list")
 def list_(
-    agent_name: Annotated[
-        str,
-        typer.Option(
-            "--agent-name",
-            "-a",
-            metavar="NAME",
-            help="Only this agent's.",
-            autocompletion=completing.agent_names,
-        ),
-    ] = "",
+    agent_name: AgentFilterOption = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")
     ] = 1000,
@@ -209,17 +201,7 @@ def explain(
             show_default=False,
         ),
     ] = "",
-    room: Annotated[
-        str,
-        typer.Option(
-            "--room",
-            "-r",
-            metavar="NAME",
-            help="The room.",
-            show_default=False,
-            autocompletion=completing.room_names,
-        ),
-    ] = "",
+    room: RoomOption = "",
     job: Annotated[
         str,
         typer.Option(

@@ -21,6 +21,7 @@ from dispatcher.cli.connection import (
 )
 from dispatcher.cli.failures import missing_is
 from dispatcher.cli.help_texts import examples
+from dispatcher.cli.naming import AgentFilterOption
 from dispatcher.cli.output import ago, as_json, hint_at_more, job_type_name, print_json
 from dispatcher.cli.watching import (
     INTERVAL_SECONDS,
@@ -67,16 +68,7 @@ def list_(
             autocompletion=completing.words(*PHASES),
         ),
     ] = None,
-    agent_name: Annotated[
-        str,
-        typer.Option(
-            "--agent-name",
-            "-a",
-            metavar="NAME",
-            help="Only this agent's.",
-            autocompletion=completing.agent_names,
-        ),
-    ] = "",
+    agent_name: AgentFilterOption = "",
     room: Annotated[
         str,
         typer.Option(
