@@ -212,18 +212,32 @@ async def test_a_log_that_has_grown_becomes_the_file_when_nothing_else_is_to_do(
     await store.close()
 
 
+class SlowlyClosedDatabase(SqliteDatabase):
+    """A database that is closed only once the loop has seen the end of the last commit."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.last_was_seen = threading.Event()
+
+    def close(self) -> None:
+        assert self.last_was_seen.wait(60)
+        super().close()
+
+
 async def test_a_store_that_is_closed_with_a_large_log_starts_no_thread_again(
     tmp_path: Path, others: set[threading.Thread]
 ) -> None:
-    store, database = await watched(tmp_path)
+    database = SlowlyClosedDatabase(tmp_path)
+    store = SqliteStore(tmp_path, database)
+    await store.open(NOW)
     state = JobState(JobPhase.QUEUED, error="x" * 100_000)
     number = 0
     while not database.wants_checkpoint(idle=True):
         number += 1
         await store.commit([create(str(number), state=state)], NOW)
-    last = store.commit([create_job("last")], NOW)
+    last = asyncio.ensure_future(store.commit([create_job("last")], NOW))
+    last.add_done_callback(lambda _: database.last_was_seen.set())
     await store.close()
-    await last
     await anyio.sleep(3 * IDLE_SECONDS)
     assert threads() <= others
 
