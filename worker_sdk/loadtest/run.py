@@ -147,6 +147,15 @@ class LoadTest:
         if self._scopes:
             self._scopes.pop(0).cancel()
 
+    def end_measuring(self) -> None:
+        """No calls any more; and a look at their last second, if it had none.
+
+        A short run, or one that is interrupted early, has one chance for a look or none, and on a busy
+        machine that one comes late.
+        """
+        self.calling.stop()
+        self._look(max(0, math.ceil(self.calling.seconds) - 1))
+
     # ---- the run ----
 
     async def run(self) -> Results:
@@ -166,7 +175,7 @@ class LoadTest:
                         self.watch = ServerWatch(target.host, target.port, self._server_pid)
                         tasks.start_soon(self._look_on)
                         await self._measure()
-                    self.calling.stop()
+                    self.end_measuring()
                     self.phase = Phase.DRAINING
                     with drain:
                         await self._drain()
@@ -321,27 +330,32 @@ class LoadTest:
     # ---- looking ----
 
     async def _look_on(self) -> None:
-        assert self.watch is not None
         while True:
             await anyio.sleep(seconds_to_turn(time.monotonic() - LOOK_AFTER_SECONDS, LOOK_SECONDS))
-            sample = self.watch.look()
-            states = [each.state for each in [*self.workers, *self.callers] if each.state]
-            second = int(self.second // 1)
-            self.measured.looks[second] = Look(
-                second=second,
-                waiting=max(0, self.book.waiting),
-                workers=self.connected,
-                under_way=self._sum("under_way", self.callers),
-                backlog=self._sum("backlog", self.callers),
-                held=self.held,
-                harness_cpu=max((state["cpu"] for state in states), default=0.0),
-                lag_ms=max((state["lag_ms"] for state in states), default=0.0),
-                machine_cpu=machine_cpu_cores(),
-                server_cpu=sample.cpu_cores if sample else None,
-                server_rss_mib=sample.rss_mib if sample else None,
-            )
-            if sample is not None and 0 <= second < self.calling.seconds:
-                self._cpu_seconds = (self._cpu_seconds or 0.0) + sample.cpu_cores * LOOK_SECONDS
+            self._look(int(self.second // 1))
+
+    def _look(self, second: int) -> None:
+        """Look at everything, and keep it as what this second was like, if nothing is known of it yet."""
+        if self.watch is None or second in self.measured.looks:
+            return
+        sample = self.watch.look()
+        states = [each.state for each in [*self.workers, *self.callers] if each.state]
+        self.measured.looks[second] = Look(
+            second=second,
+            waiting=max(0, self.book.waiting),
+            workers=self.connected,
+            under_way=self._sum("under_way", self.callers),
+            backlog=self._sum("backlog", self.callers),
+            held=self.held,
+            harness_cpu=max((state["cpu"] for state in states), default=0.0),
+            lag_ms=max((state["lag_ms"] for state in states), default=0.0),
+            machine_cpu=machine_cpu_cores(),
+            server_cpu=sample.cpu_cores if sample else None,
+            server_rss_mib=sample.rss_mib if sample else None,
+        )
+        is_measured = 0 <= second < self.calling.seconds
+        if sample is not None and sample.cpu_cores is not None and is_measured:
+            self._cpu_seconds = (self._cpu_seconds or 0.0) + sample.cpu_seconds
 
     def _sum(self, name: str, processes: list[CrowdProcess]) -> int:
         return sum(int(each.state.get(name, 0)) for each in processes)

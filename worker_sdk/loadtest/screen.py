@@ -51,11 +51,10 @@ def picture(test: LoadTest) -> RenderableType:
     rows.add_row("jobs", _jobs(test))
     look = measured.looks.get(max(measured.looks, default=0))
     rows.add_row("workers", _workers(test))
-    if look is not None and look.server_cpu is not None and look.server_rss_mib is not None:
+    if look is not None and look.server_rss_mib is not None:
         name = test.watch.name if test.watch else ""
-        rows.add_row(
-            "server", f"{look.server_cpu:.2f} cores  {look.server_rss_mib:,.0f} MiB  {name}"
-        )
+        cores = "" if look.server_cpu is None else f"{look.server_cpu:.2f} cores  "
+        rows.add_row("server", f"{cores}{look.server_rss_mib:,.0f} MiB  {name}")
     elif test.watch is not None:
         rows.add_row("server", Text("not a process of this machine that we may look at", "dim"))
     late = measured.histogram(Metric.LATE, recent)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 
 __all__ = ["ServerSample", "ServerWatch", "machine_cpu_cores"]
 
+# Systems count CPU in ticks of 10 ms and more: between two looks that are closer than this, a tick would
+# be a large part of a core. That CPU is told with the next look.
+MEASURED_SECONDS_MIN = 0.25
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSample:
-    """The server between two looks: CPU in cores, memory now."""
+    """The server's memory now, and its CPU since the last look that told of it.
 
-    cpu_cores: float
+    `cpu_cores` is None where that is too short a time ago; its seconds come with the next look.
+    """
+
     rss_mib: float
+    cpu_seconds: float
+    cpu_cores: float | None
 
 
 class ServerWatch:
@@ -27,13 +36,22 @@ class ServerWatch:
     One that has ended is looked for again, until another listens there.
     """
 
-    def __init__(self, host: str, port: int, pid: int | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        pid: int | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._host, self._port, self._pid = host, port, pid
+        self._clock = clock
         self._process: psutil.Process | None = None
         # What it is, for people; empty where there never was anything to look at.
         self.name = ""
         self._looked_at = 0.0
-        self._cpu_before = 0.0
+        # What each process of it had used by then.
+        self._cpu_before: dict[psutil.Process, float] = {}
         self._find()
 
     def look(self) -> ServerSample | None:
@@ -42,16 +60,18 @@ class ServerWatch:
             if self.name:
                 self._find()
             return None
+        now = self._clock()
         try:
-            now, cpu_seconds = time.monotonic(), self._cpu_seconds(self._process)
-            rss_bytes = sum(one.memory_info().rss for one in _family(self._process))
+            rss_bytes, cpu_now = _usage(self._process)
         except psutil.Error:
             self._process = None
             return None
-        passed = max(now - self._looked_at, 1e-6)
-        cores = max(0.0, cpu_seconds - self._cpu_before) / passed
-        self._looked_at, self._cpu_before = now, cpu_seconds
-        return ServerSample(cores, rss_bytes / _MIB)
+        rss_mib, passed_seconds = rss_bytes / _MIB, now - self._looked_at
+        if passed_seconds < MEASURED_SECONDS_MIN:
+            return ServerSample(rss_mib, cpu_seconds=0.0, cpu_cores=None)
+        before, self._cpu_before, self._looked_at = self._cpu_before, cpu_now, now
+        used = sum(seconds - before.get(process, 0.0) for process, seconds in cpu_now.items())
+        return ServerSample(rss_mib, cpu_seconds=used, cpu_cores=used / passed_seconds)
 
     def _find(self) -> None:
         found = self._pid if self._pid is not None else _listener(self._host, self._port)
@@ -60,21 +80,29 @@ class ServerWatch:
         try:
             process = psutil.Process(found)
             self.name = f"{process.name()} (pid {found})"
-            self._cpu_before = self._cpu_seconds(process)
+            _, self._cpu_before = _usage(process)
         except psutil.Error:
             return
-        self._process, self._looked_at = process, time.monotonic()
-
-    def _cpu_seconds(self, process: psutil.Process) -> float:
-        total = 0.0
-        for one in _family(process):
-            times = one.cpu_times()
-            total += times.user + times.system
-        return total
+        self._process, self._looked_at = process, self._clock()
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
+def _usage(process: psutil.Process) -> tuple[int, dict[psutil.Process, float]]:
+    """Memory in bytes of it and all that it has started, and each one's CPU in seconds.
+
+    Raises psutil.Error where it has ended itself; what ends while it is read is left out.
+    """
+    rss_bytes, cpu_seconds = _usage_of_one(process)
+    by_process = {process: cpu_seconds}
+    for child in process.children(recursive=True):
+        with suppress(psutil.Error):
+            child_bytes, by_process[child] = _usage_of_one(child)
+            rss_bytes += child_bytes
+    return rss_bytes, by_process
+
+
+def _usage_of_one(process: psutil.Process) -> tuple[int, float]:
+    times = process.cpu_times()
+    return process.memory_info().rss, times.user + times.system
 
 
 def machine_cpu_cores() -> float:

@@ -6,8 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from worker_sdk.loadtest.server_watch import ServerWatch
@@ -16,6 +18,12 @@ LISTEN = """
 import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+USE_CPU = """
+import sys, time
+while time.process_time() < 0.5: pass
+print(flush=True)
 sys.stdin.read()
 """
 
@@ -32,6 +40,13 @@ def listening(port: int = 0) -> tuple[subprocess.Popen[str], int]:
     return process, int(process.stdout.readline())
 
 
+def burn(seconds: float) -> None:
+    """Use so much CPU."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
 @pytest.fixture
 def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
     process, port = listening()
@@ -42,12 +57,60 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def test_who_listens_is_found_and_measured(server: tuple[subprocess.Popen[str], int]) -> None:
     process, port = server
-    watch = ServerWatch("127.0.0.1", port)
+    watch = ServerWatch("127.0.0.1", port, clock=iter([100.0, 102.0]).__next__)
     assert watch.name.endswith(f"(pid {process.pid})")
     sample = watch.look()
     assert sample is not None
     assert sample.rss_mib > 1
-    assert sample.cpu_cores >= 0
+    assert sample.cpu_cores == sample.cpu_seconds / 2.0
+
+
+def test_cpu_is_what_was_used_since_the_last_look_that_told_of_it() -> None:
+    """The second look is too soon: its CPU comes with the third."""
+    watch = ServerWatch("", 0, os.getpid(), clock=iter([0.0, 1.0, 1.0, 3.0]).__next__)
+    first = watch.look()
+    burn(0.1)
+    soon, late = watch.look(), watch.look()
+    assert first is not None
+    assert soon is not None
+    assert late is not None
+    assert (soon.cpu_seconds, soon.cpu_cores) == (0.0, None)
+    assert soon.rss_mib > 1
+    assert late.cpu_seconds >= 0.05
+    assert late.cpu_cores == late.cpu_seconds / 2.0
+
+
+def test_a_child_that_ends_while_it_is_read_is_left_out(
+    server: tuple[subprocess.Popen[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, _ = server
+    child = psutil.Process(process.pid)
+    process.kill()
+    process.wait()
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [child])
+    watch = ServerWatch("", 0, os.getpid())
+    sample = watch.look()
+    assert sample is not None
+    assert sample.rss_mib > 1
+
+
+def test_a_child_that_has_ended_takes_no_cpu_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", USE_CPU], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        children = [psutil.Process(process.pid)]
+        monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: children)
+        watch = ServerWatch("", 0, os.getpid(), clock=iter([0.0, 1.0]).__next__)
+        process.kill()
+    children.clear()
+    burn(0.1)
+    sample = watch.look()
+    assert sample is not None
+    assert sample.cpu_seconds >= 0.05
 
 
 def test_a_server_that_is_started_again_is_found_again(
