@@ -202,9 +202,9 @@ def measured_figures(
     for metric in Metric:
         if metric in _OWN_METRICS:
             continue
-        # Storms and claims are few, and not of calls.
+        # Storms and claims are few, and not of calls: those of the last second end in the drain.
         is_of_calls = metric not in (Metric.RECONNECT, Metric.CLAIM)
-        histogram = measured.histogram(metric, window if is_of_calls else whole)
+        histogram = measured.histogram(metric, window if is_of_calls else measured.metrics[metric])
         curves[metric] = histogram
         for name, share in latency_names(metric).items():
             if histogram.count:

@@ -314,8 +314,10 @@ class LoadTest:
 
     async def _kill(self, victim: CrowdProcess) -> None:
         at = self.workers.index(victim)
-        await victim.end("die")
-        self.workers[at] = self._spawn_workers(victim.setup["index"])
+        # The measuring may be over meanwhile: without others in its place nobody would run its jobs.
+        with anyio.CancelScope(shield=True):
+            await victim.end("die")
+            self.workers[at] = self._spawn_workers(victim.setup["index"])
 
     def _on_report(self, process: CrowdProcess, report: dict[str, Any]) -> None:
         self.measured.add(report)

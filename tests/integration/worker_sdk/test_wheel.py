@@ -46,12 +46,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def outside(changes: dict[str, str] | None) -> dict[str, str]:
+    """An environment in which nobody finds this checkout by its path."""
+    env = environment(changes)
+    env.pop("PYTHONPATH", None)
+    return env
+
+
 def output(command: list[str], folder: Path, env: dict[str, str] | None = None) -> str:
     """Run a command to its end, which must be a good one."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(env),
+        env=outside(env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -70,7 +77,7 @@ def running(command: list[str], folder: Path, env: dict[str, str], name: str) ->
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment(env),
+            env=outside(env),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -8,6 +8,8 @@ import pytest
 
 from tests.unit.worker_sdk.loadtest.measured_runs import (
     CALLS_PER_SECOND,
+    MS,
+    NS,
     SECONDS,
     good_book,
     measured_run,
@@ -18,7 +20,7 @@ from worker_sdk.loadtest.figures import FIGURES, NOT_ON_STOCK
 from worker_sdk.loadtest.job_book import JobBook
 from worker_sdk.loadtest.profile import Profile, Shape
 from worker_sdk.loadtest.server_record import ServerRecord
-from worker_sdk.loadtest.tally import Happening
+from worker_sdk.loadtest.tally import Happening, Metric, Tally
 
 
 def profile(*limits: str, shape: Shape = Shape.RATE) -> Profile:
@@ -49,6 +51,15 @@ def test_the_servers_cpu_is_divided_by_the_jobs_that_it_was_for() -> None:
     values = results_of(measured_run(), good_book()).figures.values
     assert values["server_cpu_us_per_job"] == pytest.approx(4.0 / 200 * 1e6)
     assert values["server_cpu_cores"] == pytest.approx(0.5)
+
+
+def test_who_is_back_only_after_the_last_call_counts_among_those_who_were_cut_off() -> None:
+    measured, tally = measured_run(), Tally()
+    for metric in (Metric.RECONNECT, Metric.CLAIM):
+        tally.time(metric, (SECONDS + 2) * NS, 7 * MS)
+    measured.add(tally.take())
+    values = results_of(measured, good_book()).figures.values
+    assert values["reconnect_max_ms"] == values["claim_max_ms"] == 7.0
 
 
 def test_every_figure_that_is_told_of_is_there_or_has_a_reason() -> None:
