@@ -7,7 +7,7 @@ down; time stands still until a test moves it. Left to others: an engine alone (
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 
 import anyio
@@ -16,6 +16,7 @@ import anyio.lowlevel
 from dispatcher.core.effects import (
     Message,
     NoteIgnored,
+    Outcome,
     RecordMove,
     Reply,
     SendAssignment,
@@ -44,7 +45,7 @@ from dispatcher.core.jobs import (
     RestartPolicy,
 )
 from dispatcher.core.policy import Policy
-from dispatcher.runtime import Runtime, RuntimeLimits
+from dispatcher.runtime import Overloaded, Runtime, RuntimeLimits
 from dispatcher.store.contract import Retention
 from protocol.errors import StoreError
 from tests.support.memory_store import MemoryStore
@@ -188,6 +189,13 @@ class RuntimeBench:
     async def ask(self) -> Reply:
         """Order a job and wait for the answer."""
         return await self.runtime.ask(self.order())
+
+    async def ask_until_answered(self) -> Outcome:
+        """Order jobs until one is answered in time; for a runtime that is soon out of patience."""
+        with anyio.fail_after(60):
+            while True:
+                with suppress(Overloaded):
+                    return (await self.ask()).outcome
 
     def accept(self, job: str, worker: str = "w") -> None:
         """Let the worker accept."""

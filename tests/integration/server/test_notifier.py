@@ -45,7 +45,7 @@ LIMITS = NotifierLimits(
     position_seconds=0.05,
 )
 # for receivers who do not answer
-HASTY = replace(LIMITS, timeout_seconds=0.3, stop_seconds=0.2)
+HASTY = replace(LIMITS, timeout_seconds=1.5, stop_seconds=0.2)
 
 
 class Receiver:
@@ -309,7 +309,7 @@ async def test_an_event_that_is_refused_for_good_is_skipped_and_counted(data_dir
 
 async def test_an_event_that_nobody_took_for_too_long_is_skipped(data_dir: Path) -> None:
     agent_name = fresh("agent")
-    limits = NotifierLimits(backoff_seconds_min=0.01, trying_seconds_max=1.0)
+    limits = NotifierLimits(backoff_seconds_min=0.01, trying_seconds_max=2.0)
     async with receiving() as receiver:
         receiver.answer = lambda event: 503 if event.event == "agent_job_started" else 200
         async with (

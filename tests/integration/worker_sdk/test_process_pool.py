@@ -300,6 +300,6 @@ async def test_processes_that_end_soon_after_they_were_ready_are_not_replaced_at
     async with opened(ProcessExecutor(warm=1), prewarm=jobs.prewarm_and_end_soon) as runner:
         await wait_until(lambda: counts(runner).replaced_total == 1)
         await wait_until(lambda: counts(runner).starting == 1)
-    (failed,) = events(logs, "process_start_failed")
+    failed, *_ = events(logs, "process_start_failed")
     assert failed["cause"] == "the process exited with code 5"
     assert failed["retry_seconds"] >= 0.5

@@ -61,7 +61,7 @@ async def test_an_open_loop_makes_its_calls_at_its_rate_and_counts_from_when_eac
 async def test_a_closed_loop_has_one_job_of_each_caller_at_a_time() -> None:
     book = JobBook()
     contender = Contender(book)
-    taken = await run_closed(contender, book, callers=3, seconds=0.02)
+    taken = await run_closed(contender, book, callers=3, seconds=0.2)
     assert taken.jobs == len(contender.calls) >= 3
     assert taken.unfinished == 0
 

@@ -382,7 +382,7 @@ async def test_a_caller_whose_answer_does_not_come_in_time_gets_a_retryable_erro
         # what it asked for is carried out all the same, and its late answer harms nobody
         bench.store.is_open_to_all = True
         await bench.until(lambda: bench.store.passed)
-        assert (await bench.ask()).outcome is Outcome.CREATED
+        assert await bench.ask_until_answered() is Outcome.CREATED
 
 
 async def test_callers_are_refused_when_too_much_waits_for_the_store() -> None:

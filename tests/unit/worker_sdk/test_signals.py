@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import anyio
 import pytest
@@ -54,17 +55,18 @@ PROGRAM = """
 import sys, time
 from worker_sdk.signals import SignalCount
 
-with SignalCount(hang_seconds_max=0.5).counting():
+with SignalCount(hang_seconds_max={hang_seconds_max}).counting():
     print("ready", flush=True)
     while True:
         {block}
 """
 
 
-def blocked(block: str) -> subprocess.Popen[bytes]:
+def blocked(block: str, hang_seconds_max: float) -> subprocess.Popen[bytes]:
     """A process of such a program, which counts its signals."""
+    program = PROGRAM.format(block=block, hang_seconds_max=hang_seconds_max)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(block=block)],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -74,7 +76,7 @@ def blocked(block: str) -> subprocess.Popen[bytes]:
 
 
 def test_a_process_that_hangs_after_two_signals_is_ended_and_says_where_it_hangs() -> None:
-    process = blocked("time.sleep(60)")
+    process = blocked("time.sleep(60)", hang_seconds_max=0.5)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=DEADLINE_SECONDS)
@@ -84,8 +86,10 @@ def test_a_process_that_hangs_after_two_signals_is_ended_and_says_where_it_hangs
 
 
 def test_a_third_signal_ends_a_blocked_process_at_once_with_code_1() -> None:
-    process = blocked("pass")
-    for _ in range(50):  # one that comes before the one before it was handled is not counted
+    process = blocked("pass", hang_seconds_max=600)
+    # One that comes before the one before it was handled is not counted.
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(0.02)

@@ -132,7 +132,7 @@ async def test_an_offer_is_answered_after_its_commit_with_an_empty_identity() ->
 
 
 async def test_a_commit_that_is_late_is_declined_in_time_and_its_job_is_found_again() -> None:
-    async with scene(limits=replace(LIMITS, answer_seconds=0.5)) as one:
+    async with scene(limits=replace(LIMITS, answer_seconds=2.0)) as one:
         one.work()
         first, second = await one.sfu.sockets()
         one.sfu.room()
@@ -256,7 +256,7 @@ async def test_an_offers_restart_policy_is_read_from_its_dispatch() -> None:
 
 
 async def test_a_flood_of_offers_is_declined_beyond_its_bound() -> None:
-    limits = replace(LIMITS, offers_max=2, answer_seconds=5)
+    limits = replace(LIMITS, offers_max=2)
     async with scene(limits=limits) as one:
         one.work()
         socket = (await one.sfu.sockets())[0]
@@ -333,9 +333,7 @@ async def test_the_end_of_a_job_is_told_once(status: JobStatus, told: int) -> No
 
 
 async def _accepted(one: Scene, worker: str, job_id: str) -> None:
-    await eventually(
-        "an offer", lambda: job_id in one.runtime.engine.workers[worker].offers, seconds=5
-    )
+    await eventually("an offer", lambda: job_id in one.runtime.engine.workers[worker].offers)
     one.runtime.submit(OfferAnswered(worker, job_id, Answer.ACCEPTED, Acceptance()))
     one.runtime.submit(JobReported(worker, job_id, JobStatus.RUNNING))
     await one.only(JobPhase.RUNNING)

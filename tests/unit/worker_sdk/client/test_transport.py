@@ -72,7 +72,7 @@ async def test_livekits_server_is_asked_again_for_what_it_never_heard() -> None:
 
 async def test_a_create_is_not_repeated_before_it_is_known_whose_server_it_is() -> None:
     script = Script(CUT, dispatched(), whose=httpx2.Response(503))
-    async with client_of(script, retry_seconds_max=0.5) as client:
+    async with client_of(script, retry_seconds_max=2.0) as client:
         with pytest.raises(ServerUnreachable) as raised:
             await client.create_dispatch("lobby", "greeter")
     assert len(script.requests) == 1

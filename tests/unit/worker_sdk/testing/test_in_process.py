@@ -435,8 +435,9 @@ async def test_time_does_not_go_back(dispatcher: InProcessDispatcher) -> None:
 
 
 async def test_a_wait_in_vain_says_what_there_was_instead() -> None:
-    async with InProcessDispatcher(wait_seconds=0.05) as dispatcher:
+    async with InProcessDispatcher() as dispatcher:
         job = await dispatcher.dispatch("lobby", "greeter")
+        dispatcher.wait_seconds = 0.05
         with pytest.raises(WaitedInVain) as raised:
             await job.started()
         assert str(raised.value).split("\n") == [
