@@ -452,8 +452,12 @@ OPTIONS: tuple[Option, ...] = (
     _runtime("commit_retry_seconds_max", "The longest such pause."),
     _runtime("drain_seconds", "How long a drain waits for offers in flight and for running jobs."),
     _runtime("drain_poll_seconds", "How often a drain looks."),
-    _runtime("prune_interval_seconds", "How often what is past retention is deleted."),
-    _runtime("prune_rows_max", "Rows deleted at once.", _COUNT_MAX),
+    _runtime(
+        "prune_interval_seconds", "How often, at least, it is looked for what is past retention."
+    ),
+    _runtime("prune_rest_seconds", "The shortest rest before the next look, where much is to go."),
+    _runtime("prune_rows", "Rows that one look deletes at most, where that suffices.", _COUNT_MAX),
+    _runtime("prune_rows_max", "The same where it does not suffice for seconds.", _COUNT_MAX),
     # ---- the SFU at room_url ----
     _sfu("reconcile_seconds", "Between two looks at the SFU's rooms, for webhooks that were lost."),
     _sfu("reconcile_pause_seconds", "The same when jobs were lost with their worker."),

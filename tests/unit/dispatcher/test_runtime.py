@@ -38,7 +38,7 @@ from dispatcher.core.policy import Policy
 from dispatcher.runtime import EngineFailed, Overloaded, RuntimeLimits
 from dispatcher.store.contract import JobFilter
 from protocol.errors import CallboardError, StoreCorrupt, StoreError, StoreFull
-from tests.support.runtime_bench import LIMITS, RuntimeBench, running
+from tests.support.runtime_bench import LIMITS, RETENTION, RuntimeBench, running
 
 pytestmark = pytest.mark.anyio
 
@@ -368,6 +368,20 @@ async def test_a_store_that_cannot_be_opened_ends_the_run_in_its_own_words() -> 
     with pytest.raises(StoreCorrupt):
         await bench.runtime.run()
     assert not bench.runtime.ready
+
+
+# --- retention ---
+
+
+async def test_what_is_past_retention_is_deleted_while_it_runs() -> None:
+    limits = replace(LIMITS, prune_interval_seconds=0.001)
+    async with running(RuntimeBench(limits=limits)) as bench:
+        job = await bench.held_order()
+        bench.store.is_open_to_all = True
+        bench.runtime.submit(replace(started(job), status=JobStatus.SUCCESS))
+        await bench.until(lambda: bench.of(SendStatusReceipt))
+        bench.time += RETENTION.ended_jobs_age + SECOND
+        await bench.until(lambda: bench.store.database.get_job("p", job) is None)
 
 
 # --- bounds ---
