@@ -28,12 +28,13 @@ __all__ = ["Reloader", "end_with_parent", "is_reloaded"]
 # Names the descriptor that ends with the parent; set for the worker's process only.
 PARENT_VARIABLE = "CALLBOARD_WORKER_DEV_PARENT"
 
-# Between the two signals, so that they are counted as two.
+# Who has no jobs ends by the first signal. The second is another one: two of a kind are one to a process
+# that has not come to handle the first.
 SIGNAL_GAP_SECONDS = 0.3
 # Then the old process is killed.
 STOP_SECONDS_MAX = 15.0
 # How often it is looked whether the worker has ended by itself.
-LOOK_MILLISECONDS = 300
+LOOK_MILLISECONDS = 100
 
 
 def is_reloaded() -> bool:
@@ -48,8 +49,8 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         os.read(descriptor, 1)  # returns when the other end is closed
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGTERM)
+        for number in ENDING_SIGNALS:
+            os.kill(os.getpid(), number)
             time.sleep(SIGNAL_GAP_SECONDS)
 
     threading.Thread(target=watch, name="watch the reloader", daemon=True).start()
@@ -74,8 +75,8 @@ class Reloader:
 
         before = {number: signal.signal(number, self._forward) for number in ENDING_SIGNALS}
         self._log.info(LogEvent.RELOADER_WATCHES, folder=str(self._folder))
+        is_started = False
         try:
-            self._start()
             for changes in watch(
                 self._folder,
                 watch_filter=PythonFilter(),
@@ -83,7 +84,11 @@ class Reloader:
                 yield_on_timeout=True,
                 raise_interrupt=False,
             ):
-                if changes and not self._signals:
+                if not is_started:
+                    # Not before the files are watched: a change in between would never be noticed.
+                    is_started = True
+                    self._start()
+                elif changes and not self._signals:
                     names = sorted({Path(path).name for _, path in changes})
                     self._log.info(LogEvent.RELOADED, changed=names)
                     self._stop()
@@ -124,9 +129,9 @@ class Reloader:
         process, self._process = self._process, None
         if process is None:
             return
-        for _ in range(2):
+        for number in ENDING_SIGNALS:
             if process.poll() is None:
-                process.terminate()
+                process.send_signal(number)
                 try:
                     process.wait(SIGNAL_GAP_SECONDS)
                 except subprocess.TimeoutExpired:

@@ -167,7 +167,8 @@ async def _end(worker: Process, team: _Team, ending: Ending) -> tuple[int | None
         await anyio.sleep(PAUSE_SECONDS)
         told_at = time.monotonic()
     if ending.is_told_twice:
-        worker.send_signal(signal.SIGTERM)
+        # Another one for ours: two of a kind may be one to a process that is busy.
+        worker.send_signal(signal.SIGTERM if ending.is_stock else signal.SIGINT)
     elif ending.waits:
         team.release()
     try:

@@ -87,7 +87,7 @@ def test_a_disk_that_takes_no_line_ends_nothing() -> None:
             [sys.executable, "-c", PROGRAM],
             stdout=subprocess.PIPE,
             stderr=full,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     assert done.stdout == b"went on\n"

@@ -178,7 +178,7 @@ def test_a_path_that_cannot_be_opened_ends_the_program_with_one_line(tmp_path: P
         env={**os.environ, RECORD_PATH_VARIABLE: str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from tests.conformance.waiting import eventually
@@ -90,6 +92,33 @@ async def test_a_change_ends_the_old_worker_with_its_jobs_handed_over_and_starts
     assert list((await connection.expect("hand_over")).hand_over.job_ids) == ["AJ_1"]
     _, said = await developer.server.accept_registration(START_SECONDS)
     assert said.agent_name == "after"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which signals wait")
+async def test_a_worker_that_is_too_busy_to_take_a_signal_hands_its_jobs_over_all_the_same(
+    developer: Developer,
+) -> None:
+    developer.save(PROGRAM.format(name="before"))
+    process = developer.run()
+    connection, _ = await developer.server.accept_registration(START_SECONDS)
+    await connection.give("AJ_1")
+    (worker,) = psutil.Process(process.pid).children()
+    worker.suspend()
+    developer.save(PROGRAM.format(name="after"))
+    await eventually(
+        "both signals wait", lambda: signals_waiting(worker.pid) >= {signal.SIGTERM, signal.SIGINT}
+    )
+    worker.resume()
+    assert list((await connection.expect("hand_over")).hand_over.job_ids) == ["AJ_1"]
+
+
+def signals_waiting(pid: int) -> set[int]:
+    """The signals that a process has been sent and has not taken."""
+    (line,) = re.findall(
+        r"^ShdPnd:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+    )
+    mask = int(line, 16)
+    return {number for number in range(1, 65) if mask & 1 << number - 1}
 
 
 async def test_a_mistake_is_waited_out_until_the_next_change(developer: Developer) -> None:

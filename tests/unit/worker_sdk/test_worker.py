@@ -533,7 +533,7 @@ async def test_one_sigterm_drains_a_program_and_a_second_one_ends_it() -> None:
             [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.DEVNULL
         ) as process:
             try:
-                connection = await server.accept(deadline_seconds=30.0)
+                connection = await server.accept()
                 await connection.give("AJ_1")
                 process.send_signal(signal.SIGTERM)
                 await connection.expect_status(draining=True, job_count=1)

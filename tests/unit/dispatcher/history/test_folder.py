@@ -141,7 +141,7 @@ def test_an_index_that_is_half_written_does_not_end_the_reading(
     with (tmp_path / f"{DATABASE_NAME}-shm").open("r+b") as index:
         index.seek(8)  # in the first of two copies of its head
         index.write(b"torn")
-    rest, _ = onlooker.communicate("again\n", timeout=30)
+    rest, _ = onlooker.communicate("again\n", timeout=60)
     assert rest == f"{JOBS}\n"
     fill(database, 1, "later")
 
