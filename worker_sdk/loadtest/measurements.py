@@ -8,6 +8,7 @@ too slow (`is_saturated`).
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -46,7 +47,9 @@ class Look:
     lag_ms: float
     # of all that runs on this machine, in cores
     machine_cpu: float
+    # of the server, in cores, over so many seconds until now
     server_cpu: float | None = None
+    server_cpu_over_seconds: float = 0.0
     server_rss_mib: float | None = None
 
 
@@ -96,6 +99,19 @@ class Measurements:
         if seconds is None:
             return sum(counts.values())
         return sum(counts.get(each, 0) for each in seconds)
+
+    def server_cpu_seconds(self, seconds: float) -> float | None:
+        """The CPU of the server in the measured time, of so many seconds; None: nobody could look.
+
+        Looks do not begin and end with it: the first one tells of the warm-up too, which is most of it
+        in a run that is interrupted soon. So what they say of a second counts, for as many as were.
+        """
+        looks = [self.looks[each] for each in range(math.ceil(seconds)) if each in self.looks]
+        over_seconds = sum(look.server_cpu_over_seconds for look in looks)
+        if not over_seconds:
+            return None
+        used = sum((look.server_cpu or 0.0) * look.server_cpu_over_seconds for look in looks)
+        return used / over_seconds * seconds
 
     def is_saturated(self, second: int) -> bool:
         """Was the harness the bottleneck in this second?"""

@@ -107,7 +107,6 @@ class LoadTest:
         self._scopes: list[anyio.CancelScope] = []
         self._is_interrupted = False
         self._begun_at = ""
-        self._cpu_seconds: float | None = None
         # What the server says of jobs that nobody here can account for; None: it was not asked.
         self._record: ServerRecord | None = None
 
@@ -353,11 +352,9 @@ class LoadTest:
             lag_ms=max((state["lag_ms"] for state in states), default=0.0),
             machine_cpu=machine_cpu_cores(),
             server_cpu=sample.cpu_cores if sample else None,
+            server_cpu_over_seconds=sample.over_seconds if sample else 0.0,
             server_rss_mib=sample.rss_mib if sample else None,
         )
-        is_measured = 0 <= second < self.calling.seconds
-        if sample is not None and sample.cpu_cores is not None and is_measured:
-            self._cpu_seconds = (self._cpu_seconds or 0.0) + sample.cpu_seconds
 
     def _sum(self, name: str, processes: list[CrowdProcess]) -> int:
         return sum(int(each.state.get(name, 0)) for each in processes)
@@ -408,7 +405,7 @@ class LoadTest:
             steps,
             seconds,
             is_stock=self.server.is_stock,
-            cpu_seconds=self._cpu_seconds,
+            cpu_seconds=self.measured.server_cpu_seconds(seconds),
             record=self._record,
         )
         whole = range(math.ceil(seconds))

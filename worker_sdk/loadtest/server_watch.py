@@ -22,12 +22,13 @@ _MIB = 1024 * 1024
 class ServerSample:
     """The server's memory now, and its CPU since the last look that told of it.
 
-    `cpu_cores` is None where that is too short a time ago; its seconds come with the next look.
+    `cpu_cores` is None where that is too short a time ago: what it used comes with the next look.
     """
 
     rss_mib: float
-    cpu_seconds: float
     cpu_cores: float | None
+    # how long ago that look was; 0 where there are no cores
+    over_seconds: float
 
 
 class ServerWatch:
@@ -68,10 +69,10 @@ class ServerWatch:
             return None
         rss_mib, passed_seconds = rss_bytes / _MIB, now - self._looked_at
         if passed_seconds < MEASURED_SECONDS_MIN:
-            return ServerSample(rss_mib, cpu_seconds=0.0, cpu_cores=None)
+            return ServerSample(rss_mib, cpu_cores=None, over_seconds=0.0)
         before, self._cpu_before, self._looked_at = self._cpu_before, cpu_now, now
         used = sum(seconds - before.get(process, 0.0) for process, seconds in cpu_now.items())
-        return ServerSample(rss_mib, cpu_seconds=used, cpu_cores=used / passed_seconds)
+        return ServerSample(rss_mib, used / passed_seconds, passed_seconds)
 
     def _find(self) -> None:
         found = self._pid if self._pid is not None else _listener(self._host, self._port)

@@ -35,6 +35,14 @@ def test_a_run_that_ends_with_no_look_at_its_last_second_looks_at_once(
     assert rss_mib > 1
 
 
+def test_a_look_tells_over_how_many_seconds_it_tells_of_the_servers_cpu() -> None:
+    test = measured_for(0.1)
+    test.watch = ServerWatch("", 0, os.getpid(), clock=iter([50.0, 52.0]).__next__)
+    test.end_measuring()
+    assert test.measured.looks[0].server_cpu is not None
+    assert test.measured.looks[0].server_cpu_over_seconds == 2.0
+
+
 def test_a_run_that_is_interrupted_in_its_warm_up_is_looked_at_too() -> None:
     test = measured_for(0.0)
     test.calling.begin_ns = time.monotonic_ns() + 7200 * 1_000_000_000
