@@ -101,6 +101,7 @@ def test_a_server_that_goes_away_is_waited_for_and_that_is_said(tmp_path: Path) 
         with watched("worker", "list", env=server.env) as one:
             one.until("no workers are connected")
             server.process.send_signal(signal.SIGKILL)
+            server.process.wait(WAIT_SECONDS)
             one.until("waiting for it")
             with served(tmp_path, "--port", port):
                 one.until("the server answers again")
