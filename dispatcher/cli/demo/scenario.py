@@ -33,8 +33,9 @@ RUN_SECONDS_MAX = 23.0
 POLL_SECONDS = 0.15
 # So long does a viewer get to see what has just happened.
 LOOK_SECONDS = 1.3
-# Nothing has changed for so long: it is over.
+# Nothing has changed for so long: it is over. Where the machine is slow, up to so many times longer.
 HOPE_SECONDS = 6.0
+HOPE_PATIENCE_MAX = 2.0
 DOWN_SECONDS = 1.2
 # A report's way there and back takes less, unless the machine is very busy.
 RUSH_SECONDS_MAX = 1.0
@@ -199,9 +200,10 @@ class Run:
         if Sabotage.SERVER_STAYS_DOWN in self.sabotage:
             return
         wanted = len(self.scene.rooms) - (Sabotage.ROOM_ELSEWHERE in self.sabotage)
+        hope_seconds = HOPE_SECONDS * min(self.patience, HOPE_PATIENCE_MAX)
         while self.scene.ended < wanted or not callers.are_done:
             seen = self._progress()
-            await self._until(lambda: self._progress() != seen, HOPE_SECONDS)  # noqa: B023
+            await self._until(lambda: self._progress() != seen, hope_seconds)  # noqa: B023
             if self._progress() == seen:
                 return
 
