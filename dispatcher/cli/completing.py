@@ -35,6 +35,13 @@ def words(*known: str) -> Callable[[str], list[str]]:
     return offer
 
 
+def profiles(incomplete: str) -> list[str]:
+    """Offer the load tests that are shipped; where none begins so, a shell offers files."""
+    from worker_sdk.loadtest.profile_files import profile_names
+
+    return words(*profile_names())(incomplete)
+
+
 def job_ids(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Offer the newest jobs."""
     from dispatcher.cli.timeline import phase_name

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dispatcher.cli import completing
 from dispatcher.cli.connection import (
     DevOption,
     KeyOption,
@@ -42,7 +43,12 @@ LINE_SECONDS = 2.0
 
 def _option(flag: str, metavar: str, words: str, panel: str) -> Any:  # noqa: ANN401 - typer's own
     return typer.Option(
-        flag, metavar=metavar, help=words, rich_help_panel=panel, show_default=False
+        flag,
+        metavar=metavar,
+        help=words,
+        autocompletion=completing.words(*metavar.split("|")) if "|" in metavar else None,
+        rich_help_panel=panel,
+        show_default=False,
     )
 
 
@@ -56,6 +62,7 @@ def loadtest(
             metavar="NAME|FILE",
             help="A profile that is shipped (quick, steady, burst, max, ramp, churn, kills, storm,"
             " misfits), or a YAML file. Options win over it.",
+            autocompletion=completing.profiles,
         ),
     ] = "quick",
     fail_if: Annotated[

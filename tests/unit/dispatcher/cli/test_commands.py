@@ -117,6 +117,11 @@ def test_a_shell_is_offered_the_phases(shell: str) -> None:
         ("callboard dispatch create --restart n", ["never"]),
         ("callboard serve --log-level w", ["warning"]),
         ("callboard serve --log-format ", ["auto", "human", "json"]),
+        ("callboard loadtest --profile st", ["steady", "storm"]),
+        ("callboard loadtest -p q", ["quick"]),
+        ("callboard loadtest -p ./mine.y", []),
+        ("callboard loadtest --shape ", ["rate", "burst", "closed", "ramp"]),
+        ("callboard loadtest --arrivals p", ["poisson"]),
     ],
 )
 def test_what_an_option_may_be_is_offered(line: str, offered: list[str]) -> None:
