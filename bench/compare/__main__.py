@@ -1,4 +1,4 @@
-"""Measure and report: `python -m bench.compare [--quick] [--output FOLDER]`."""
+"""Measure and report: `python -m bench.compare [--quick] [--only NAMES] [--output FOLDER]`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,35 @@ from bench.compare.contenders import CONTENDERS, find_python
 from bench.compare.measure import FULL, QUICK, measure
 from bench.compare.report import write_report
 
+# Some have a comma of their own.
+NAMES = "; ".join(each.name for each in CONTENDERS)
+
 
 def main() -> None:
     """Measure everything and write the report."""
+    parser = arguments()
+    given = parser.parse_args()
+    words = [word.strip().lower() for word in given.only.split(",")]
+    chosen = [each for each in CONTENDERS if any(word in each.name.lower() for word in words)]
+    if not chosen:
+        parser.error(f"no such contender: {given.only}; there are {NAMES}")
+    plan = QUICK if given.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="callboard-compare-") as folder:
+        results = anyio.run(measure, plan, Path(folder), given.python, chosen)
+    if not results.closed:
+        raise SystemExit("nothing that was asked for can be run here")
+    print(write_report(results, given.output))
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What may be typed."""
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
     parser.add_argument(
-        "--only", default="", help="names of contenders or parts of them, with commas"
+        "--only",
+        metavar="NAMES",
+        default="",
+        help=f"parts of the names of contenders, with commas, of these: {NAMES} (default: all)",
     )
     parser.add_argument(
         "--python", default=find_python(), help="the Python that has nats-py and taskiq"
@@ -26,18 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
     )
-    given = parser.parse_args()
-    words = [word.strip().lower() for word in given.only.split(",")]
-    chosen = [each for each in CONTENDERS if any(word in each.name.lower() for word in words)]
-    if not chosen:
-        names = ", ".join(each.name for each in CONTENDERS)
-        parser.error(f"no such contender: {given.only}; there are {names}")
-    plan = QUICK if given.quick else FULL
-    with tempfile.TemporaryDirectory(prefix="callboard-compare-") as folder:
-        results = anyio.run(measure, plan, Path(folder), given.python, chosen)
-    if not results.closed:
-        raise SystemExit("nothing that was asked for can be run here")
-    print(write_report(results, given.output))
+    return parser
 
 
 if __name__ == "__main__":

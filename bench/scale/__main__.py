@@ -21,12 +21,7 @@ PARTS = ("fleet", "queue")
 
 def main() -> None:
     """Measure everything and write the report."""
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
-    parser.add_argument("--parts", default=",".join(PARTS), help="names, with commas")
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
-    )
+    parser = arguments()
     given = parser.parse_args()
     parts = given.parts.split(",")
     if unknown := set(parts) - set(PARTS):
@@ -39,6 +34,22 @@ def main() -> None:
             _measure, plan, parts, Path(folder), backend_options={"use_uvloop": True}
         )
     print(write_report(results, given.output))
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What may be typed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
+    parser.add_argument(
+        "--parts",
+        metavar="NAMES",
+        default=",".join(PARTS),
+        help="what to measure, with commas: %(default)s (default: all)",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
+    )
+    return parser
 
 
 async def _measure(plan: Plan, parts: list[str], folder: Path) -> Results:

@@ -43,12 +43,7 @@ _PACKAGES = ("livekit-agents", "livekit", "anyio", "websockets", "uvloop", "prot
 
 def main() -> None:
     """Measure the figures that are asked for, and write the report with those of earlier runs."""
-    parser = argparse.ArgumentParser(prog="python -m bench.workers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
-    parser.add_argument("--figures", default=",".join(FIGURES), help="names, with commas")
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
-    )
+    parser = arguments()
     given = parser.parse_args()
     names = given.figures.split(",")
     if unknown := set(names) - set(FIGURES):
@@ -61,6 +56,22 @@ def main() -> None:
     all_measured = {**read_report(given.output), **new}
     ordered = {name: all_measured[name] for name in FIGURES if name in all_measured}
     print(write_report(ordered, given.output))
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What may be typed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.workers", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
+    parser.add_argument(
+        "--figures",
+        metavar="NAMES",
+        default=",".join(FIGURES),
+        help="what to measure, with commas: %(default)s (default: all)",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
+    )
+    return parser
 
 
 async def _measure(names: Sequence[str], plan: Plan, folder: Path) -> dict[str, Measured]:
