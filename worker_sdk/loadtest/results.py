@@ -179,7 +179,7 @@ def measured_figures(
     figures.put("acknowledged", book.acknowledged)
     figures.put("assigned", measured.count(Count.ASSIGNED))
     figures.put("ended", book.ended)
-    figures.put("reruns", book.reruns)
+    figures.put("reruns", None if is_stock else book.reruns, NOT_ON_STOCK)
     figures.put("declined", measured.count(Count.DECLINED))
     figures.put("not_made", measured.count(Count.NOT_MADE))
     figures.put("unfinished", book.unfinished())

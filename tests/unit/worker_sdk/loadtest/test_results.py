@@ -18,6 +18,7 @@ from tests.unit.worker_sdk.loadtest.measured_runs import (
 from worker_sdk.loadtest.calling import Step
 from worker_sdk.loadtest.figures import FIGURES, NOT_ON_STOCK
 from worker_sdk.loadtest.job_book import JobBook
+from worker_sdk.loadtest.limits import Verdict
 from worker_sdk.loadtest.profile import Profile, Shape
 from worker_sdk.loadtest.server_record import ServerRecord
 from worker_sdk.loadtest.tally import Happening, Metric, Tally
@@ -75,6 +76,15 @@ def test_on_stock_what_it_cannot_say_is_not_a_failure() -> None:
     results = results_of(measured, good_book(), profile("running_p99_ms>1"), is_stock=True)
     assert results.figures.reasons["running_p99_ms"] == NOT_ON_STOCK
     assert results.exit_code == 0
+
+
+@pytest.mark.parametrize("limit", ["reruns>0", "reruns<1"])
+def test_on_stock_where_no_job_goes_on_with_another_worker_reruns_are_not_judged(
+    limit: str,
+) -> None:
+    results = results_of(measured_run(), good_book(), profile(limit), is_stock=True)
+    (verdict,) = [each.verdict for each in results.judgements if each.limit.name == "reruns"]
+    assert verdict is Verdict.NOT_ON_STOCK
 
 
 @pytest.mark.parametrize(
