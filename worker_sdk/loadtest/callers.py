@@ -74,7 +74,11 @@ class Callers:
         self._timer = PreciseTimer(self._loop, self._make_due_calls)
         self._segments: deque[Segment] = deque()
         self._segment: Segment | None = None
-        self._due_ns = 0.0
+        # The next call of the segment: which one it is of all processes', how long after the segment's
+        # begin it is due, and when that is. Sums of gaps would drift, and have a call too many at the end.
+        self._next = 0
+        self._after_ns = 0.0
+        self._due_ns = 0
         self._calls_made = 0
         self._calls_max = profile.results_max // processes
         self._backlog: deque[Call] = deque()
@@ -116,13 +120,15 @@ class Callers:
             self._call_on()
 
     def stop(self) -> None:
-        """Make no more calls; those under way are waited for."""
-        self._segments.clear()
-        self._segment = None
-        self._loops_until_ns = 0
-        for call in self._backlog:
-            self._tally.count(Count.NOT_MADE, call.due_ns)
-        self._backlog.clear()
+        """Make no more calls than were due; those under way are waited for.
+
+        Who is late makes the last calls now: that it is late is of the harness, and counts in them. Those
+        that wait because all connections are in use are not made.
+        """
+        now_ns = time.monotonic_ns()
+        while self._segment is not None and self._due_ns <= now_ns:
+            self._make_due_calls()
+        self._forget_calls(but=self._opening)
 
     def over(self, number: int) -> None:
         """A job has ended."""
@@ -130,7 +136,7 @@ class Callers:
 
     def close(self) -> None:
         """Cut all connections, and do nothing any more."""
-        self.stop()
+        self._forget_calls(but=0)
         self._timer.close()
         self._sweeping.cancel()
         for connection in list(self._connections):
@@ -146,14 +152,23 @@ class Callers:
         """Calls that are due and not made."""
         return len(self._backlog)
 
+    def _forget_calls(self, but: int) -> None:
+        """Forget what is to be called, except so many that wait for a connection."""
+        self._segments.clear()
+        self._segment = None
+        self._loops_until_ns = 0
+        while len(self._backlog) > but:
+            self._tally.count(Count.NOT_MADE, self._backlog.pop().due_ns)
+
     # ---- open loop ----
 
     def _next_segment(self) -> None:
         self._segment = self._segments.popleft() if self._segments else None
         if self._segment is not None:
-            gap = _NS / self._segment.rate
-            self._due_ns = self._segment.from_ns + self._index * gap
-            self._timer.arm(round(self._due_ns))
+            self._next = self._index
+            self._after_ns = self._next * _NS / self._segment.rate
+            self._due_ns = self._segment.from_ns + round(self._after_ns)
+            self._timer.arm(self._due_ns)
 
     def _make_due_calls(self) -> None:
         now_ns = time.monotonic_ns()
@@ -166,16 +181,19 @@ class Callers:
                 continue
             if self._due_ns > now_ns:
                 break
-            due_ns = round(self._due_ns)
-            gap = self._processes * _NS / segment.rate
+            due_ns = self._due_ns
+            self._next += self._processes
             if self._profile.arrivals is Arrivals.POISSON:
-                gap *= self._rng.expovariate(1.0)
-            self._due_ns += gap
+                gap_ns = self._processes * _NS / segment.rate
+                self._after_ns += gap_ns * self._rng.expovariate(1.0)
+            else:
+                self._after_ns = self._next * _NS / segment.rate
+            self._due_ns = segment.from_ns + round(self._after_ns)
             self._tally.count(Count.DUE, due_ns)
             call = self._new_call(due_ns)
             if call is not None:
                 self._make(call)
-        self._timer.arm(round(self._due_ns))
+        self._timer.arm(self._due_ns)
 
     # ---- closed loop ----
 

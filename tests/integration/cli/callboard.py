@@ -40,6 +40,7 @@ class Result:
     @property
     def json(self) -> Any:
         """The JSON document on stdout."""
+        assert self.out, self
         return json.loads(self.out)
 
     def failed_with(self, code: int) -> str:
@@ -69,15 +70,18 @@ def callboard(
     """Run a command to its end, with its output where no terminal is."""
     if _is_for_warm_commands(arguments, env):
         return _run_warm(arguments, environment(env), seconds_max)
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds_max,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds_max,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"{late}\n{late.stdout!r}\n{late.stderr!r}") from late
     return Result(done.returncode, done.stdout, done.stderr)
 
 

@@ -40,7 +40,7 @@ async def test_its_jobs_are_called_assigned_and_counted(sfu: LiveKitServer) -> N
 
 async def test_jobs_without_a_worker_are_lost(sfu: LiveKitServer) -> None:
     result = await loadtest(
-        sfu, "--workers", "0", "--declining-workers", "1", "--drain-seconds", "1"
+        sfu, "--workers", "0", "--declining-workers", "1", "--drain-seconds", "6"
     )
     assert result.code == 1, result
     assert result.json["figures"]["lost"] == 10

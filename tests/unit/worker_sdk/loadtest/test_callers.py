@@ -186,6 +186,16 @@ async def test_answers_may_come_in_pieces() -> None:
         assert len(stage.api.calls) == 12
 
 
+@pytest.mark.parametrize("shift_ns", [0, 7, 300])
+async def test_a_rate_has_as_many_calls_as_it_says_whatever_the_clock(shift_ns: int) -> None:
+    async with staged() as stage:
+        stage.api.is_open.clear()
+        from_ns = time.monotonic_ns() - NS + shift_ns
+        stage.callers.add_segments([Segment(from_ns, from_ns + NS // 10, 1100.0)])
+        stage.callers.stop()
+        assert stage.total("due") == 110
+
+
 async def test_calls_beyond_the_backlog_are_counted_and_not_made() -> None:
     async with staged(connections_max=1, backlog_max=3) as stage:
         stage.api.is_open.clear()
@@ -280,6 +290,27 @@ async def test_a_server_that_is_gone_is_an_error_of_each_call() -> None:
         await other.until(lambda: other.total("errors") == 5)
         (why,) = other.failures()
         assert why.startswith("no connection: ")
+
+
+async def test_calls_that_were_due_before_the_stop_are_made_however_late_it_is() -> None:
+    async with staged() as stage:
+        now_ns = time.monotonic_ns()
+        stage.callers.add_segments([Segment(now_ns - NS, now_ns + 60 * NS, 1.0)])
+        stage.callers.stop()
+        await stage.until(lambda: stage.total("acknowledged") == 2)
+        assert (stage.total("due"), stage.total("not_made")) == (2, 0)
+
+
+async def test_calls_that_wait_for_a_connection_in_use_are_not_made_after_the_stop() -> None:
+    async with staged(connections_max=1) as stage:
+        stage.api.is_open.clear()
+        now_ns = time.monotonic_ns()
+        stage.callers.add_segments([Segment(now_ns - NS, now_ns, 3.0)])
+        await stage.until(lambda: len(stage.api.calls) == 1)
+        stage.callers.stop()
+        assert stage.total("not_made") == 2
+        stage.api.is_open.set()
+        await stage.until(lambda: stage.total("acknowledged") == 1)
 
 
 async def test_after_the_stop_no_call_is_made() -> None:
