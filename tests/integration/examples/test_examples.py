@@ -16,7 +16,12 @@ from livekit import rtc
 from examples.long_job import Overtaken, Progress
 from tests.conformance.waiting import eventually
 from tests.integration.examples.programs import EXAMPLES, Programs, ended
-from tests.support.livekit_server import LiveKitServer, Person, needs_livekit_server
+from tests.support.livekit_server import (
+    CALL_SECONDS,
+    LiveKitServer,
+    Person,
+    needs_livekit_server,
+)
 from worker_sdk import DispatchClient
 from worker_sdk.client.messages import JobPhase
 
@@ -51,7 +56,8 @@ async def speaking(person: Person) -> AsyncIterator[None]:
     source = rtc.AudioSource(RATE, 1)
     track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
     myself = person.room.local_participant
-    publication = await myself.publish_track(track, rtc.TrackPublishOptions())
+    with anyio.fail_after(CALL_SECONDS):
+        publication = await myself.publish_track(track, rtc.TrackPublishOptions())
 
     async def speak() -> None:
         while True:
@@ -61,8 +67,10 @@ async def speaking(person: Person) -> AsyncIterator[None]:
         tasks.start_soon(speak)
         yield
         tasks.cancel_scope.cancel()
-    await myself.unpublish_track(publication.sid)
-    await source.aclose()
+    # LiveKit's library may wait for ever for the answer, where its connection has been lost meanwhile.
+    with anyio.move_on_after(CALL_SECONDS, shield=True):
+        await myself.unpublish_track(publication.sid)
+        await source.aclose()
 
 
 @needs_livekit_server

@@ -143,10 +143,11 @@ async def test_who_is_torn_from_the_room_is_told_so(sfu: LiveKitServer, room: st
 
 async def test_who_leaves_by_himself_goes_on(sfu: LiveKitServer, room: str) -> None:
     went_on = False
-    async with joined_room(sfu.url, sfu.token(room, "agent"), room, None) as joined_one:
-        await joined_one.disconnect()
-        await anyio.lowlevel.checkpoint()
-        went_on = True
+    with anyio.fail_after(60):
+        async with joined_room(sfu.url, sfu.token(room, "agent"), room, None) as joined_one:
+            await joined_one.disconnect()
+            await anyio.lowlevel.checkpoint()
+            went_on = True
     assert went_on
 
 
