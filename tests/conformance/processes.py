@@ -71,6 +71,10 @@ class Process:
         """All that it has printed until now."""
         return self.log.read_text(errors="replace")
 
+    def lines(self) -> list[str]:
+        """The lines that it has printed; what follows the last line break is still being written."""
+        return self.output().split("\n")[:-1]
+
     def is_running(self) -> bool:
         return self._child.poll() is None
 

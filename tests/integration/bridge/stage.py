@@ -147,7 +147,7 @@ class Stage:
 
     def _registrations(self, agent_name: str) -> int:
         assert self.server.process is not None
-        lines = self.server.process.output().splitlines()
+        lines = self.server.process.lines()
         return sum("bridge_registered" in line and f'"{agent_name}"' in line for line in lines)
 
 

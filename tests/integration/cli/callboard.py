@@ -160,8 +160,8 @@ class Server:
         }
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the events that it has logged."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Return the events that it has logged; what follows the last line break is being written."""
+        return [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
 
 
 @contextmanager
@@ -195,7 +195,8 @@ def served(folder: Path, *arguments: str) -> Iterator[Server]:
 def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
-        for line in log.read_text().splitlines():
+        # What follows the last line break is still being written.
+        for line in log.read_text().split("\n")[:-1]:
             event = json.loads(line)
             if event["event"] == "server_started":
                 port: int = event["port"]

@@ -86,7 +86,7 @@ async def test_the_transcriber_hears_each_who_speaks_until_they_stop(
             await eventually("ann is heard", lambda: heard(listener, "transcript"))
         assert heard(listener, "transcript")[0] == "ann: 1 s of sound"
         assert (await ended(client, room)).phase == JobPhase.SUCCEEDED
-    assert '"transcribed"' in worker.output()
+    await eventually("it sums up", lambda: '"transcribed"' in worker.output())
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
@@ -104,7 +104,7 @@ async def test_the_long_job_goes_on_at_another_worker_where_it_was(
     first.send_signal(end)
     record = await ended(client, room)
     assert record.phase == JobPhase.SUCCEEDED
-    (line,) = [json.loads(line) for line in second.output().splitlines() if '"working"' in line]
+    (line,) = [json.loads(line) for line in second.lines() if '"working"' in line]
     assert line["done"] >= 2
     assert line["because"].startswith("the worker that ran it ")
     assert steps_done(database) == 20
@@ -145,8 +145,10 @@ async def test_the_cpu_heavy_job_counts_in_a_process_of_its_own(
     worker = programs.start("cpu_heavy")
     await client.create_dispatch(room, "cpu-heavy", metadata="200000")
     assert (await ended(client, room)).phase == JobPhase.SUCCEEDED
-    lines = [json.loads(line) for line in worker.output().splitlines()]
-    (counted,) = [line for line in lines if line["event"] == "counted"]
+    (counted,) = await eventually(
+        "it says what it has counted",
+        lambda: [json.loads(line) for line in worker.lines() if '"counted"' in line],
+    )
     assert counted["primes"] == 17984
     assert counted["pid"] != worker.pid
 

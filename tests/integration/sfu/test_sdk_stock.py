@@ -43,7 +43,7 @@ def told(stock: LiveKitServer, job_id: str) -> str:
     assert stock.process is not None
     lines = [
         line
-        for line in stock.process.output().splitlines()
+        for line in stock.process.lines()
         if "\tjob ended\t" in line and f'"jobID": "{job_id}"' in line
     ]
     return lines[0] if lines else ""

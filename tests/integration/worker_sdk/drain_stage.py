@@ -53,7 +53,7 @@ class DrainedWorker(Process):
 
     def said(self, event: str) -> list[Mapping[str, Any]]:
         """The log lines of this event."""
-        lines = (json.loads(line) for line in self.output().splitlines() if line.startswith("{"))
+        lines = (json.loads(line) for line in self.lines() if line.startswith("{"))
         return [line for line in lines if line["event"] == event]
 
     async def registered(self) -> None:
@@ -64,14 +64,15 @@ class DrainedWorker(Process):
         """The job functions that were called here."""
         return [
             Run(str(line["job_id"]), int(line["epoch"]), int(line["at_ns"]))
-            for line in self.lines("start")
+            for line in self.recorded("start")
         ]
 
-    def lines(self, event: str) -> list[Mapping[str, Any]]:
+    def recorded(self, event: str) -> list[Mapping[str, Any]]:
         """The worker's own record of this event."""
         if not self._records.exists():
             return []
-        lines = map(json.loads, self._records.read_text().splitlines())
+        # What follows the last line break is still being written.
+        lines = map(json.loads, self._records.read_text().split("\n")[:-1])
         return [line for line in lines if line["event"] == event]
 
     async def started(self, count: int, seconds: float = 60.0) -> None:

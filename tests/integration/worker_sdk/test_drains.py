@@ -66,7 +66,7 @@ async def test_who_waits_ends_with_code_0_when_all_its_jobs_have_ended_there(
     assert await worker.exit_code() == 0
     await stage.all_in("SUCCEEDED", count)
     assert {job.attempt for job in await stage.jobs()} == {1}
-    assert Counter(line["outcome"] for line in worker.lines("end")) == {"success": count}
+    assert Counter(line["outcome"] for line in worker.recorded("end")) == {"success": count}
 
 
 async def test_who_waits_says_at_once_for_which_jobs_and_for_how_long(stage: DrainStage) -> None:
@@ -95,7 +95,9 @@ async def test_who_hands_over_ends_when_another_worker_goes_on_with_all_its_jobs
     assert {(job.epoch, job.attempt) for job in await stage.jobs()} == {(2, 1)}
     assert {job.attempt_reason for job in await stage.jobs()} == {"handed_over"}
     # Each let go here as it began there, and not when the deadline of the drain passed.
-    assert {line["job_id"] for line in first.lines("end")} == {run.job_id for run in second.runs()}
+    assert {line["job_id"] for line in first.recorded("end")} == {
+        run.job_id for run in second.runs()
+    }
     assert not first.said("drain_deadline_passed")
     stage.release()
     await stage.all_in("SUCCEEDED", count)
@@ -111,7 +113,7 @@ async def test_only_as_many_jobs_are_handed_over_as_others_have_room_for(
     second = await stage.worker(capacity="2")
     first.send_signal(signal.SIGTERM)
     await second.started(2)
-    await throughout("four jobs go on", lambda: len(first.lines("end")) == 2, seconds=2.0)
+    await throughout("four jobs go on", lambda: len(first.recorded("end")) == 2, seconds=2.0)
     third = await stage.worker()
     assert await first.exit_code() == 0
     await third.started(4)
