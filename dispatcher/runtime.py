@@ -134,7 +134,7 @@ class RuntimeLimits:
     # larger commits cost a tenth less CPU a job, and under such a load even the wait is shorter.
     crowded_batch: int = 16
     rest_seconds: float = 0.002
-    # What only the worker waits for that reported it (a job started, or ended) has this time to find
+    # A job's move that nobody waits for, or only the worker that reported it, has this time to find
     # company, for a commit of its own would have the next call wait for the disk twice as long.
     patience_seconds: float = 0.002
     # How long a drain waits for offers in flight, for commits and for running jobs, and how often it

@@ -445,9 +445,7 @@ OPTIONS: tuple[Option, ...] = (
     _runtime("ask_poll_seconds", "How often it is looked which call has waited for too long."),
     _runtime("crowded_batch", "After a commit of so many requests the store rests.", _COUNT_MAX),
     _runtime("rest_seconds", "For so long, so that the next commit has as many."),
-    _runtime(
-        "patience_seconds", "For so long, what only a worker's receipt waits for finds company."
-    ),
+    _runtime("patience_seconds", "For so long, a job's move that no call waits for finds company."),
     _runtime("commit_retry_seconds", "First pause before a failed commit is tried again; doubles."),
     _runtime("commit_retry_seconds_max", "The longest such pause."),
     _runtime("drain_seconds", "How long a drain waits for offers in flight and for running jobs."),

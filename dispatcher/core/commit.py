@@ -1,9 +1,13 @@
 """Group commit: which store requests make the next batch, and which messages wait for it.
 
 At most one commit is under way. What arrives meanwhile makes the next batch, so one sync serves
-many jobs, and an idle server commits at once (there is no timer). A message that promises
-something carries a mark, the number of requests that were made before it, and is released when so
-many are durable.
+many jobs, and an idle server commits at once. A message that promises something carries a mark, the
+number of requests that were made before it, and is released when so many are durable. The assignment
+of a job that is reserved for its worker promises no more than the creation of the job does: it is
+released with that, whatever was asked for since.
+
+A move that no message waits for, or only a worker's receipt, is in no hurry: it may wait for others, so
+that the next call finds the store free.
 
 That a worker was lost, or is back, moves all its jobs at once: after a cut of the network, or a
 restart, those of all workers. Nobody waits for these unhurried moves but who claims, so they have a
@@ -31,6 +35,7 @@ from dispatcher.core.effects import (
     ClaimDue,
     ClaimJobs,
     CreateDispatch,
+    CreateJob,
     Effect,
     FindDispatches,
     LookUpJobs,
@@ -52,8 +57,6 @@ _REQUESTS = frozenset(get_args(StoreRequest))
 _AT_ONCE = frozenset(SENT_AT_ONCE)
 # Moves between phases in which a job is held.
 UNHURRIED = frozenset({JobTrigger.WORKER_LOST, JobTrigger.CLAIMED})
-# Moves that only the worker waits for that reported them: they need no commit of their own.
-PATIENT = frozenset({JobTrigger.STARTED, JobTrigger.SUCCEEDED, JobTrigger.FAILED, JobTrigger.LEFT})
 # What may promise one of them. (A stop may promise one of its own job's.)
 _BEHIND_UNHURRIED = frozenset({SendVerdicts, SendStatusReceipt})
 _NONE: frozenset[str] = frozenset()
@@ -83,6 +86,13 @@ def void_jobs(batch: Iterable[StoreRequest], results: Iterable[StoreResult]) -> 
     return frozenset(void)
 
 
+def _created(request: StoreRequest) -> Iterable[str]:
+    """Return the jobs that the request creates."""
+    if type(request) is CreateDispatch:
+        return [job.id for job, _ in request.jobs]
+    return (request.job.id,) if type(request) is CreateJob else ()
+
+
 def _without(message: Message, void: frozenset[str]) -> Message | None:
     """Return what is true of the message when nobody was given these jobs; None for nothing."""
     if type(message) is SendAssignment:
@@ -109,6 +119,7 @@ class GroupCommit:
 
     __slots__ = (
         "_batch_max",
+        "_creating",
         "_durable",
         "_failed",
         "_gated",
@@ -119,6 +130,7 @@ class GroupCommit:
         "_open",
         "_open_jobs",
         "_overtaken",
+        "_reserved",
         "_stops",
         "_turns",
         "_underway",
@@ -148,6 +160,9 @@ class GroupCommit:
         self._durable = 0
         # messages with the number of requests that must be durable before they go
         self._gated: deque[tuple[int, Message]] = deque()
+        # jobs whose creation is not durable, and assignments that wait for that alone
+        self._creating: set[str] = set()
+        self._reserved: dict[str, SendAssignment] = {}
         # The line of unhurried moves: those that no batch has yet by number, their numbers by job,
         # the last number, the jobs of those that are not durable, by number and counted, and the
         # numbers in the batch under way.
@@ -176,7 +191,10 @@ class GroupCommit:
 
     @property
     def is_urgent(self) -> bool:
-        """Does somebody wait for a commit of what waits, other than a worker for a receipt?"""
+        """Does somebody wait for a commit of what waits, other than a worker for a receipt?
+
+        Or is there something in it that is more than a move of a job.
+        """
         return self._is_urgent
 
     @property
@@ -192,17 +210,20 @@ class GroupCommit:
         for effect in effects:
             kind = type(effect)
             if kind in _REQUESTS:
-                if kind is RecordMove:
-                    if self._may_wait(effect):
-                        continue
-                    if effect.trigger not in PATIENT:
-                        self._is_urgent = True
-                else:
+                if kind is not RecordMove:
                     self._is_urgent = True
+                    self._creating.update(_created(effect))
+                elif self._may_wait(effect):
+                    continue
                 self._waiting.append(effect)
                 self._made += 1
             elif kind in _AT_ONCE or (kind is Reply and effect.is_durable):
                 at_once.append(effect)
+            elif kind is SendAssignment and effect.is_reserved:
+                if effect.job.id in self._creating:
+                    self._reserved[effect.job.id] = effect
+                else:
+                    at_once.append(effect)
             elif (self._open or self._stops) and self._may_promise_unhurried(effect):
                 self._gated_behind_unhurried.append((self._made, self._numbers, effect))
                 self._stops.update(_stops_of(effect))
@@ -210,6 +231,8 @@ class GroupCommit:
                 at_once.append(effect)
             else:
                 self._gated.append((self._made, effect))
+                if kind is not SendStatusReceipt and self._waiting:
+                    self._is_urgent = True
         if self._made > before:
             self._turns.append(self._made - before)
         return at_once
@@ -281,15 +304,29 @@ class GroupCommit:
         `void` are the jobs that it did not create or move (`void_jobs`).
         """
         self._durable += len(self._underway) - len(self._underway_numbers)
-        self._underway = []
         if void:
             self._purge(void)  # all there will ever be: the engine learns of it with the results
-        released: list[Message] = []
+        released: list[Message] = self._created_of(self._underway) if self._creating else []
+        self._underway = []
         gated = self._gated
         while gated and gated[0][0] <= self._durable:
             released.append(gated.popleft()[1])
         if self._open or self._gated_behind_unhurried:
             self._release_unhurried(released)
+        return released
+
+    def _created_of(self, batch: Iterable[StoreRequest]) -> list[Message]:
+        """Note that the jobs which the batch creates are there, or never will be.
+
+        Return the assignments that waited for that.
+        """
+        released: list[Message] = []
+        for request in batch:
+            for job_id in _created(request):
+                self._creating.discard(job_id)
+                assignment = self._reserved.pop(job_id, None)
+                if assignment is not None:
+                    released.append(assignment)
         return released
 
     def _release_unhurried(self, released: list[Message]) -> None:
@@ -324,11 +361,14 @@ class GroupCommit:
                     revoked.append(request)
                     line[place] = _NOTHING  # in its place, because places are counted
         if revoked:
+            self._created_of(revoked)
             self._purge(frozenset(job.id for request in revoked for job, _ in request.jobs))
         return revoked
 
     def _purge(self, void: frozenset[str]) -> None:
         """Unsay what was promised of these jobs."""
+        for job_id in void:
+            self._reserved.pop(job_id, None)
         self._gated = deque(
             (mark, true)
             for mark, message in self._gated

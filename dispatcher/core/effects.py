@@ -205,7 +205,8 @@ class SendAssignment:
     """Give the worker the job, with a token for the room (JobAssignment).
 
     If it can go out only after `expires_at`, it is not sent, and AssignmentExpired is the answer:
-    its worker waits for it no longer.
+    its worker waits for it no longer. Of a job that `is_reserved` for the worker the store knows
+    enough once it is created: the assignment waits for that alone.
     """
 
     worker_id: str
@@ -213,6 +214,7 @@ class SendAssignment:
     state: JobState
     acceptance: Acceptance
     expires_at: Nanoseconds
+    is_reserved: bool = False
 
 
 @quick

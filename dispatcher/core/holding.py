@@ -97,7 +97,11 @@ class Holding:
             self._take_back(hand, worker)
             expires_at = board.now + board.policy.assignment_time
             hand.assignment = replace(
-                assignment, worker_id=worker.id, state=hand.state, expires_at=expires_at
+                assignment,
+                worker_id=worker.id,
+                state=hand.state,
+                expires_at=expires_at,
+                is_reserved=False,
             )
             board.emit(hand.assignment)
 

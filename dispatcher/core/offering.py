@@ -314,7 +314,7 @@ class Offering:
         # The participant keeps its identity through all attempts.
         identity = hand.state.participant_identity or acceptance.identity or f"agent-{hand.id}"
         is_reserved = hand.is_reserved
-        move = board.advance(
+        board.move(
             hand,
             JobTrigger.OFFER_ACCEPTED,
             worker_id=worker.id,
@@ -332,11 +332,12 @@ class Offering:
         worker.unreported_jobs += 1
         worker.refusals = 0
         expires_at = answered_at + board.policy.assignment_time
-        assignment = SendAssignment(worker.id, job, hand.state, acceptance, expires_at)
-        hand.assignment = assignment
-        # Of a job that is reserved for this worker, the store knows enough: after a crash it is an
-        # orphan of this worker's. So the assignment need not wait for one more commit.
-        board.effects += (assignment, move) if is_reserved else (move, assignment)
+        # A job that is reserved for this worker is after a crash an orphan of this worker's, whether
+        # the move is durable or not: so the assignment need not wait for one more commit.
+        hand.assignment = SendAssignment(
+            worker.id, job, hand.state, acceptance, expires_at, is_reserved
+        )
+        board.emit(hand.assignment)
 
     def _detach(self, hand: JobInHand, worker: Worker) -> None:
         """The offer is over."""

@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.commit import PATIENT, GroupCommit, void_jobs
+from dispatcher.core.commit import GroupCommit, void_jobs
 from dispatcher.core.effects import (
     SENT_AT_ONCE,
     CreateDispatch,
+    CreateJob,
     Effect,
     Ignored,
     Message,
     NoteIgnored,
+    Outcome,
     RecordMove,
     ReleaseJobs,
+    Reply,
     SendAssignment,
     SendStatusReceipt,
     SendTermination,
@@ -51,12 +54,33 @@ def test_what_needs_no_commit_goes_out_at_once() -> None:
     assert commits.take() == []
 
 
-@pytest.mark.parametrize("trigger", JobTrigger)
-def test_only_what_a_worker_reports_of_its_jobs_is_in_no_hurry(trigger: JobTrigger) -> None:
+@pytest.mark.parametrize(
+    ("behind", "is_urgent"),
+    [
+        ([], False),
+        ([promise(1)], False),
+        ([note(1)], False),
+        ([SendTermination("w", "AJ_1")], True),
+        ([SendVerdicts("w", {"AJ_1": Verdict.KEEP})], True),
+        ([Reply(1, Outcome.CREATED)], True),
+    ],
+    ids=["nobody", "a receipt", "a note", "a stop", "a verdict", "a caller"],
+)
+def test_a_move_is_in_no_hurry_unless_more_than_a_receipt_waits_for_it(
+    behind: list[Message], is_urgent: bool
+) -> None:
     commits = GroupCommit()
-    commits.add([RecordMove("AJ_1", 1, trigger, JobState(JobPhase.RUNNING))])
+    commits.add([RecordMove("AJ_1", 1, JobTrigger.STARTED, JobState(JobPhase.RUNNING)), *behind])
     assert commits.has_waiting
-    assert commits.is_urgent is (trigger not in PATIENT)
+    assert commits.is_urgent is is_urgent
+
+
+def test_what_waits_for_the_batch_under_way_makes_nothing_else_urgent() -> None:
+    commits = GroupCommit()
+    commits.add([request(1)])
+    commits.take()
+    commits.add([SendTermination("w", "AJ_1")])
+    assert not commits.is_urgent
 
 
 def test_nothing_is_urgent_any_more_once_it_is_in_a_batch() -> None:
@@ -232,10 +256,10 @@ def dispatch_request(number: int) -> CreateDispatch:
     return CreateDispatch(number, dispatch, ((job, JobState(JobPhase.OFFERED)),))
 
 
-def assignment(number: int) -> SendAssignment:
+def assignment(number: int, *, is_reserved: bool = False) -> SendAssignment:
     """Return the assignment of that dispatch's job."""
     job, state = dispatch_request(number).jobs[0]
-    return SendAssignment("w", job, state, Acceptance(), 9)
+    return SendAssignment("w", job, state, Acceptance(), 9, is_reserved)
 
 
 def test_void_are_jobs_of_dispatches_that_existed_and_jobs_that_were_not_moved() -> None:
@@ -256,6 +280,62 @@ def test_an_assignment_of_a_void_job_is_never_released_however_late_it_is_due() 
     assert commits.committed(frozenset({"AJ_2"})) == [assignment(1)]
     commits.take()
     assert commits.committed() == [promise(1)]
+
+
+@pytest.mark.parametrize("by_rule", [False, True], ids=["of a call", "of a rule"])
+def test_the_assignment_of_a_reserved_job_waits_for_its_creation_alone(by_rule: bool) -> None:
+    commits = GroupCommit()
+    creation: StoreRequest = dispatch_request(1)
+    if by_rule:
+        creation = CreateJob(*dispatch_request(1).jobs[0])
+    commits.add([creation])
+    commits.take()
+    commits.add([request(2), promise(2)])
+    assert (
+        commits.add([move("AJ_1", JobTrigger.OFFER_ACCEPTED), assignment(1, is_reserved=True)])
+        == []
+    )
+    assert commits.committed() == [assignment(1, is_reserved=True)]
+
+
+def test_the_assignment_of_a_reserved_job_that_is_there_goes_out_at_once() -> None:
+    commits = GroupCommit()
+    commits.add([dispatch_request(1)])
+    commits.take()
+    commits.committed()
+    commits.add([request(2)])
+    reserved = assignment(1, is_reserved=True)
+    assert commits.add([move("AJ_1", JobTrigger.OFFER_ACCEPTED), reserved]) == [reserved]
+
+
+def test_an_assignment_of_a_job_that_is_not_reserved_waits_for_its_move() -> None:
+    commits = GroupCommit()
+    assert commits.add([move("AJ_1", JobTrigger.OFFER_ACCEPTED), assignment(1)]) == []
+    assert commits.is_urgent
+    commits.take()
+    assert commits.committed() == [assignment(1)]
+
+
+def test_the_assignment_of_a_reserved_job_that_is_void_is_never_released() -> None:
+    commits = GroupCommit()
+    commits.add([dispatch_request(1)])
+    commits.take()
+    commits.add([assignment(1, is_reserved=True)])
+    assert commits.committed(frozenset({"AJ_1"})) == []
+    commits.add([request(2)])
+    commits.take()
+    assert commits.committed() == []
+
+
+def test_the_assignment_of_a_reserved_job_whose_creation_was_taken_back_is_never_released() -> None:
+    commits = GroupCommit()
+    commits.add([dispatch_request(1)])
+    commits.take()
+    commits.add([assignment(1, is_reserved=True)])
+    commits.failed()
+    commits.revoke_creations()
+    commits.take()
+    assert commits.committed() == []
 
 
 def test_a_void_job_is_not_to_be_kept() -> None:

@@ -25,6 +25,20 @@ def test_an_assignment_that_its_worker_may_not_have_got_is_sent_again_at_the_sam
     assert bench.holder(job) == "b"
 
 
+def test_an_assignment_that_is_sent_again_waits_until_that_is_durable(bench: EngineBench) -> None:
+    bench.worker("a", instance="one")
+    job = bench.dispatch()
+    bench.accept(job)
+    bench.lose("a")
+    bench.connect("b", instance="one")
+    bench.pass_time(1)
+    bench.holds_commits = True
+    bench.report("b")
+    assert [message.worker_id for message in bench.assignments(job)] == ["a"]
+    bench.release_commits()
+    assert [message.worker_id for message in bench.assignments(job)] == ["a", "b"]
+
+
 def test_an_assignment_that_its_worker_claims_or_reports_is_not_sent_again(
     bench: EngineBench,
 ) -> None:
