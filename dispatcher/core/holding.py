@@ -82,11 +82,14 @@ class Holding:
     def redeliver(self, worker: Worker) -> None:
         """A process that was away has claimed: assign it anew what it may never have got.
 
-        It ignores what it has.
+        It ignores what it has. One that has taken so many others since that it is full gets none of
+        them: they go to others when their grace is over.
         """
         board = self._board
         undelivered = board.undelivered.get(worker.process, {})
         for hand in list(undelivered.values()):
+            if worker.is_at_capacity:
+                break
             assignment = hand.assignment
             if assignment is None or hand.lane not in worker.lanes or worker.may_run(hand.id):
                 continue

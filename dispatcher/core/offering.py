@@ -301,8 +301,7 @@ class Offering:
 
     def _is_refused(self, hand: JobInHand, worker: Worker) -> bool:
         """Is an accepted offer not to be honoured? What the worker claimed since may forbid it."""
-        is_full = worker.capacity is not None and worker.jobs_count >= worker.capacity
-        return is_full or worker.may_run(hand.id)
+        return worker.is_at_capacity or worker.may_run(hand.id)
 
     def _assign(
         self, hand: JobInHand, worker: Worker, acceptance: Acceptance, answered_at: Nanoseconds

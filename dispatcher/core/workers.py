@@ -151,6 +151,11 @@ class Worker:
         """Jobs that run there: ours, and those that only it knows of."""
         return self.unclaimed_jobs + len(self.jobs) + len(self.stopping)
 
+    @property
+    def is_at_capacity(self) -> bool:
+        """Do as many jobs run there as it said that it takes at once?"""
+        return self.capacity is not None and self.jobs_count >= self.capacity
+
     def load(self, policy: Policy) -> float:
         """Estimated load now: as reported, and what was given since."""
         per_job = policy.load_per_job

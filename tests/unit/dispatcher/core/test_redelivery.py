@@ -39,6 +39,25 @@ def test_an_assignment_that_is_sent_again_waits_until_that_is_durable(bench: Eng
     assert [message.worker_id for message in bench.assignments(job)] == ["a", "b"]
 
 
+def test_an_assignment_is_not_sent_again_to_a_worker_that_is_full_by_now(
+    bench: EngineBench,
+) -> None:
+    bench.worker("a", instance="one", capacity=1, grace_seconds=3)
+    job = bench.dispatch(room="cut")
+    bench.accept(job)
+    bench.lose("a")
+    bench.connect("b", instance="one", capacity=1, grace_seconds=3)
+    bench.pass_time(1)
+    other = bench.dispatch(room="other")
+    bench.accept(other, worker="b")
+    bench.report("b")
+    assert bench.holder(other) == "b"
+    assert len(bench.assignments(job)) == 1
+    bench.worker("c")
+    bench.pass_time(3)
+    assert bench.offered(job) == "c"
+
+
 def test_an_assignment_that_its_worker_claims_or_reports_is_not_sent_again(
     bench: EngineBench,
 ) -> None:
