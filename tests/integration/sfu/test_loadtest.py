@@ -17,7 +17,9 @@ FEW = ["--workers", "3", "--rate", "10", "--agent-name", "measured"]
 async def loadtest(sfu: LiveKitServer, *arguments: str) -> Result:
     env = {"LIVEKIT_URL": sfu.url, "LIVEKIT_API_KEY": sfu.key, "LIVEKIT_API_SECRET": sfu.secret}
     return await anyio.to_thread.run_sync(
-        lambda: callboard("loadtest", *SHORT, *FEW, "--json", *arguments, env=env)
+        lambda: callboard(
+            "loadtest", *SHORT, *FEW, "--json", *arguments, env=env, seconds_max=180.0
+        )
     )
 
 
