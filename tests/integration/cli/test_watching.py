@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.cli.callboard import COMMAND, Server, callboard, environment, served
+from tests.integration.cli.callboard import (
+    COMMAND,
+    Server,
+    callboard,
+    environment,
+    eventually,
+    served,
+)
 
 WAIT_SECONDS = 60.0
 OTHER_SCREEN, OWN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
@@ -114,11 +121,14 @@ def test_a_server_that_was_never_there_is_a_failure_and_no_wait() -> None:
 
 
 def offered(server: Server, line: str) -> list[str]:
-    """Return what bash is offered for the last word of a line."""
+    """Return what bash is offered for the last word of a line, where the server has something.
+
+    Who types waits no longer than a second for it, which may be too short for a busy machine: then they
+    press the key again.
+    """
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
-    return callboard(
-        env={**server.env, **asked, "_CALLBOARD_COMPLETE": "complete_bash"}
-    ).out.split()
+    env = {**server.env, **asked, "_CALLBOARD_COMPLETE": "complete_bash"}
+    return eventually([], env, lambda result: result.out).out.split()
 
 
 def test_a_shell_is_offered_the_ids_that_the_server_knows(server: Server) -> None:

@@ -166,8 +166,9 @@ async def test_jobs_that_ran_are_counted_with_their_offers_waits_and_ends(data_d
     create = "livekit.AgentDispatchService/CreateDispatch"
     assert value("http_requests_total", method=create, code="200") == 3
     assert value("http_request_seconds_count", method=create) == 3
-    # Each job has at least two commits, and each commit at least one request.
-    assert value("commit_seconds_count") == value("commit_requests_count") >= 6
+    # Each job has four requests. Each call is answered behind a commit of its own; the end of a job is
+    # in a later one, which may be that of the next call.
+    assert value("commit_seconds_count") == value("commit_requests_count") >= 4
     assert value("commit_requests_sum") >= 12
     assert value("worker_registrations_total") == 1
     assert (value("ready"), value("draining"), value("store_writable")) == (1, 0, 1)
