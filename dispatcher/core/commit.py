@@ -82,7 +82,7 @@ def void_jobs(batch: Iterable[StoreRequest], results: Iterable[StoreResult]) -> 
     if existed:
         for request in batch:
             if type(request) is CreateDispatch and request.request in existed:
-                void.update(job.id for job, _ in request.jobs)
+                void.update(_created(request))
     return frozenset(void)
 
 
@@ -316,10 +316,7 @@ class GroupCommit:
         return released
 
     def _created_of(self, batch: Iterable[StoreRequest]) -> list[Message]:
-        """Note that the jobs which the batch creates are there, or never will be.
-
-        Return the assignments that waited for that.
-        """
+        """Note that the jobs which the batch creates are there; return what waited for that alone."""
         released: list[Message] = []
         for request in batch:
             for job_id in _created(request):
@@ -361,12 +358,12 @@ class GroupCommit:
                     revoked.append(request)
                     line[place] = _NOTHING  # in its place, because places are counted
         if revoked:
-            self._created_of(revoked)
-            self._purge(frozenset(job.id for request in revoked for job, _ in request.jobs))
+            self._purge(frozenset(job_id for request in revoked for job_id in _created(request)))
         return revoked
 
     def _purge(self, void: frozenset[str]) -> None:
         """Unsay what was promised of these jobs."""
+        self._creating -= void
         for job_id in void:
             self._reserved.pop(job_id, None)
         self._gated = deque(
