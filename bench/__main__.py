@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import resource
 import tempfile
 from pathlib import Path
 
 import uvloop
 
+from bench.arguments import parser_of
 from bench.measure import FULL, QUICK, measure
 from bench.report import write_report
 
 
 def main() -> None:
     """Measure everything and write the report."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
-    )
-    arguments = parser.parse_args()
+    arguments = parser_of("bench", __doc__).parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory(prefix="callboard-bench-") as folder:

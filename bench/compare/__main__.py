@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 
+from bench.arguments import parser_of
 from bench.compare.contenders import CONTENDERS, find_python
 from bench.compare.measure import FULL, QUICK, measure
 from bench.compare.report import write_report
@@ -34,8 +35,7 @@ def main() -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """What may be typed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
+    parser = parser_of("bench.compare", __doc__)
     parser.add_argument(
         "--only",
         metavar="NAMES",
@@ -44,9 +44,6 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--python", default=find_python(), help="the Python that has nats-py and taskiq"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
     )
     return parser
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 
+from bench.arguments import add_names, parser_of
 from bench.machine import environment, load_average, synced_write
 from bench.scale.fleet import sample_fleet
 from bench.scale.plan import FULL, QUICK, Plan
@@ -38,17 +39,8 @@ def main() -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """What may be typed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
-    parser.add_argument(
-        "--parts",
-        metavar="NAMES",
-        default=",".join(PARTS),
-        help="what to measure, with commas: %(default)s (default: all)",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
-    )
+    parser = parser_of("bench.scale", __doc__)
+    add_names(parser, "--parts", PARTS)
     return parser
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 from pathlib import Path
 
 import anyio
 
+from bench.arguments import parser_of
 from bench.soak.measure import FULL, QUICK, measure
 from bench.soak.report import write_report
 
 
 def main() -> None:
     """Run the soak and write the report."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute of it, for a first look")
+    parser = parser_of("bench.soak", __doc__, quick="a minute of it, for a first look")
     parser.add_argument("--minutes", type=int, default=0, help="how long, in place of 30")
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
-    )
     given = parser.parse_args()
     plan = QUICK if given.quick else FULL
     if given.minutes:

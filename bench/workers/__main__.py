@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bench.arguments import add_names, parser_of
 from bench.workers.figure import FULL, QUICK, Figure, Plan
 from bench.workers.figures import (
     exits,
@@ -60,17 +61,8 @@ def main() -> None:
 
 def arguments() -> argparse.ArgumentParser:
     """What may be typed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.workers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
-    parser.add_argument(
-        "--figures",
-        metavar="NAMES",
-        default=",".join(FIGURES),
-        help="what to measure, with commas: %(default)s (default: all)",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="where the report goes"
-    )
+    parser = parser_of("bench.workers", __doc__)
+    add_names(parser, "--figures", FIGURES)
     return parser
 
 

@@ -39,9 +39,8 @@ def sessions() -> set[WorkerSession]:
 
 @pytest.mark.usefixtures("_no_collector")
 async def test_the_session_of_a_worker_that_has_gone_is_freed_at_once(tmp_path: Path) -> None:
-    before = (
-        sessions()
-    )  # of other tests' workers, perhaps; kept here, so that each is told from ours
+    # of other tests' workers, perhaps; kept here, so that each is told from ours
+    before = sessions()
     async with running_server(tmp_path) as server:
         connection = await ServerConnection.open(
             Credentials(server.http_url, KEY, SECRET),
